@@ -1,0 +1,93 @@
+//! Routes and their rules: what `mesh` hands in, what `find` hands out.
+
+use crate::{Backend, Filters, Matches, Pick};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// HTTPRoute or GRPCRoute. GRPCRoute beats HTTPRoute on one port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RouteKind {
+    /// GRPCRoute.
+    Grpc,
+    /// HTTPRoute.
+    Http,
+    /// The implicit route of a Service without routes.
+    Implicit,
+}
+
+/// Names a route in logs, spans and explanations.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RouteId {
+    /// Kind.
+    pub kind: RouteKind,
+    /// Namespace.
+    pub namespace: Arc<str>,
+    /// Name.
+    pub name: Arc<str>,
+}
+
+/// One route attached to a Service port.
+#[derive(Clone, Debug)]
+pub struct RouteSpec {
+    /// Identity.
+    pub id: RouteId,
+    /// `metadata.creationTimestamp` in unix seconds; older wins. Missing: `i64::MAX`.
+    pub created: i64,
+    /// Rules in order.
+    pub rules: Vec<RuleSpec>,
+}
+
+/// One rule of a route.
+#[derive(Clone, Debug)]
+pub struct RuleSpec {
+    /// Matches, OR.
+    pub matches: Matches,
+    /// The rest, shared with the requests it serves.
+    pub rule: Arc<Rule>,
+}
+
+/// What a matching request gets. Shared; immutable.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// The route it belongs to.
+    pub route: RouteId,
+    /// Position in the route.
+    pub index: usize,
+    /// `name` of the rule.
+    pub name: Option<Arc<str>>,
+    /// Rule-level filters.
+    pub filters: Filters,
+    /// Weighted backends.
+    pub backends: Vec<Backend>,
+    /// Deadlines.
+    pub timeouts: Timeouts,
+    /// Retry policy; `None`: the default (2 retries where nothing was sent).
+    pub retry: Option<Retry>,
+}
+
+impl Rule {
+    /// Picks a backend by weight. `random` is uniform over u64.
+    pub fn pick(&self, _random: u64) -> Pick<'_> {
+        todo!()
+    }
+}
+
+/// `timeouts` of a rule. `None`: no limit. Zero in the manifest means none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// The whole request, retries included.
+    pub request: Option<Duration>,
+    /// Each try.
+    pub backend_request: Option<Duration>,
+}
+
+/// `retry` of a rule (GEP-1731).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Statuses that are retried.
+    pub codes: Vec<u16>,
+    /// Retries, not tries.
+    pub attempts: u32,
+    /// Minimum wait before a retry.
+    pub backoff: Option<Duration>,
+}
