@@ -5,12 +5,32 @@
 //!
 //! Start reading at [`Policies::decide`] and [`Authn::verify`].
 
+mod address;
 mod authn;
+mod check;
+mod claims;
+mod compile;
+mod identity;
+mod jwt_rule;
 mod keys;
+mod place;
 mod policy;
+mod read;
+mod rule;
 mod spec;
+mod strict_json;
+mod template;
+#[cfg(test)]
+mod testing;
+mod text;
+mod token;
+mod trust;
 
-pub use authn::{Authn, AuthnError, Claims, Verified};
-pub use keys::{KeySet, KeySets};
+pub use authn::{Authn, AuthnError, Verified};
+pub use check::validate;
+pub use claims::Claims;
+pub use keys::{KeyLocation, KeySet, KeySets, KeySource};
+pub use place::Place;
 pub use policy::{Action, Decision, Policies, PolicyId, Verdict};
-pub use spec::{AuthorizationPolicySpec, Problem, RequestAuthenticationSpec, TrustDomains};
+pub use spec::{AuthorizationPolicySpec, Problem, RequestAuthenticationSpec};
+pub use trust::TrustDomains;

@@ -1,6 +1,8 @@
 //! AuthorizationPolicies bound to one Service port, compiled, and the decision.
 
-use crate::{AuthorizationPolicySpec, Claims, Problem, TrustDomains};
+use crate::rule::{Rule, View};
+use crate::spec::Problems;
+use crate::{AuthorizationPolicySpec, Claims, Problem, TrustDomains, check};
 use request::{Connection, Request};
 use std::sync::Arc;
 
@@ -29,7 +31,11 @@ pub enum Action {
 /// All policies of one target, by action.
 #[derive(Debug, Default)]
 pub struct Policies {
-    _private: (),
+    ids: Vec<PolicyId>,
+    http: Rules,
+    tcp: Rules,
+    /// An ALLOW policy exists: what none of them matches is denied.
+    closed: bool,
 }
 
 /// Allow or deny.
@@ -52,23 +58,155 @@ pub struct Decision<'a> {
 }
 
 impl Policies {
-    /// Compiles the policies of one target. Problems name a field path inside the object.
+    /// Compiles the policies of one target. Problems name a field path inside the object; they include those of
+    /// [`validate`](crate::validate) that concern rules.
+    ///
+    /// A CUSTOM policy denies what it matches until external authorisation exists here.
     pub fn build(
-        _specs: &[(PolicyId, AuthorizationPolicySpec)],
-        _trust: &TrustDomains,
+        specs: &[(PolicyId, AuthorizationPolicySpec)],
+        trust: &TrustDomains,
     ) -> (Self, Vec<(PolicyId, Problem)>) {
-        todo!()
+        let mut policies = Self::default();
+        let mut found = Vec::new();
+        for (id, spec) in specs {
+            let mut problems = Problems::default();
+            policies.add(id, spec, trust, &mut problems);
+            found.extend(problems.0.into_iter().map(|problem| (id.clone(), problem)));
+        }
+        (policies, found)
     }
-    /// No policy applies.
+
+    /// No policy applies: every request is allowed.
     pub fn is_empty(&self) -> bool {
-        todo!()
+        !self.closed && self.http.is_empty()
     }
-    /// Decides an HTTP request: AUDIT, DENY, ALLOW. Allocates nothing.
-    pub fn decide(&self, _request: &Request<'_>, _claims: Option<&Claims>) -> Decision<'_> {
-        todo!()
+
+    /// Decides an HTTP request: CUSTOM, DENY, ALLOW. Allocates nothing.
+    pub fn decide(&self, request: &Request<'_>, claims: Option<&Claims>) -> Decision<'_> {
+        self.decide_by(
+            &self.http,
+            View {
+                connection: request.connection,
+                request: Some(request),
+                claims,
+            },
+        )
     }
-    /// Decides a TCP connection: HTTP attributes drop an ALLOW rule whole and are ignored in DENY.
-    pub fn decide_tcp(&self, _connection: &Connection) -> Decision<'_> {
-        todo!()
+
+    /// Decides a TCP connection: HTTP attributes drop an ALLOW rule whole and are ignored in the other actions.
+    pub fn decide_tcp(&self, connection: &Connection) -> Decision<'_> {
+        self.decide_by(
+            &self.tcp,
+            View {
+                connection,
+                request: None,
+                claims: None,
+            },
+        )
+    }
+
+    /// The first AUDIT rule that matches a request, whatever the verdict on it.
+    pub fn audited_by(&self, request: &Request<'_>, claims: Option<&Claims>) -> Option<(&PolicyId, usize)> {
+        let view = View {
+            connection: request.connection,
+            request: Some(request),
+            claims,
+        };
+        self.first(&self.http.audit, view)
+    }
+
+    fn add(&mut self, id: &PolicyId, spec: &AuthorizationPolicySpec, trust: &TrustDomains, problems: &mut Problems) {
+        let (action, rules) = check::compile(&id.namespace, spec, Some(trust), problems);
+        if action == Action::Custom {
+            problems.error(
+                "spec.action",
+                "external authorisation is not available yet: what this CUSTOM policy matches is denied",
+            );
+        }
+        if spec.dry_run {
+            return;
+        }
+        self.closed |= action == Action::Allow;
+        let policy = self.ids.len();
+        self.ids.push(id.clone());
+        for (index, rule) in rules {
+            if action != Action::Allow {
+                self.tcp.of(action).push(Bound {
+                    policy,
+                    index,
+                    rule: rule.without_http(),
+                });
+            } else if !rule.needs_http() {
+                self.tcp.of(action).push(Bound {
+                    policy,
+                    index,
+                    rule: rule.clone(),
+                });
+            }
+            self.http.of(action).push(Bound { policy, index, rule });
+        }
+    }
+
+    fn decide_by(&self, rules: &Rules, view: View<'_>) -> Decision<'_> {
+        let denied = self
+            .first(&rules.custom, view)
+            .or_else(|| self.first(&rules.deny, view));
+        if denied.is_some() {
+            return Decision {
+                verdict: Verdict::Deny,
+                by: denied,
+            };
+        }
+        if !self.closed {
+            return Decision {
+                verdict: Verdict::Allow,
+                by: None,
+            };
+        }
+        let by = self.first(&rules.allow, view);
+        Decision {
+            verdict: if by.is_some() { Verdict::Allow } else { Verdict::Deny },
+            by,
+        }
+    }
+
+    fn first(&self, rules: &[Bound], view: View<'_>) -> Option<(&PolicyId, usize)> {
+        let bound = rules.iter().find(|bound| bound.rule.matches(view))?;
+        Some((self.ids.get(bound.policy)?, bound.index))
     }
 }
+
+/// Rules by the action of their policy.
+#[derive(Debug, Default)]
+struct Rules {
+    custom: Vec<Bound>,
+    audit: Vec<Bound>,
+    deny: Vec<Bound>,
+    allow: Vec<Bound>,
+}
+
+/// A rule and where it stands: policy in [`Policies::ids`], index in the policy.
+#[derive(Debug)]
+struct Bound {
+    policy: usize,
+    index: usize,
+    rule: Rule,
+}
+
+impl Rules {
+    fn is_empty(&self) -> bool {
+        self.custom.is_empty() && self.audit.is_empty() && self.deny.is_empty() && self.allow.is_empty()
+    }
+
+    fn of(&mut self, action: Action) -> &mut Vec<Bound> {
+        match action {
+            Action::Allow => &mut self.allow,
+            Action::Deny => &mut self.deny,
+            Action::Audit => &mut self.audit,
+            Action::Custom => &mut self.custom,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

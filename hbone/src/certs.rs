@@ -1,47 +1,149 @@
 //! Where our certificate, key and roots come from, and how a change of them arrives.
 
+use crate::error::CertError;
+use crate::tls;
+use arc_swap::ArcSwap;
 use request::SpiffeId;
-use std::path::Path;
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
+
+mod files;
+
+pub use files::FileCerts;
 
 /// Certificate chain, key and roots at one moment, with the TLS configurations built from them (once, shared).
-#[derive(Debug)]
 pub struct Identity {
     /// Our SPIFFE id: the URI SAN of the leaf.
     pub id: SpiffeId,
+    /// Beginning of validity of the leaf.
+    pub not_before: SystemTime,
     /// End of validity of the leaf.
     pub not_after: SystemTime,
+    pub(crate) server: Arc<rustls::ServerConfig>,
+    pub(crate) client: Arc<rustls::ClientConfig>,
+}
+
+impl Identity {
+    /// Builds an identity from PEM: the chain begins with the leaf, the key is PKCS#8, SEC1 or PKCS#1, and there is at
+    /// least one root. Expired certificates are taken: whether that is bearable is the source's business.
+    ///
+    /// # Errors
+    /// Which part (named like the file it usually comes from), what was expected and what was found.
+    pub fn from_pem(cert_chain: &[u8], key: &[u8], roots: &[u8]) -> Result<Self, CertError> {
+        let roots = parse_roots(roots).map_err(at(files::ROOTS))?;
+        let chain = parse_chain(cert_chain).map_err(at(files::CHAIN))?;
+        let (id, not_before, not_after) = read_leaf(&chain).map_err(at(files::CHAIN))?;
+        let key = PrivateKeyDer::from_pem_slice(key)
+            .map_err(|error| format!("expected a private key in PEM (PKCS#8, SEC1 or PKCS#1), found: {error}"))
+            .map_err(at(files::KEY))?;
+        let certified = CertifiedKey::from_der(chain, key, &tls::crypto_provider())
+            .map_err(|error| format!("expected the key of the leaf in {}: {error}", files::CHAIN))
+            .map_err(at(files::KEY))?;
+        let (certified, roots) = (Arc::new(certified), Arc::new(roots));
+        Ok(Self {
+            id,
+            not_before,
+            not_after,
+            server: Arc::new(tls::server_config(&certified, &roots).map_err(at(files::ROOTS))?),
+            client: Arc::new(tls::client_config(&certified, &roots).map_err(at(files::ROOTS))?),
+        })
+    }
+
+    /// Whether `now` lies within the validity of the leaf.
+    pub fn is_valid_at(&self, now: SystemTime) -> bool {
+        self.not_before <= now && now < self.not_after
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity")
+            .field("id", &self.id)
+            .field("not_after", &self.not_after)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A source of identities. New handshakes use `current`; open tunnels live on.
 pub trait CertSource: Send + Sync + 'static {
-    /// The identity to use now. Cheap.
+    /// The identity to use now. Cheap. A change of it is a new `Arc`.
     fn current(&self) -> Arc<Identity>;
 }
 
-/// `root-cert.pem`, `cert-chain.pem`, `key.pem` in a folder, re-read when they change.
+/// The simplest source: an identity that its owner replaces. Tests, the demo, and sources that talk to a CA stand on it.
 #[derive(Debug)]
-pub struct FileCerts {
-    _private: (),
+pub struct SharedCerts {
+    current: ArcSwap<Identity>,
 }
 
-impl FileCerts {
-    /// Reads the folder once.
-    ///
-    /// # Errors
-    /// Which file, what was expected, what was found. Certificate and key must match; the leaf needs a SPIFFE id.
-    pub fn load(_dir: &Path) -> Result<Arc<Self>, crate::error::CertError> {
-        todo!()
+impl SharedCerts {
+    /// A source of this identity.
+    pub fn new(identity: Identity) -> Arc<Self> {
+        Arc::new(Self {
+            current: ArcSwap::from_pointee(identity),
+        })
     }
-    /// Watches the folder until dropped by its task: a change that cannot be used is logged and the last good identity stays.
-    pub async fn watch(self: Arc<Self>) {
-        todo!()
+
+    /// From now on, handshakes use this one.
+    pub fn replace(&self, identity: Identity) {
+        self.current.store(Arc::new(identity));
     }
 }
 
-impl CertSource for FileCerts {
+impl CertSource for SharedCerts {
     fn current(&self) -> Arc<Identity> {
-        todo!()
+        self.current.load_full()
     }
 }
+
+fn at(file: &'static str) -> impl Fn(String) -> CertError {
+    move |reason| CertError {
+        file: file.to_owned(),
+        reason,
+    }
+}
+
+fn parse_chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let chain = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| format!("expected certificates in PEM, found: {error}"))?;
+    if chain.is_empty() {
+        return Err("expected certificates in PEM, found none".to_owned());
+    }
+    Ok(chain)
+}
+
+fn parse_roots(pem: &[u8]) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for (index, root) in parse_chain(pem)?.into_iter().enumerate() {
+        roots
+            .add(root)
+            .map_err(|error| format!("certificate {}: {error}", index.saturating_add(1)))?;
+    }
+    Ok(roots)
+}
+
+fn read_leaf(chain: &[CertificateDer<'_>]) -> Result<(SpiffeId, SystemTime, SystemTime), String> {
+    let leaf = chain.first().ok_or("expected certificates in PEM, found none")?;
+    let (_, certificate) = X509Certificate::from_der(leaf).map_err(|error| format!("leaf: {error}"))?;
+    let id = tls::id_of(&certificate).map_err(|error| format!("leaf: {error}"))?;
+    let validity = certificate.validity();
+    Ok((id, system_time(validity.not_before), system_time(validity.not_after)))
+}
+
+/// Times before 1970 count as 1970.
+fn system_time(time: ASN1Time) -> SystemTime {
+    let since_1970 = Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or(0));
+    SystemTime::UNIX_EPOCH
+        .checked_add(since_1970)
+        .unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests;

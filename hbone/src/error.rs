@@ -1,24 +1,37 @@
 //! What can go wrong with a tunnel: each variant is one thing an operator can act on.
 
+use request::SpiffeId;
+use std::net::SocketAddr;
+
 /// Why a tunnel could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DialError {
-    /// TCP connect failed or timed out.
+    /// TCP connect failed or timed out (then the source's kind is `TimedOut`).
     #[error("connect to {address}: {source}")]
     Connect {
         /// Where to.
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         /// Why.
         source: std::io::Error,
     },
-    /// TLS handshake failed or timed out; the peer is not who it should be.
+    /// TLS or HTTP/2 handshake failed or timed out.
     #[error("TLS with {address}: {reason}")]
     Tls {
         /// Where to.
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         /// Why.
         reason: String,
+    },
+    /// The peer has a good certificate, but is not who it should be. Nothing was sent to it.
+    #[error("{address} is {found}, expected {expected}")]
+    Identity {
+        /// Where to.
+        address: SocketAddr,
+        /// Who should be there.
+        expected: SpiffeId,
+        /// Who is.
+        found: SpiffeId,
     },
     /// The peer answered CONNECT with this status.
     #[error("CONNECT {authority}: answered {status}")]
@@ -45,7 +58,7 @@ pub enum ServeError {
     /// The TLS handshake failed.
     #[error("TLS handshake: {0}")]
     Handshake(String),
-    /// Handshake or preface took too long.
+    /// A handshake, the preface or a PING answer took too long.
     #[error("{0} took too long")]
     Timeout(&'static str),
     /// The client's certificate is missing, or its SPIFFE id is not acceptable.
@@ -57,7 +70,7 @@ pub enum ServeError {
 }
 
 /// What is wrong with a certificate folder.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{file}: {reason}")]
 pub struct CertError {
     /// File.

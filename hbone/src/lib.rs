@@ -8,15 +8,23 @@ mod certs;
 mod drain;
 mod error;
 mod io;
+mod lifetime;
 mod pool;
 mod server;
+mod slots;
+mod splice;
 mod stream;
+#[cfg(test)]
+mod testing;
 mod tls;
 
-pub use certs::{CertSource, FileCerts, Identity};
+pub use certs::{CertSource, FileCerts, Identity, SharedCerts};
 pub use drain::{Drain, DrainGuard, Drained};
-pub use error::{DialError, ServeError};
+pub use error::{CertError, DialError, ServeError};
+/// Why a tunnel is reset: see [`TunnelStream::reset`].
+pub use h2::Reason;
 pub use pool::{Destination, Pool, PoolConfig, PoolEvents};
 pub use server::{Connect, Server, ServerConfig, ServerEvents};
+pub use splice::splice;
 pub use stream::TunnelStream;
-pub use tls::install_crypto_provider;
+pub use tls::{crypto_provider, install_crypto_provider};

@@ -1,27 +1,145 @@
-//! Resources -> Snapshot. Never fails.
+//! Resources -> Snapshot. Never fails: what cannot be is a finding, the rest is served.
+//!
+//! One step per module: `gateways` (which waypoint is ours, whose Services may use it), `workloads` (pods),
+//! `services` (ports, endpoints, clusters, which are ours), `routes` (rules with resolved backends, and which Service
+//! they shape), `policies` (what binds where). Every step is linear in the objects it reads.
 
-use crate::{Finding, Scope, Snapshot};
+mod gateways;
+mod policies;
+mod report;
+mod routes;
+mod services;
+mod workloads;
+
+use crate::kinds::Body;
+use crate::kinds::mesh_config::{self, MeshConfig};
+use crate::object::Object;
+use crate::resources::Index;
+use crate::snapshot::{Builder, Settings};
+use crate::{Finding, Resources, Scope, Snapshot};
+use authz::TrustDomains;
+pub(crate) use report::{Raised, Report};
 use std::sync::Arc;
 
-/// The latest good state of every object that was read, by kind. Parsed; from files or from a cluster.
-#[derive(Debug, Default)]
-pub struct Resources {
-    _private: (),
-}
-
-/// Compiles, keeping what must survive a compile: cluster ids, endpoint load counters, the generation.
+/// Compiles, keeping what must survive a compile: cluster ids, endpoint load counters, token caches, the generation.
 #[derive(Debug)]
 pub struct Compiler {
-    _scope: Scope,
+    scope: Scope,
+    generation: u64,
+    kept_services: services::Kept,
+    kept_policies: policies::Kept,
 }
 
 impl Compiler {
     /// For this waypoint.
     pub fn new(scope: Scope) -> Self {
-        Self { _scope: scope }
+        Self {
+            scope,
+            generation: 0,
+            kept_services: services::Kept::default(),
+            kept_policies: policies::Kept::default(),
+        }
     }
-    /// Compiles.
-    pub fn compile(&mut self, _resources: &Resources) -> (Arc<Snapshot>, Vec<Finding>) {
-        todo!()
+
+    /// Compiles. The snapshot's generation is one more than the one before. Findings stand where their object began;
+    /// the file reader knows the very line.
+    pub fn compile(&mut self, resources: &Resources) -> (Arc<Snapshot>, Vec<Finding>) {
+        let (snapshot, raised) = self.compile_raised(resources);
+        let mut findings: Vec<Finding> = raised.into_iter().map(|raised| raised.finding).collect();
+        findings.sort_by(Finding::order);
+        (snapshot, findings)
+    }
+
+    pub(crate) fn compile_raised(&mut self, resources: &Resources) -> (Arc<Snapshot>, Vec<Raised>) {
+        let mut report = Report::of(resources);
+        let index = Index::new(resources, |object, first| {
+            let place = Report::place_of(first).map(|place| format!(" at {}:{}", place.file.display(), place.line));
+            let place = place.unwrap_or_default();
+            report.error(
+                object,
+                "metadata.name",
+                format!("{first} was read before{place}: this one is not used"),
+            );
+        });
+        for object in index.objects() {
+            report.problems(object, &object.problems);
+        }
+
+        let settings = settings(&self.scope, &index, &mut report);
+        let gateways = gateways::Gateways::find(&self.scope, &index, &mut report);
+        let workloads = workloads::Workloads::build(&index, &settings.trust, &mut self.kept_services);
+        let services = services::Services::build(&index, &gateways, &workloads, &mut self.kept_services, &mut report);
+        let routes = routes::Routes::build(&index, &gateways, &services, &mut report);
+        let policies = policies::Policies::bind(
+            &index,
+            &gateways,
+            &services,
+            &settings,
+            &mut self.kept_policies,
+            &mut report,
+        );
+
+        self.generation += 1;
+        let mut builder = Builder::new(self.generation, settings);
+        workloads.finish(&mut builder);
+        services.finish(routes, policies, &mut report, &mut builder);
+        (Arc::new(builder.finish()), report.finish())
     }
 }
+
+/// MeshConfig and the flags.
+fn settings(scope: &Scope, index: &Index<'_>, report: &mut Report) -> Settings {
+    let (config, object) = mesh_config(scope, index, report);
+    if let (Some(flag), Some(mesh), Some(object)) = (&scope.trust_domain, &config.trust_domain, object)
+        && flag != mesh
+    {
+        let message = format!("trustDomain is {mesh:?} here, and {flag:?} by flag: the flag is in force");
+        report.warning(object, "data.mesh", message);
+    }
+    let own = scope.trust_domain.clone().or(config.trust_domain);
+    Settings {
+        trust: TrustDomains {
+            own: own.unwrap_or_else(|| "cluster.local".to_owned()),
+            aliases: config.trust_domain_aliases,
+        },
+        root_namespace: config.root_namespace.unwrap_or_else(|| scope.root_namespace.clone()),
+        path_mode: config.path_mode,
+        access_log: config.access_log,
+        trace_sampling_percent: config.trace_sampling_percent,
+        extension_providers: config.extension_providers,
+    }
+}
+
+/// ConfigMap `istio`, key `mesh`: of the root namespace, else of the namespace that it names as root itself.
+fn mesh_config<'r>(scope: &Scope, index: &Index<'r>, report: &mut Report) -> (MeshConfig, Option<&'r Object>) {
+    let named = index
+        .all("ConfigMap")
+        .iter()
+        .filter(|object| &*object.meta.name == "istio");
+    let mut best: Option<(MeshConfig, &Object)> = None;
+    for object in named {
+        let Body::ConfigMap(data) = &object.body else { continue };
+        let Some(text) = data.get("mesh") else { continue };
+        let problems = crate::decode::Problems::default();
+        let config = mesh_config::parse(text, &problems);
+        let is_root = *object.meta.namespace == *scope.root_namespace;
+        let is_own_root = config.root_namespace.as_deref() == Some(&*object.meta.namespace);
+        if !is_root && !is_own_root {
+            continue;
+        }
+        report.problems(object, &problems.into_vec());
+        if is_root || best.is_none() {
+            best = Some((config, object));
+        }
+        if is_root {
+            break;
+        }
+    }
+    best.map_or_else(
+        || (MeshConfig::default(), None),
+        |(config, object)| (config, Some(object)),
+    )
+}
+
+#[cfg(test)]
+mod tests;

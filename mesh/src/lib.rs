@@ -3,16 +3,23 @@
 //! `compile` never fails: bad parts become findings, the rest is served. Nothing here touches the data path; kube
 //! types stay inside.
 //!
-//! Start reading at [`compile`], then [`Snapshot`].
+//! Start reading at [`Compiler::compile`], then [`Snapshot`]. The way of a manifest: `yaml` (text to JSON, with places)
+//! -> `object` (JSON to one parsed object, by `kinds/*`) -> `resources` (all of them) -> `compile/*` -> `snapshot`.
 
 mod compile;
+mod decode;
 mod files;
 mod finding;
+mod kinds;
+mod object;
+mod resources;
 mod scope;
 mod snapshot;
+mod yaml;
 
-pub use compile::{Compiler, Resources};
+pub use compile::Compiler;
 pub use files::{Files, check};
 pub use finding::{Finding, Place, Severity};
+pub use resources::Resources;
 pub use scope::Scope;
 pub use snapshot::{ServicePort, Settings, Snapshot};

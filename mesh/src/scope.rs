@@ -9,6 +9,17 @@ pub struct Scope {
     pub gateway: Option<String>,
     /// Trust domain by flag; else MeshConfig's, else `cluster.local`.
     pub trust_domain: Option<String>,
-    /// Root namespace, default `istio-system`.
+    /// Root namespace, default `istio-system`. MeshConfig's `rootNamespace` goes before it.
     pub root_namespace: String,
+}
+
+impl Default for Scope {
+    fn default() -> Self {
+        Self {
+            namespace: None,
+            gateway: None,
+            trust_domain: None,
+            root_namespace: "istio-system".to_owned(),
+        }
+    }
 }

@@ -1,8 +1,11 @@
 //! The compiled config: immutable, published by `ArcSwap`, held by every request from start to end.
 
-use authz::{Authn, Policies, TrustDomains};
+mod dump;
+
+use authz::{Authn, KeySource, Policies, TrustDomains};
 use request::{Authority, Mode, SpiffeId, Workload};
-use routing::{Cluster, ClusterId, Protocol, Table};
+use routing::{Cluster, ClusterId, Protocol, Rule, Table};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -13,6 +16,14 @@ pub struct Snapshot {
     pub generation: u64,
     /// Mesh-wide settings.
     pub settings: Settings,
+    ports: Vec<Arc<ServicePort>>,
+    by_address: HashMap<(IpAddr, u16), Arc<ServicePort>>,
+    /// By `name.namespace`.
+    by_host: HashMap<Box<str>, Vec<Arc<ServicePort>>>,
+    clusters: Vec<Option<Arc<Cluster>>>,
+    workloads: HashMap<IpAddr, Arc<Workload>>,
+    identities: HashMap<SpiffeId, Arc<Workload>>,
+    key_sources: Vec<KeySource>,
 }
 
 /// Mesh-wide settings (MeshConfig).
@@ -20,12 +31,17 @@ pub struct Snapshot {
 pub struct Settings {
     /// Trust domain and aliases.
     pub trust: TrustDomains,
+    /// `rootNamespace`, default `istio-system`.
+    pub root_namespace: String,
     /// `pathNormalization.normalization`.
     pub path_mode: Mode,
-    /// Access log to standard output: MeshConfig `accessLogFile: /dev/stdout` (`accessLogEncoding` TEXT or JSON).
+    /// Access log to standard output, when MeshConfig's `accessLogFile` names a file: `TEXT` or `JSON`
+    /// (`accessLogEncoding`).
     pub access_log: Option<String>,
     /// `defaultConfig.tracing.sampling`, per cent.
     pub trace_sampling_percent: Option<f64>,
+    /// `extensionProviders`, as written.
+    pub extension_providers: Vec<serde_json::Value>,
 }
 
 /// One port of one Service that is ours: all a tunnel to it needs.
@@ -43,38 +59,164 @@ pub struct ServicePort {
     pub protocol: Protocol,
     /// Its own endpoints.
     pub cluster: ClusterId,
-    /// RequestAuthentications.
-    pub authn: Authn,
+    /// RequestAuthentications. The same `Arc` as long as nothing changes in them, so that token caches last.
+    pub authn: Arc<Authn>,
     /// AuthorizationPolicies.
-    pub policies: Policies,
+    pub policies: Arc<Policies>,
+    /// `AuthorizationPolicy default/x`: what binds here, by name.
+    pub(crate) bound: Vec<String>,
+    pub(crate) producer: Routing,
+    /// By client namespace.
+    pub(crate) consumers: BTreeMap<Box<str>, Routing>,
+}
+
+/// The routes of one Service port: as they are looked up, and as they were written.
+#[derive(Debug, Default)]
+pub(crate) struct Routing {
+    pub(crate) table: Table,
+    pub(crate) rules: Vec<Arc<Rule>>,
 }
 
 impl ServicePort {
     /// The table for clients of this namespace: a consumer route replaces the producer's for its own namespace.
-    pub fn routes(&self, _client_namespace: &str) -> &Table {
-        todo!()
+    pub fn routes(&self, client_namespace: &str) -> &Table {
+        // Few Services have consumer routes at all.
+        if self.consumers.is_empty() {
+            return &self.producer.table;
+        }
+        &self.consumers.get(client_namespace).unwrap_or(&self.producer).table
+    }
+
+    /// The rules of that table, route by route, for people to read.
+    pub fn rules(&self, client_namespace: &str) -> &[Arc<Rule>] {
+        &self.consumers.get(client_namespace).unwrap_or(&self.producer).rules
     }
 }
 
 impl Snapshot {
-    /// The Service port a CONNECT authority names (VIP:port or host:port), when it is ours to serve.
-    pub fn target(&self, _authority: &Authority) -> Option<&Arc<ServicePort>> {
-        todo!()
+    /// The Service port a CONNECT authority names (VIP:port or host:port), when it is ours to serve. Hosts are
+    /// `name.namespace`, with or without `.svc` and `.svc.cluster.local`.
+    pub fn target(&self, authority: &Authority) -> Option<&Arc<ServicePort>> {
+        let port = authority.port()?;
+        if let Some(ip) = authority.ip() {
+            return self.by_address.get(&(ip.to_canonical(), port));
+        }
+        let host = authority.host();
+        let name = host
+            .strip_suffix(".svc.cluster.local")
+            .or_else(|| host.strip_suffix(".svc"))
+            .unwrap_or(host);
+        self.by_host.get(name)?.iter().find(|service| service.port == port)
     }
+
     /// A cluster by the id that backends hold.
-    pub fn cluster(&self, _id: ClusterId) -> Option<&Arc<Cluster>> {
-        todo!()
+    pub fn cluster(&self, id: ClusterId) -> Option<&Arc<Cluster>> {
+        self.clusters.get(usize::try_from(id.0).ok()?)?.as_ref()
     }
+
     /// The workload with this address.
-    pub fn workload(&self, _ip: IpAddr) -> Option<&Arc<Workload>> {
-        todo!()
+    pub fn workload(&self, ip: IpAddr) -> Option<&Arc<Workload>> {
+        self.workloads.get(&ip.to_canonical())
     }
+
     /// Some workload with this identity (for telemetry, when the address is unknown).
-    pub fn workload_by_identity(&self, _id: &SpiffeId) -> Option<&Arc<Workload>> {
-        todo!()
+    pub fn workload_by_identity(&self, id: &SpiffeId) -> Option<&Arc<Workload>> {
+        self.identities.get(id)
     }
+
+    /// All Service ports that are ours, by namespace, name and port.
+    pub fn service_ports(&self) -> &[Arc<ServicePort>] {
+        &self.ports
+    }
+
+    /// Every cluster there is.
+    pub fn clusters(&self) -> impl Iterator<Item = (ClusterId, &Arc<Cluster>)> {
+        let numbered = self.clusters.iter().enumerate();
+        numbered.filter_map(|(id, cluster)| Some((ClusterId(u32::try_from(id).ok()?), cluster.as_ref()?)))
+    }
+
+    /// The JWKS URIs (or issuers to discover) that some Service of ours needs, each once, in order.
+    pub fn key_sources(&self) -> &[KeySource] {
+        &self.key_sources
+    }
+
     /// A readable dump for `/config_dump`: no key, no token.
     pub fn dump(&self) -> serde_json::Value {
-        todo!()
+        dump::dump(self)
+    }
+}
+
+/// Puts a snapshot together.
+#[derive(Debug)]
+pub(crate) struct Builder {
+    snapshot: Snapshot,
+    pub(crate) workloads: HashMap<IpAddr, Arc<Workload>>,
+    pub(crate) identities: HashMap<SpiffeId, Arc<Workload>>,
+}
+
+impl Builder {
+    pub(crate) fn new(generation: u64, settings: Settings) -> Self {
+        let snapshot = Snapshot {
+            generation,
+            settings,
+            ..Snapshot::default()
+        };
+        Self {
+            snapshot,
+            workloads: HashMap::new(),
+            identities: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn cluster(&mut self, id: ClusterId, cluster: Arc<Cluster>) {
+        let Ok(place) = usize::try_from(id.0) else { return };
+        if self.snapshot.clusters.len() <= place {
+            self.snapshot.clusters.resize(place + 1, None);
+        }
+        if let Some(slot) = self.snapshot.clusters.get_mut(place) {
+            *slot = Some(cluster);
+        }
+    }
+
+    /// Adds a Service port; gives back the host of the one that has an address of it already (which keeps it).
+    pub(crate) fn service_port(&mut self, service: Arc<ServicePort>, vips: &[IpAddr]) -> Option<Arc<str>> {
+        let mut taken = None;
+        for vip in vips {
+            let first = self
+                .snapshot
+                .by_address
+                .entry((*vip, service.port))
+                .or_insert_with(|| Arc::clone(&service));
+            if !Arc::ptr_eq(first, &service) {
+                taken = Some(Arc::clone(&first.host));
+            }
+        }
+        let host = format!("{}.{}", service.name, service.namespace).to_ascii_lowercase();
+        self.snapshot
+            .by_host
+            .entry(host.into_boxed_str())
+            .or_default()
+            .push(Arc::clone(&service));
+        self.snapshot.ports.push(service);
+        taken
+    }
+
+    pub(crate) fn finish(self) -> Snapshot {
+        let Self {
+            mut snapshot,
+            workloads,
+            identities,
+        } = self;
+        snapshot.workloads = workloads;
+        snapshot.identities = identities;
+        let key = |port: &ServicePort| (Arc::clone(&port.namespace), Arc::clone(&port.name), port.port);
+        snapshot.ports.sort_by_cached_key(|port| key(port));
+        let mut seen = HashSet::new();
+        let sources = snapshot.ports.iter().flat_map(|port| port.authn.key_sources());
+        snapshot.key_sources = sources
+            .filter(|source| seen.insert(Arc::clone(&source.id)))
+            .cloned()
+            .collect();
+        snapshot
     }
 }

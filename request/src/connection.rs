@@ -17,3 +17,10 @@ pub struct Connection {
     /// SNI of a TLS ClientHello inside the tunnel (TLS pass-through only).
     pub sni: Option<String>,
 }
+
+impl Connection {
+    /// The namespace of the client, by its identity: chooses consumer routes, and is `source.namespace`.
+    pub fn source_namespace(&self) -> Option<&str> {
+        self.identity.as_ref().map(SpiffeId::namespace)
+    }
+}

@@ -13,12 +13,14 @@ mod authority;
 mod connection;
 mod head;
 mod path;
+mod request;
 mod spiffe;
 mod workload;
 
 pub use authority::{Authority, BadAuthority};
 pub use connection::Connection;
-pub use head::{BadRequest, Head, Request};
+pub use head::{BadRequest, Head};
 pub use path::{BadPath, Mode, Path};
+pub use request::Request;
 pub use spiffe::{BadSpiffeId, SpiffeId};
 pub use workload::Workload;

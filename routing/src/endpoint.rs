@@ -3,7 +3,7 @@
 use request::Workload;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What is spoken on a port: `appProtocol`, else the port name's prefix, else detection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,9 +51,47 @@ pub struct Endpoint {
 }
 
 impl Cluster {
-    /// Chooses an endpoint: least requests of two picked by `random` (power of two choices).
+    /// Chooses an endpoint: least requests of two picked by `random`, uniform over u64 (power of two choices).
     /// `tried` are addresses not to be chosen again if another exists.
-    pub fn choose(&self, _random: u64, _tried: &[SocketAddr]) -> Option<&Arc<Endpoint>> {
-        todo!()
+    pub fn choose(&self, random: u64, tried: &[SocketAddr]) -> Option<&Arc<Endpoint>> {
+        let untried = || {
+            self.endpoints
+                .iter()
+                .filter(|endpoint| !tried.contains(&endpoint.address))
+        };
+        let left = if tried.is_empty() {
+            self.endpoints.len()
+        } else {
+            untried().count()
+        };
+        if tried.is_empty() || left == 0 {
+            let (first, second) = two_of(self.endpoints.len(), random);
+            less_loaded(self.endpoints.get(first), self.endpoints.get(second))
+        } else {
+            let (first, second) = two_of(left, random);
+            less_loaded(untried().nth(first), untried().nth(second))
+        }
     }
 }
+
+/// Two different indices below `len`; the same one twice when there is only one.
+fn two_of(len: usize, random: u64) -> (usize, usize) {
+    let scale = |half: u64, len: usize| ((u128::from(half) * len as u128) >> 32) as usize;
+    let first = scale(random >> 32, len);
+    if len < 2 {
+        return (first, first);
+    }
+    let second = scale(random & u64::from(u32::MAX), len - 1);
+    (first, if second >= first { second + 1 } else { second })
+}
+
+fn less_loaded<'a>(first: Option<&'a Arc<Endpoint>>, second: Option<&'a Arc<Endpoint>>) -> Option<&'a Arc<Endpoint>> {
+    let load = |endpoint: &Arc<Endpoint>| endpoint.in_flight.load(Ordering::Relaxed);
+    match (first, second) {
+        (Some(first), Some(second)) if load(second) < load(first) => Some(second),
+        (first, _) => first,
+    }
+}
+
+#[cfg(test)]
+mod tests;

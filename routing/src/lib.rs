@@ -3,7 +3,11 @@
 //! Pure: no time, no randomness (the caller passes the number), no I/O, no YAML. `mesh` builds the tables
 //! from manifests; the proxy loop asks them once per request.
 //!
-//! Start reading at [`Table::find`]; `naive` (tests) is the 30-line reading of the spec it must equal.
+//! Start reading at [`Table::find`]; `table/naive.rs` (tests) is the plain reading of the spec it must equal.
+//!
+//! Room is left beside the others for what is to come: a filter is a file in `filter/` and a field of [`Filters`]
+//! (CORS, external authorisation), a property of a rule a file beside `rule.rs` and a field of [`Rule`] (session
+//! persistence).
 
 mod backend;
 mod endpoint;

@@ -1,7 +1,7 @@
 //! The matches of a rule, parsed: what a request must look like.
 
 use http::{HeaderName, Method};
-use regex::Regex;
+use regex::bytes::{Regex, RegexBuilder};
 
 /// The matches of one rule (OR over the list). Empty: everything.
 #[derive(Clone, Debug)]
@@ -19,13 +19,13 @@ pub struct HttpMatch {
     pub path: PathMatch,
     /// `method`.
     pub method: Option<Method>,
-    /// `headers`: of equal names the first counts (the builder drops the rest).
+    /// `headers`: of equal names the first counts ([`crate::Table::build`] drops the rest).
     pub headers: Vec<HeaderMatch>,
     /// `queryParams`: likewise.
     pub query: Vec<QueryMatch>,
 }
 
-/// GRPCRouteMatch.
+/// GRPCRouteMatch: the path is `/<service>/<method>`.
 #[derive(Clone, Debug, Default)]
 pub struct GrpcMatch {
     /// `method.service`.
@@ -36,14 +36,14 @@ pub struct GrpcMatch {
     pub headers: Vec<HeaderMatch>,
 }
 
-/// `path` of a match.
+/// `path` of a match. Case-sensitive.
 #[derive(Clone, Debug)]
 pub enum PathMatch {
     /// Exact.
     Exact(String),
-    /// PathPrefix, by element; stored without a trailing slash (except `/`).
+    /// PathPrefix, by element; a trailing slash makes no difference.
     Prefix(String),
-    /// RegularExpression, anchored.
+    /// RegularExpression, anchored; see [`PathMatch::regex`].
     Regex(Regex),
 }
 
@@ -58,17 +58,27 @@ impl Default for PathMatch {
 pub enum TextMatch {
     /// Exact.
     Exact(String),
-    /// RegularExpression: must match the whole text.
+    /// RegularExpression: must match the whole text; see [`TextMatch::regex`].
     Regex(Regex),
 }
 
 impl TextMatch {
     /// A size-limited, anchored regular expression of at most 1,024 characters.
     ///
+    /// Classes such as `\w` and `(?i)` know ASCII only, as in RE2, which is what Istio's users write for.
+    ///
     /// # Errors
-    /// The text of the regex crate's error, or that it is too long or compiles too large.
-    pub fn regex(_pattern: &str) -> Result<Self, String> {
-        todo!()
+    /// The text of the regex crate's error, or that it is too long or compiles too large (1 MiB).
+    pub fn regex(pattern: &str) -> Result<Self, String> {
+        anchored(pattern).map(Self::Regex)
+    }
+
+    /// Whether the whole text matches.
+    pub fn matches(&self, text: &str) -> bool {
+        match self {
+            Self::Exact(wanted) => wanted == text,
+            Self::Regex(regex) => regex.is_match(text.as_bytes()),
+        }
     }
 }
 
@@ -77,8 +87,8 @@ impl PathMatch {
     ///
     /// # Errors
     /// As there.
-    pub fn regex(_pattern: &str) -> Result<Self, String> {
-        todo!()
+    pub fn regex(pattern: &str) -> Result<Self, String> {
+        anchored(pattern).map(Self::Regex)
     }
 }
 
@@ -91,7 +101,7 @@ pub struct HeaderMatch {
     pub value: TextMatch,
 }
 
-/// HTTPQueryParamMatch: the first parameter of that name counts, case-sensitive.
+/// HTTPQueryParamMatch: the first parameter of that name counts, case-sensitive, compared as written (not decoded).
 #[derive(Clone, Debug)]
 pub struct QueryMatch {
     /// Name.
@@ -99,3 +109,42 @@ pub struct QueryMatch {
     /// Value.
     pub value: TextMatch,
 }
+
+/// The CRD's own limit.
+const MAX_PATTERN_CHARS: usize = 1_024;
+const MAX_PROGRAM_BYTES: usize = 1 << 20;
+
+const ANCHOR_START: &str = r"\A(?:";
+const ANCHOR_END: &str = r")\z";
+
+/// Istio matches regular expressions in full.
+fn anchored(pattern: &str) -> Result<Regex, String> {
+    let chars = pattern.chars().count();
+    if chars > MAX_PATTERN_CHARS {
+        return Err(format!(
+            "a regular expression has at most {MAX_PATTERN_CHARS} characters, found {chars}"
+        ));
+    }
+    // Alone first: `a)|(b` is none, yet would be one between the anchors.
+    compile(pattern)?;
+    compile(&format!("{ANCHOR_START}{pattern}{ANCHOR_END}"))
+}
+
+fn compile(pattern: &str) -> Result<Regex, String> {
+    RegexBuilder::new(pattern)
+        .unicode(false)
+        .size_limit(MAX_PROGRAM_BYTES)
+        .build()
+        .map_err(|e| e.to_string())
+}
+
+/// A pattern as the user wrote it.
+pub(crate) fn source(regex: &Regex) -> &str {
+    let text = regex.as_str();
+    text.strip_prefix(ANCHOR_START)
+        .and_then(|t| t.strip_suffix(ANCHOR_END))
+        .unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Routes and their rules: what `mesh` hands in, what `find` hands out.
 
 use crate::{Backend, Filters, Matches, Pick};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,16 @@ pub enum RouteKind {
     Implicit,
 }
 
+impl fmt::Display for RouteKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Grpc => "GRPCRoute",
+            Self::Http => "HTTPRoute",
+            Self::Implicit => "implicit route",
+        })
+    }
+}
+
 /// Names a route in logs, spans and explanations.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RouteId {
@@ -24,6 +35,13 @@ pub struct RouteId {
     pub namespace: Arc<str>,
     /// Name.
     pub name: Arc<str>,
+}
+
+/// `HTTPRoute namespace/name`.
+impl fmt::Display for RouteId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
+    }
 }
 
 /// One route attached to a Service port.
@@ -67,8 +85,17 @@ pub struct Rule {
 
 impl Rule {
     /// Picks a backend by weight. `random` is uniform over u64.
-    pub fn pick(&self, _random: u64) -> Pick<'_> {
-        todo!()
+    pub fn pick(&self, random: u64) -> Pick<'_> {
+        let total: u64 = self.backends.iter().map(|backend| u64::from(backend.weight)).sum();
+        // Scales `random` to 0..total; no value is likelier than another by more than total / 2^64.
+        let mut point = ((u128::from(random) * u128::from(total)) >> 64) as u64;
+        for backend in &self.backends {
+            match point.checked_sub(backend.weight.into()) {
+                Some(rest) => point = rest,
+                None => return Pick::Backend(backend),
+            }
+        }
+        Pick::Nothing
     }
 }
 
@@ -91,3 +118,6 @@ pub struct Retry {
     /// Minimum wait before a retry.
     pub backoff: Option<Duration>,
 }
+
+#[cfg(test)]
+mod tests;

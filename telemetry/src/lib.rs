@@ -7,6 +7,9 @@
 //! [`Spans::record`] and [`AccessLog::write`] each take it.
 
 mod access_log;
+mod clip;
+#[cfg(test)]
+mod fixture;
 mod metrics;
 mod outcome;
 mod own;
@@ -14,8 +17,8 @@ mod spans;
 mod trace_context;
 
 pub use access_log::{AccessLog, AccessLogFormat};
-pub use metrics::Metrics;
+pub use metrics::{DEFAULT_SERIES_LIMIT, Metrics};
 pub use outcome::{Outcome, RequestProtocol, ServiceName, TcpOutcome, Try};
-pub use own::OwnMetrics;
+pub use own::{BackendWeight, OwnMetrics};
 pub use spans::{Export, ExportProtocol, Spans, SpansConfig};
 pub use trace_context::{SpanId, TraceContext, TraceId};

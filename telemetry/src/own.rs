@@ -1,6 +1,13 @@
 //! Our own metrics, `waypoint_*`: handles that any thread may bump.
 
+mod labelled;
+
+use crate::metrics::{Exposition, Histogram, Kind, MILLISECONDS};
+use labelled::{Labelled, Named, render};
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
+use std::fmt;
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
 
 /// Handles of the unlabelled ones are fields; labelled ones have a method.
 #[derive(Debug, Default)]
@@ -9,39 +16,325 @@ pub struct OwnMetrics {
     pub tunnels: Gauge,
     /// `waypoint_connections`: open HBONE connections.
     pub connections: Gauge,
+    /// `waypoint_upstream_connections`: open connections to workloads, tunnels and clear ones.
+    pub upstream_connections: Gauge,
     /// `waypoint_requests_in_flight`.
     pub in_flight: Gauge,
+    /// `waypoint_draining`: 1 from SIGTERM on.
+    pub draining: Gauge,
     /// `waypoint_config_generation`.
     pub config_generation: Gauge,
     /// `waypoint_config_findings_errors`: errors in the latest config; not 0 means that something is not in force.
     pub config_errors: Gauge,
+    /// `waypoint_config_findings_warnings`: warnings in the latest config.
+    pub config_warnings: Gauge,
+    /// `waypoint_certificate_expiry_timestamp_seconds`: when our leaf expires, Unix time.
+    pub certificate_expiry: Gauge,
+    /// `waypoint_config_updates_total`: config updates that came into force.
+    pub config_updates: Counter,
     /// `waypoint_config_rejected_total`: config updates of which at least one file was not taken.
     pub config_rejected: Counter,
+    /// `waypoint_certificate_rotations_total`: leaves taken into use after the first.
+    pub certificate_rotations: Counter,
     /// `waypoint_retries_total`.
     pub retries: Counter,
+    /// `waypoint_mirrors_total`: requests mirrored.
+    pub mirrors: Counter,
     /// `waypoint_mirrors_dropped_total`.
     pub mirrors_dropped: Counter,
     /// `waypoint_spans_dropped_total`.
     pub spans_dropped: Counter,
     /// `waypoint_spans_exported_total`.
     pub spans_exported: Counter,
+    /// `waypoint_access_log_dropped_total`: lines. Give a clone to [`crate::AccessLog::counted`].
+    pub access_log_dropped: Counter,
+    /// `waypoint_metric_series_overflow_total`: times a new label set found no room and was folded into `overflow`.
+    pub series_overflow: Counter,
+    handshakes: Labelled,
+    connect_refusals: Labelled,
+    dials: Labelled,
+    dial_duration: DialDuration,
+    refusals: Labelled,
+    resets: Labelled,
+    tokens: Labelled,
+    key_fetches: Labelled,
+    external_checks: Labelled,
+    limits: Labelled,
+    denials: Named,
+    backend_requests: Named,
+    weights: RwLock<Vec<BackendWeight>>,
+}
+
+/// A backend's wanted share, for `waypoint_backend_weight`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackendWeight {
+    /// Route and rule, as in [`crate::Outcome::route`].
+    pub route: Box<str>,
+    /// The backend, for example `reviews-v2:9080`.
+    pub backend: Box<str>,
+    /// Its weight as written.
+    pub weight: u32,
 }
 
 impl OwnMetrics {
     /// `waypoint_handshakes_total{result}`: `ok`, `no_certificate`, `untrusted`, `timeout`, ...
-    pub fn handshake(&self, _result: &'static str) {
-        todo!()
+    pub fn handshake(&self, result: &'static str) {
+        self.handshakes.inc(result);
+    }
+    /// `waypoint_connect_refusals_total{reason}`: CONNECTs answered with something other than 200.
+    pub fn connect_refusal(&self, reason: &'static str) {
+        self.connect_refusals.inc(reason);
     }
     /// `waypoint_dials_total{result}`.
-    pub fn dial(&self, _result: &'static str) {
-        todo!()
+    pub fn dial(&self, result: &'static str) {
+        self.dials.inc(result);
+    }
+    /// `waypoint_dial_duration_milliseconds`: how long a new upstream connection took to be usable.
+    pub fn dial_took(&self, took: Duration) {
+        self.dial_duration
+            .0
+            .record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     }
     /// `waypoint_refusals_total{reason}`: one label for each refusal reason.
-    pub fn refusal(&self, _reason: &'static str) {
-        todo!()
+    pub fn refusal(&self, reason: &'static str) {
+        self.refusals.inc(reason);
     }
-    /// `waypoint_policy_denials_total{policy}`.
-    pub fn denial(&self, _policy: &str) {
-        todo!()
+    /// `waypoint_policy_denials_total{policy}`. At most 2,000 policies are told apart.
+    pub fn denial(&self, policy: &str) {
+        self.denials.counter([("policy", policy)]).inc();
+    }
+    /// `waypoint_resets_total{side}`: streams cut before their end by `downstream` or `upstream`.
+    pub fn reset(&self, side: &'static str) {
+        self.resets.inc(side);
+    }
+    /// `waypoint_tokens_total{result}`: JWTs by what became of them (`ok`, `cached`, `expired`, ...).
+    pub fn token(&self, result: &'static str) {
+        self.tokens.inc(result);
+    }
+    /// `waypoint_jwks_fetches_total{result}`.
+    pub fn key_fetch(&self, result: &'static str) {
+        self.key_fetches.inc(result);
+    }
+    /// `waypoint_external_authorization_total{result}`: calls to an external authoriser.
+    pub fn external_check(&self, result: &'static str) {
+        self.external_checks.inc(result);
+    }
+    /// `waypoint_limits_hit_total{limit}`: a bound that stopped something.
+    pub fn limit(&self, limit: &'static str) {
+        self.limits.inc(limit);
+    }
+    /// `waypoint_backend_requests_total{route,backend}`: the handle for one backend of a rule, to be kept with it.
+    /// Beside [`OwnMetrics::set_weights`] it shows the measured share.
+    pub fn backend_requests(&self, route: &str, backend: &str) -> Counter {
+        self.backend_requests.counter([("route", route), ("backend", backend)])
+    }
+    /// `waypoint_backend_weight{route,backend}`: replaces all; call it for every snapshot. Keeps the first 2,000.
+    pub fn set_weights(&self, mut weights: Vec<BackendWeight>) {
+        weights.truncate(Named::LIMIT);
+        *self.weights.write().unwrap_or_else(PoisonError::into_inner) = weights;
+    }
+
+    pub(crate) fn expose(&self, out: &mut Exposition<'_>) -> fmt::Result {
+        for (name, help, gauge) in self.gauges() {
+            out.single(name, Kind::Gauge, help, gauge.get())?;
+        }
+        for (name, help, counter) in self.counters() {
+            out.single(name, Kind::Counter, help, counter.get())?;
+        }
+        for (name, label, help, family) in self.families() {
+            family.expose(out, name, label, help)?;
+        }
+        let name = "waypoint_dial_duration_milliseconds";
+        out.family(
+            name,
+            Kind::Histogram,
+            "Time until a new upstream connection was usable.",
+        )?;
+        self.dial_duration.0.expose(out, name, "")?;
+        self.denials.expose(
+            out,
+            "waypoint_policy_denials_total",
+            "Requests denied by an AuthorizationPolicy.",
+        )?;
+        self.backend_requests.expose(
+            out,
+            "waypoint_backend_requests_total",
+            "Requests by the backend picked.",
+        )?;
+        self.expose_weights(out)
+    }
+
+    fn expose_weights(&self, out: &mut Exposition<'_>) -> fmt::Result {
+        let weights = self.weights.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if weights.is_empty() {
+            return Ok(());
+        }
+        let name = "waypoint_backend_weight";
+        out.family(name, Kind::Gauge, "Weight of a backend, as configured.")?;
+        for BackendWeight { route, backend, weight } in &weights {
+            out.sample(name, &render([("route", route), ("backend", backend)]), weight)?;
+        }
+        Ok(())
+    }
+
+    fn gauges(&self) -> [(&'static str, &'static str, &Gauge); 9] {
+        [
+            ("waypoint_tunnels", "Open CONNECT streams.", &self.tunnels),
+            ("waypoint_connections", "Open HBONE connections.", &self.connections),
+            (
+                "waypoint_upstream_connections",
+                "Open connections to workloads.",
+                &self.upstream_connections,
+            ),
+            (
+                "waypoint_requests_in_flight",
+                "Requests begun and not finished.",
+                &self.in_flight,
+            ),
+            ("waypoint_draining", "1 while shutting down.", &self.draining),
+            (
+                "waypoint_config_generation",
+                "Generation of the configuration in force.",
+                &self.config_generation,
+            ),
+            (
+                "waypoint_config_findings_errors",
+                "Errors in the latest configuration.",
+                &self.config_errors,
+            ),
+            (
+                "waypoint_config_findings_warnings",
+                "Warnings in the latest configuration.",
+                &self.config_warnings,
+            ),
+            (
+                "waypoint_certificate_expiry_timestamp_seconds",
+                "When our certificate expires, Unix time; 0 before there is one.",
+                &self.certificate_expiry,
+            ),
+        ]
+    }
+
+    fn counters(&self) -> [(&'static str, &'static str, &Counter); 10] {
+        [
+            (
+                "waypoint_config_updates_total",
+                "Configurations that came into force.",
+                &self.config_updates,
+            ),
+            (
+                "waypoint_config_rejected_total",
+                "Updates not taken, or not whole.",
+                &self.config_rejected,
+            ),
+            (
+                "waypoint_certificate_rotations_total",
+                "Certificates replaced.",
+                &self.certificate_rotations,
+            ),
+            (
+                "waypoint_retries_total",
+                "Upstream attempts after the first.",
+                &self.retries,
+            ),
+            ("waypoint_mirrors_total", "Requests mirrored.", &self.mirrors),
+            (
+                "waypoint_mirrors_dropped_total",
+                "Mirrors given up.",
+                &self.mirrors_dropped,
+            ),
+            (
+                "waypoint_spans_dropped_total",
+                "Spans that found no room or no collector.",
+                &self.spans_dropped,
+            ),
+            (
+                "waypoint_spans_exported_total",
+                "Spans that a collector took.",
+                &self.spans_exported,
+            ),
+            (
+                "waypoint_access_log_dropped_total",
+                "Access log lines lost.",
+                &self.access_log_dropped,
+            ),
+            (
+                "waypoint_metric_series_overflow_total",
+                "Label sets folded into overflow.",
+                &self.series_overflow,
+            ),
+        ]
+    }
+
+    fn families(&self) -> [(&'static str, &'static str, &'static str, &Labelled); 9] {
+        [
+            (
+                "waypoint_handshakes_total",
+                "result",
+                "HBONE handshakes.",
+                &self.handshakes,
+            ),
+            (
+                "waypoint_connect_refusals_total",
+                "reason",
+                "CONNECTs refused.",
+                &self.connect_refusals,
+            ),
+            (
+                "waypoint_dials_total",
+                "result",
+                "Upstream connections tried.",
+                &self.dials,
+            ),
+            (
+                "waypoint_refusals_total",
+                "reason",
+                "Requests answered by the waypoint itself.",
+                &self.refusals,
+            ),
+            (
+                "waypoint_resets_total",
+                "side",
+                "Streams cut before their end.",
+                &self.resets,
+            ),
+            (
+                "waypoint_tokens_total",
+                "result",
+                "JSON web tokens judged.",
+                &self.tokens,
+            ),
+            (
+                "waypoint_jwks_fetches_total",
+                "result",
+                "Key set fetches.",
+                &self.key_fetches,
+            ),
+            (
+                "waypoint_external_authorization_total",
+                "result",
+                "External checks.",
+                &self.external_checks,
+            ),
+            (
+                "waypoint_limits_hit_total",
+                "limit",
+                "Bounds that stopped something.",
+                &self.limits,
+            ),
+        ]
     }
 }
+
+/// A histogram of milliseconds, with a default.
+#[derive(Debug)]
+struct DialDuration(Histogram);
+
+impl Default for DialDuration {
+    fn default() -> Self {
+        Self(Histogram::new(&MILLISECONDS))
+    }
+}
+
+#[cfg(test)]
+mod tests;

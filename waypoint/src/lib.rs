@@ -1,3 +1,13 @@
 //! The waypoint itself: Pingora's server around our own proxy loop.
+//!
+//! It wires the other crates together and knows nothing of matching, policy or YAML. Start reading at [`run`] (how a
+//! process is put together), then `proxy` (what happens to a request).
 
+pub mod check;
+pub mod cli;
+mod control;
 pub mod http1;
+pub mod logging;
+mod proxy;
+pub mod run;
+mod server;

@@ -1,1 +1,16 @@
-fn main() {}
+//! The `waypoint` command.
+
+use clap::Parser;
+use std::process::ExitCode;
+use waypoint::cli::{Cli, Command};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run(args) => waypoint::run::run(*args),
+        Command::Check(args) => waypoint::check::run(args),
+        Command::Demo(_) => ExitCode::from(2),
+    }
+}

@@ -1,0 +1,41 @@
+# The two commands of the README are `make demo` and `make test`. They need Rust and a C compiler, and get cmake
+# (for zlib-ng, which Pingora's core builds) when it is missing.
+
+CARGO ?= cargo
+TOOLS := $(CURDIR)/.tools
+export PATH := $(TOOLS)/cmake/bin:$(PATH)
+
+.PHONY: demo test lint bench clean-tools cmake
+
+demo: cmake
+	$(CARGO) run --profile demo -p waypoint -- demo $(DEMO_ARGS)
+
+# One build for the binary and all tests, so that dependencies are built once.
+test: cmake
+	$(CARGO) build --workspace --bins --tests
+	$(CARGO) test --workspace
+
+lint: cmake
+	$(CARGO) fmt --all -- --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+bench: cmake
+	$(CARGO) build --release -p waypoint -p benches
+	$(CARGO) run --release -p benches --bin waypoint-bench -- compare $(BENCH_ARGS)
+
+cmake:
+	@command -v cmake >/dev/null 2>&1 || $(MAKE) --no-print-directory $(TOOLS)/cmake/bin/cmake
+
+$(TOOLS)/cmake/bin/cmake:
+	@echo "cmake is missing: installing it"
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 && \
+	    { apt-get install -y -qq cmake >/dev/null 2>&1 || \
+	      { apt-get update -qq && apt-get install -y -qq cmake; } >/dev/null 2>&1; }; then \
+	  echo "cmake: from the system's packages"; \
+	else \
+	  rm -rf $(TOOLS)/cmake && python3 -m venv $(TOOLS)/cmake && $(TOOLS)/cmake/bin/pip install --quiet cmake && \
+	  echo "cmake: in $(TOOLS)/cmake"; \
+	fi
+
+clean-tools:
+	rm -rf $(TOOLS)

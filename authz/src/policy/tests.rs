@@ -1,0 +1,376 @@
+//! Decisions: order, combination, attributes of each kind, HTTP and TCP.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use super::Verdict::{Allow, Deny};
+use super::{Policies, Verdict};
+use crate::Claims;
+use crate::testing::{Sample, policies};
+use http::Method;
+use serde_json::{Value, json};
+
+fn sound(specs: &[Value]) -> Policies {
+    let (policies, problems) = policies(specs);
+    assert!(problems.iter().all(|problem| !problem.error), "{problems:?}");
+    policies
+}
+
+fn decide(specs: &[Value], sample: &Sample) -> (Verdict, Option<(String, usize)>) {
+    let policies = sound(specs);
+    let decision = policies.decide(&sample.request(), None);
+    (
+        decision.verdict,
+        decision.by.map(|(id, rule)| (id.name.to_string(), rule)),
+    )
+}
+
+/// Does an ALLOW of this one rule let the sample through?
+fn allows(rule: Value, sample: &Sample) -> bool {
+    decide(&[json!({"rules": [rule]})], sample).0 == Allow
+}
+
+fn when(key: &str, values: Value) -> Value {
+    let mut condition = json!({"key": key});
+    condition
+        .as_object_mut()
+        .unwrap()
+        .extend(values.as_object().unwrap().clone());
+    json!({"when": [condition]})
+}
+
+#[test]
+fn deny_comes_first_and_says_which_rule() {
+    let deny = json!({"action": "DENY", "rules": [
+        {"to": [{"operation": {"paths": ["/a"]}}]},
+        {"to": [{"operation": {"paths": ["/b"]}}]},
+    ]});
+    let allow = json!({"rules": [{"to": [{"operation": {"methods": ["GET"]}}]}]});
+    let both = [deny.clone(), allow];
+    assert_eq!(decide(&both, &Sample::get("/b")), (Deny, Some(("p0".to_owned(), 1))));
+    assert_eq!(decide(&both, &Sample::get("/c")), (Allow, Some(("p1".to_owned(), 0))));
+    let mut post = Sample::get("/c");
+    post.method = Method::POST;
+    assert_eq!(decide(&both, &post), (Deny, None));
+    assert_eq!(decide(&[deny], &post), (Allow, None));
+    assert_eq!(decide(&[], &post), (Allow, None));
+}
+
+#[test]
+fn an_allow_without_rules_allows_nothing() {
+    for nothing in [json!({}), json!({"rules": []}), json!({"action": "ALLOW"})] {
+        let policies = sound(&[nothing]);
+        assert!(!policies.is_empty());
+        assert_eq!(policies.decide(&Sample::get("/").request(), None).verdict, Deny);
+        assert_eq!(policies.decide_tcp(&Sample::get("/").connection).verdict, Deny);
+    }
+    assert_eq!(decide(&[json!({"rules": [{}]})], &Sample::get("/").from(None)).0, Allow);
+}
+
+#[test]
+fn audit_and_dry_run_change_no_verdict() {
+    let audit = json!({"action": "AUDIT", "rules": [{"to": [{"operation": {"paths": ["/a"]}}]}]});
+    let policies = sound(&[audit]);
+    let sample = Sample::get("/a");
+    assert_eq!(policies.decide(&sample.request(), None).verdict, Allow);
+    assert_eq!(policies.audited_by(&sample.request(), None).unwrap().1, 0);
+    assert!(policies.audited_by(&Sample::get("/b").request(), None).is_none());
+
+    let spec = crate::AuthorizationPolicySpec {
+        action: Some("DENY".to_owned()),
+        rules: Some(vec![json!({})]),
+        dry_run: true,
+        ..Default::default()
+    };
+    let (policies, _) = Policies::build(&[(crate::testing::id("dry"), spec)], &Default::default());
+    assert!(policies.is_empty());
+}
+
+#[test]
+fn within_a_rule() {
+    let rule = json!({
+        "from": [{"source": {"namespaces": ["shop"], "ipBlocks": ["10.20.0.0/16"]}}, {"source": {"namespaces": ["ops"]}}],
+        "to": [{"operation": {"methods": ["GET"], "paths": ["/r*"]}}, {"operation": {"ports": ["9"]}}],
+        "when": [{"key": "request.headers[x-env]", "values": ["p*"], "notValues": ["prod"]}, {"key": "source.ip", "values": ["10.0.0.0/8"]}],
+    });
+    let good = || Sample::get("/read").header("x-env", "pilot");
+    assert!(allows(rule.clone(), &good()));
+    assert!(allows(
+        rule.clone(),
+        &good().from(Some("spiffe://mesh.example/ns/ops/sa/any"))
+    ));
+    let refused = [
+        good().from(None),
+        good().from(Some("spiffe://mesh.example/ns/shopping/sa/cart")),
+        Sample::get("/write").header("x-env", "pilot"),
+        Sample::get("/read"),
+        Sample::get("/read").header("x-env", "prod"),
+        {
+            let mut other = good();
+            other.connection.source_ip = "192.0.2.1".parse().unwrap();
+            other
+        },
+        {
+            let mut other = good();
+            other.method = Method::PUT;
+            other
+        },
+    ];
+    for (index, sample) in refused.iter().enumerate() {
+        assert!(!allows(rule.clone(), sample), "{index}");
+    }
+}
+
+#[test]
+fn every_source_and_its_opposite() {
+    for (name, hit, miss) in [
+        (
+            "principals",
+            "mesh.example/ns/shop/sa/cart",
+            "mesh.example/ns/shop/sa/carts",
+        ),
+        (
+            "principals",
+            "old.example/ns/shop/sa/cart",
+            "far.example/ns/shop/sa/cart",
+        ),
+        ("principals", "cluster.local/ns/shop/sa/cart", "cluster.local/ns/shop/*"),
+        ("principals", "*", "spiffe://mesh.example/ns/shop/sa/cart"),
+        ("principals", "*/sa/cart", "*/sa/car"),
+        ("namespaces", "shop", "sho"),
+        ("serviceAccounts", "shop/cart", "cart"),
+        ("trustDomains", "old.example", "cluster.local"),
+        ("ipBlocks", "10.20.0.4", "10.20.0.5"),
+        ("remoteIpBlocks", "198.51.100.0/24", "10.20.0.4"),
+    ] {
+        let sample = Sample::get("/");
+        let rule = |name: &str, value: &str| json!({"from": [{"source": {name: [value]}}]});
+        let not = format!("not{}{}", name[..1].to_uppercase(), &name[1..]);
+        assert!(allows(rule(name, hit), &sample), "{name} {hit}");
+        assert!(!allows(rule(name, miss), &sample), "{name} {miss}");
+        assert!(!allows(rule(&not, hit), &sample), "{not} {hit}");
+        assert!(allows(rule(&not, miss), &sample), "{not} {miss}");
+    }
+}
+
+#[test]
+fn every_operation_and_its_opposite() {
+    for (name, hit, miss) in [
+        ("hosts", "Ledger.Bank.svc:8080", "ledger.bank.svc"),
+        ("hosts", "*.SVC:8080", "*.svc"),
+        ("hosts", "LEDGER.*", "edger.*"),
+        ("hosts", "*", "x"),
+        ("ports", "8080", "80"),
+        ("methods", "GET", "get"),
+        ("methods", "G*", "*G"),
+        ("paths", "/r/1", "/r"),
+        ("paths", "/r*", "/R*"),
+        ("paths", "*/1", "*/r"),
+        ("paths", "*", "/"),
+        ("paths", "/{*}/1", "/{*}"),
+        ("paths", "/{**}", "/r/{*}/{**}"),
+    ] {
+        let sample = Sample::get("/r/1?x=/r");
+        let rule = |name: &str, value: &str| json!({"to": [{"operation": {name: [value]}}]});
+        let not = format!("not{}{}", name[..1].to_uppercase(), &name[1..]);
+        assert!(allows(rule(name, hit), &sample), "{name} {hit}");
+        assert!(!allows(rule(name, miss), &sample), "{name} {miss}");
+        assert!(!allows(rule(&not, hit), &sample), "{not} {hit}");
+        assert!(allows(rule(&not, miss), &sample), "{not} {miss}");
+    }
+}
+
+#[test]
+fn every_condition_and_its_opposite() {
+    let mut sample = Sample::get("/r?x=1")
+        .header("x-team", "red")
+        .header("x-team", "blue")
+        .header("x-empty", "");
+    sample.connection.sni = Some("db.bank".to_owned());
+    for (key, hit, miss) in [
+        ("source.ip", "10.20.0.0/24", "10.21.0.0/24"),
+        ("remote.ip", "198.51.100.7", "198.51.100.8"),
+        ("source.namespace", "shop", "bank"),
+        ("source.serviceAccount", "shop/cart", "bank/cart"),
+        ("source.trustDomain", "mesh.*", "cluster.*"),
+        ("source.principal", "mesh.example/ns/shop/*", "mesh.example/ns/bank/*"),
+        ("destination.ip", "172.16.0.9", "172.16.0.8"),
+        ("destination.port", "8080", "8081"),
+        ("connection.sni", "*.bank", "bank"),
+        ("request.headers[X-Team]", "red,blue", "red"),
+        ("request.headers[x-team]", "*d,blue", "*,red"),
+        ("request.headers[x-team]", "red,*", "redd*"),
+        ("request.headers[x-empty]", "*", "x"),
+        ("request.headers[:authority]", "LEDGER.bank.svc:8080", "ledger"),
+        ("request.headers[:path]", "/r?x=1", "/r"),
+        ("request.headers[:path]", "/r?*", "*?x=2"),
+        ("request.headers[:method]", "GET", "POST"),
+        ("experimental.envoy.filters.http.x[y]", "*", "*"),
+    ] {
+        let absent = key.starts_with("experimental");
+        assert_eq!(
+            allows(when(key, json!({"values": [hit]})), &sample),
+            !absent,
+            "{key} {hit}"
+        );
+        assert_eq!(
+            allows(when(key, json!({"notValues": [hit]})), &sample),
+            absent,
+            "not {key} {hit}"
+        );
+        assert!(!allows(when(key, json!({"values": [miss]})), &sample), "{key} {miss}");
+        assert!(
+            allows(when(key, json!({"notValues": [miss]})), &sample),
+            "not {key} {miss}"
+        );
+    }
+}
+
+#[test]
+fn what_is_missing_satisfies_only_the_opposite() {
+    let mut bare = Sample::get("/").from(None);
+    bare.connection.destination_ip = None;
+    for (key, value) in [
+        ("source.principal", "*"),
+        ("source.namespace", "*"),
+        ("source.serviceAccount", "shop/cart"),
+        ("source.trustDomain", "*"),
+        ("destination.ip", "0.0.0.0/0"),
+        ("connection.sni", "*"),
+        ("request.headers[x-team]", "*"),
+        ("request.auth.principal", "*"),
+        ("request.auth.audiences", "*"),
+        ("request.auth.presenter", "*"),
+        ("request.auth.claims[team]", "*"),
+    ] {
+        assert!(!allows(when(key, json!({"values": [value]})), &bare), "{key}");
+        assert!(allows(when(key, json!({"notValues": [value]})), &bare), "not {key}");
+    }
+}
+
+#[test]
+fn attributes_of_the_token() {
+    let payload =
+        json!({"iss": "https://id.example", "sub": "u", "aud": ["a", "b"], "azp": "app", "org": {"team": "red"}});
+    let claims = Claims::from_payload(payload.as_object().unwrap().clone());
+    for (key, value, matches) in [
+        ("request.auth.principal", "https://id.example/u", true),
+        ("request.auth.principal", "https://id.example/v", false),
+        ("request.auth.audiences", "b", true),
+        ("request.auth.audiences", "a,b", false),
+        ("request.auth.presenter", "app", true),
+        ("request.auth.claims[org][team]", "red", true),
+        ("request.auth.claims[org]", "red", false),
+        ("request.auth.claims[iss]", "https://*", true),
+    ] {
+        let policies = sound(&[json!({"rules": [when(key, json!({"values": [value]}))]})]);
+        let verdict = policies.decide(&Sample::get("/").request(), Some(&claims)).verdict;
+        assert_eq!(verdict == Allow, matches, "{key} {value}");
+    }
+}
+
+#[test]
+fn tcp_drops_an_allow_with_http_and_widens_a_deny() {
+    let sample = Sample::get("/");
+    let decide = |spec: Value| sound(&[spec]).decide_tcp(&sample.connection).verdict;
+    let paths_or_port = json!([{"operation": {"paths": ["/x"]}}, {"operation": {"ports": ["8080"]}}]);
+    assert_eq!(decide(json!({"rules": [{"to": paths_or_port}]})), Deny);
+    assert_eq!(
+        decide(json!({"rules": [{"to": [{"operation": {"ports": ["8080"]}}]}]})),
+        Allow
+    );
+    assert_eq!(
+        decide(json!({"rules": [{"to": [{"operation": {"notMethods": ["PUT"]}}]}]})),
+        Deny
+    );
+    let post_on = |port: &str| json!({"action": "DENY", "rules": [{"to": [{"operation": {"methods": ["POST"], "ports": [port]}}]}]});
+    assert_eq!(decide(post_on("8080")), Deny);
+    assert_eq!(decide(post_on("81")), Allow);
+    assert_eq!(
+        decide(json!({"action": "DENY", "rules": [{"from": [{"source": {"requestPrincipals": ["*"]}}]}]})),
+        Deny
+    );
+    // Without a forwarded address the remote one is the peer's.
+    assert_eq!(
+        decide(json!({"rules": [{"from": [{"source": {"remoteIpBlocks": ["10.20.0.4"]}}]}]})),
+        Allow
+    );
+}
+
+/// Whatever is not understood: ALLOW never allows by it, DENY never spares by it.
+#[test]
+fn what_is_not_understood_fails_closed() {
+    let rules = [
+        json!(null),
+        json!("x"),
+        json!({"form": []}),
+        json!({"from": []}),
+        json!({"from": {}}),
+        json!({"from": [{}]}),
+        json!({"from": [{"source": {}}]}),
+        json!({"from": [{"source": {"principls": ["*"]}}]}),
+        json!({"from": [{"source": {"namespaces": ["shop"], "namespace": ["shop"]}}]}),
+        json!({"from": [{"source": null, "principals": ["x"]}]}),
+        json!({"from": [{"source": {"principals": "*"}}]}),
+        json!({"from": [{"source": {"ipBlocks": ["10.0.0.0/8", "junk"]}}]}),
+        json!({"from": [{"source": {"ipBlocks": ["192.0.2.1", "junk"]}}]}),
+        json!({"from": [{"source": {"notIpBlocks": ["junk"]}}]}),
+        json!({"from": [{"source": {"notIpBlocks": ["192.0.2.1", "junk"]}}]}),
+        json!({"from": [{"source": {"serviceAccounts": ["a/b/c"]}}]}),
+        json!({"to": [{"operation": {"ports": [8080]}}]}),
+        json!({"to": [{"operation": {"ports": ["http"]}}]}),
+        json!({"to": [{"operation": {"paths": ["/{id}"]}}]}),
+        json!({"to": [{"operation": {"notPaths": ["/{**}/{*}"]}}]}),
+        json!({"to": [{"operation": {"methods": [""]}}]}),
+        json!({"to": [{"operations": {"methods": ["GET"]}}]}),
+        json!({"when": [{"key": "source.user", "values": ["x"]}]}),
+        json!({"when": [{"key": "request.headers[]", "values": ["x"]}]}),
+        json!({"when": [{"key": "source.ip", "value": ["10.0.0.1"]}]}),
+        json!({"when": [{"values": ["10.0.0.1"]}]}),
+        json!({"when": "x"}),
+    ];
+    for rule in rules {
+        for (action, wanted) in [("ALLOW", Deny), ("DENY", Deny)] {
+            let (policies, problems) = policies(&[json!({"action": action, "rules": [rule.clone()]})]);
+            assert!(problems.iter().any(|problem| problem.error), "{rule}");
+            let verdict = policies.decide(&Sample::get("/").request(), None).verdict;
+            assert_eq!(verdict, wanted, "{action} {rule}");
+        }
+    }
+}
+
+#[test]
+fn a_policy_that_is_not_understood_fails_closed() {
+    for spec in [
+        json!({"action": "ALOW", "rules": [{}]}),
+        json!({"actoin": "DENY", "rules": [{}]}),
+        json!({"action": "DENY", "rule": [{}]}),
+        json!({"action": "CUSTOM", "rules": [{}], "provider": {"name": "p"}}),
+    ] {
+        let (policies, problems) = policies(std::slice::from_ref(&spec));
+        assert!(problems.iter().any(|problem| problem.error), "{spec}");
+        assert_eq!(
+            policies.decide(&Sample::get("/").request(), None).verdict,
+            Deny,
+            "{spec}"
+        );
+        assert_eq!(
+            policies.decide_tcp(&Sample::get("/").connection).verdict,
+            Deny,
+            "{spec}"
+        );
+    }
+}
+
+#[test]
+fn custom_denies_only_what_it_matches() {
+    let custom =
+        json!({"action": "CUSTOM", "provider": {"name": "p"}, "rules": [{"to": [{"operation": {"paths": ["/a"]}}]}]});
+    let (policies, problems) = policies(&[custom, json!({"rules": [{}]})]);
+    assert!(
+        problems
+            .iter()
+            .any(|problem| problem.message.contains("not available yet"))
+    );
+    assert_eq!(policies.decide(&Sample::get("/a").request(), None).verdict, Deny);
+    assert_eq!(policies.decide(&Sample::get("/b").request(), None).verdict, Allow);
+}

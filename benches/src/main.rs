@@ -1,0 +1,35 @@
+//! `waypoint-bench`: what a request costs in the waypoint, beside what it costs in others, in the same run.
+//!
+//! Read [`compare`] first: it holds the order of things. `subject` starts the proxies under test, `neighbour` is the
+//! mesh on both sides of them, `load` sends the requests, `process` reads what they cost, `report` tells.
+
+mod cli;
+mod compare;
+mod fault;
+mod load;
+mod machine;
+mod neighbour;
+mod process;
+mod report;
+mod splice_proxy;
+mod subject;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use std::process::ExitCode;
+
+// The waypoint's own allocator, so that the splice is a floor under it and the neighbours are cheap.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    hbone::install_crypto_provider();
+    let done = match Cli::parse().command {
+        Command::Compare(args) => compare::run(&args),
+        Command::SpliceProxy(args) => splice_proxy::run(&args).map(|()| ExitCode::SUCCESS),
+    };
+    done.unwrap_or_else(|fault| {
+        eprintln!("waypoint-bench: {fault}");
+        ExitCode::from(2)
+    })
+}

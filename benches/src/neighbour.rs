@@ -1,0 +1,22 @@
+//! The mesh around the proxy under test: certificates and manifests, the client's tunnels, the destination.
+//!
+//! They run in this process, each on a thread of its own, and do as little as they can: what they cost is not
+//! measured, but the proxy shares the machine with them.
+
+mod destination;
+mod source;
+mod thread;
+mod world;
+
+pub(crate) use destination::{BODY_BYTES, Destination};
+pub(crate) use source::Source;
+pub(crate) use thread::Room;
+pub(crate) use world::World;
+
+use hbone::{PoolEvents, ServerEvents};
+
+/// Nobody counts the neighbours' connections.
+pub(crate) struct NoEvents;
+
+impl PoolEvents for NoEvents {}
+impl ServerEvents for NoEvents {}

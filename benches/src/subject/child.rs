@@ -1,0 +1,64 @@
+//! A child process whose log is kept for the day it dies.
+
+use crate::fault::{During, Fault};
+use std::fs::File;
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// How long a proxy may take to listen.
+const START_LIMIT: Duration = Duration::from_secs(30);
+/// How often a start is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// The process. It is killed when dropped, and its folder goes.
+pub(crate) struct Process {
+    child: Child,
+    dir: TempDir,
+}
+
+impl Process {
+    /// Starts it with a folder of its own, which `command` may be told of, and waits until `address` takes connections.
+    pub(crate) fn start(name: &str, dir: TempDir, mut command: Command, address: SocketAddr) -> Result<Self, Fault> {
+        let log = File::create(dir.path().join("log")).during(name)?;
+        let out = log.try_clone().during(name)?;
+        // A pipe that is never written to: it ends when this process does.
+        let child = command
+            .stdin(Stdio::piped())
+            .stdout(out)
+            .stderr(log)
+            .spawn()
+            .during(format_args!("{command:?}"))?;
+        let mut process = Self { child, dir };
+        process.listens(name, address)?;
+        Ok(process)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn listens(&mut self, name: &str, address: SocketAddr) -> Result<(), Fault> {
+        let end = Instant::now() + START_LIMIT;
+        while TcpStream::connect_timeout(&address, LOOK).is_err() {
+            let exited = self.child.try_wait().during(name)?;
+            if exited.is_some() || Instant::now() > end {
+                let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+                return Err(Fault::new(format!(
+                    "{name} does not listen on {address} ({exited:?}):\n{log}"
+                )));
+            }
+            std::thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have died by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

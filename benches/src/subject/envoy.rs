@@ -1,0 +1,52 @@
+//! Envoy, configured as Istio configures its waypoint: see [`config`].
+
+mod config;
+mod package;
+
+use super::child::Process;
+use crate::fault::{During, Fault};
+use crate::neighbour::World;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+
+pub(super) struct Started {
+    pub(super) process: Process,
+    pub(super) version: String,
+}
+
+pub(super) fn start(world: &World, address: SocketAddr, binary: Option<PathBuf>) -> Result<Started, Fault> {
+    let binary = match binary {
+        Some(binary) => binary,
+        None => package::binary()?,
+    };
+    let version = Command::new(&binary)
+        .arg("--version")
+        .output()
+        .during(binary.display())?;
+    let dir = tempfile::tempdir().during("envoy")?;
+    let file = dir.path().join("envoy.json");
+    std::fs::write(&file, config::waypoint(world, address)?.to_string()).during(file.display())?;
+    let mut command = Command::new(&binary);
+    command.args([
+        "--use-dynamic-base-id",
+        "--concurrency",
+        "1",
+        "--log-level",
+        "warning",
+        "--config-path",
+    ]);
+    command.arg(&file);
+    let process = Process::start("envoy", dir, command, address)?;
+    Ok(Started {
+        process,
+        version: short(&String::from_utf8_lossy(&version.stdout)),
+    })
+}
+
+/// `envoy  version: HASH/1.40.0/Clean/RELEASE/BoringSSL` as `Envoy 1.40.0 RELEASE`.
+fn short(version: &str) -> String {
+    let mut parts = version.trim().split('/').skip(1);
+    let (number, build) = (parts.next().unwrap_or(version), parts.nth(1).unwrap_or_default());
+    format!("Envoy {number} {build}").trim().to_owned()
+}

@@ -1,0 +1,204 @@
+//! Envoy's configuration, in the shape of Istio's waypoint: three listeners, two of them inside the process.
+//!
+//! `connect_terminate` (mTLS, CONNECT) -> `main_internal` (picks the Service by the address asked for, routes HTTP) ->
+//! `connect_originate` (CONNECT to the pod, mTLS). Istio's own filters (its statistics, peer metadata) are not in a
+//! plain Envoy, so that this is a lower bound of what Istio's waypoint costs. Access log and tracing are off.
+
+use crate::fault::Fault;
+use crate::neighbour::World;
+use integration_tests::peers::pki::Certs;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+
+/// The Service, by Istio's name for it.
+const INBOUND_VIP: &str = "inbound-vip|80|http|echo.demo.svc.cluster.local";
+/// Where the original-destination filter looks, both in filter state and in endpoint metadata.
+const ORIGINAL_DST: &str = "envoy.filters.listener.original_dst";
+
+/// The bootstrap file.
+pub(super) fn waypoint(world: &World, address: SocketAddr) -> Result<Value, Fault> {
+    let originate = originate_cluster(world.proxy_certs(), world.destination_identity()?.as_str());
+    Ok(json!({
+        "bootstrap_extensions": [{
+            "name": "envoy.bootstrap.internal_listener",
+            "typed_config": typed("bootstrap.internal_listener.v3.InternalListener", json!({})),
+        }],
+        "static_resources": {
+            "listeners": [connect_terminate(world, address)?, main_internal(world), connect_originate()],
+            "clusters": [main_internal_cluster(), vip_cluster(world), originate],
+        },
+    }))
+}
+
+fn connect_terminate(world: &World, address: SocketAddr) -> Result<Value, Fault> {
+    let state = |key: &str, format: &str| {
+        json!({ "object_key": format!("{ORIGINAL_DST}.{key}"), "shared_with_upstream": "ONCE",
+            "format_string": { "text_format_source": { "inline_string": format } } })
+    };
+    let authority = json!({ "on_request_headers": [
+        state("local_ip", "%REQ(:AUTHORITY)%"), state("remote_ip", "%DOWNSTREAM_REMOTE_ADDRESS%")] });
+    let filters = [filter("http.set_filter_state", "Config", authority), router()];
+    let manager = manager(json!({
+        "stat_prefix": "connect_terminate",
+        "upgrade_configs": [{ "upgrade_type": "CONNECT" }],
+        "http2_protocol_options": { "allow_connect": true, "max_concurrent_streams": 100,
+            "connection_keepalive": { "interval": "10s", "timeout": "20s" } },
+        "forward_client_cert_details": "APPEND_FORWARD",
+        "set_current_client_cert_details": { "subject": true, "uri": true, "dns": true },
+        "use_remote_address": false, "stream_idle_timeout": "0s", "generate_request_id": false,
+        "http_filters": filters,
+        "route_config": route_config("default", json!([{
+            "match": { "connect_matcher": {} },
+            "route": { "cluster": "main_internal",
+                "upgrade_configs": [{ "upgrade_type": "CONNECT", "connect_config": {} }] },
+        }])),
+    }));
+    let tls = tls(world.proxy_certs(), &format!("spiffe://{}/", world.trust_domain()));
+    Ok(json!({
+        "name": "connect_terminate", "address": socket(address),
+        "connection_balance_config": { "exact_balance": {} },
+        "filter_chains": [{ "filters": [manager], "transport_socket": {
+            "name": "tls", "typed_config": typed("transport_sockets.tls.v3.DownstreamTlsContext",
+                json!({ "common_tls_context": tls, "require_client_certificate": true })) } }],
+    }))
+}
+
+fn main_internal(world: &World) -> Value {
+    let vip = world.vip();
+    let manager = manager(json!({
+        "stat_prefix": INBOUND_VIP, "codec_type": "AUTO", "use_remote_address": false,
+        "generate_request_id": true, "stream_idle_timeout": "0s", "normalize_path": true,
+        "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
+        "http_filters": [router()],
+        "route_config": route_config(INBOUND_VIP, json!([{
+            "match": { "prefix": "/" }, "name": "default", "decorator": { "operation": "echo:80/*" },
+            "route": { "cluster": INBOUND_VIP, "timeout": "0s", "retry_policy": {
+                "num_retries": 2, "retry_on": "connect-failure,refused-stream,unavailable,cancelled",
+                "host_selection_retry_max_attempts": "5",
+                "retry_host_predicate": [{ "name": "envoy.retry_host_predicates.previous_hosts", "typed_config":
+                    typed("retry.host.previous_hosts.v3.PreviousHostsPredicate", json!({})) }] } },
+        }])),
+    }));
+    let chain = json!({ "action": { "name": INBOUND_VIP, "typed_config": {
+        "@type": "type.googleapis.com/google.protobuf.StringValue", "value": INBOUND_VIP } } });
+    let ports = json!({ "matcher_tree": { "input": input("DestinationPortInput"),
+        "exact_match_map": { "map": { vip.port.to_string(): chain } } } });
+    let addresses = json!({ "matcher_tree": { "input": input("DestinationIPInput"), "custom_match": {
+        "name": "ip", "typed_config": { "@type": "type.googleapis.com/xds.type.matcher.v3.IPMatcher",
+            "range_matchers": [{ "ranges": [{ "address_prefix": vip.ip, "prefix_len": 32 }],
+                "on_match": { "matcher": ports } }] } } } });
+    json!({
+        "name": "main_internal", "internal_listener": {}, "traffic_direction": "INBOUND",
+        "listener_filters": [original_dst()],
+        "filter_chain_matcher": addresses,
+        "filter_chains": [{ "name": INBOUND_VIP, "filters": [manager] }],
+    })
+}
+
+fn connect_originate() -> Value {
+    let proxy = filter(
+        "network.tcp_proxy",
+        "TcpProxy",
+        json!({ "stat_prefix": "connect_originate", "cluster": "connect_originate",
+            "tunneling_config": { "hostname": "%DOWNSTREAM_LOCAL_ADDRESS%" } }),
+    );
+    json!({
+        "name": "connect_originate", "internal_listener": {}, "use_original_dst": false,
+        "listener_filters": [original_dst()],
+        "filter_chains": [{ "filters": [proxy] }],
+    })
+}
+
+/// From the outer HTTP connection manager to the listener of the Services.
+fn main_internal_cluster() -> Value {
+    json!({
+        "name": "main_internal", "type": "STATIC",
+        "load_assignment": { "cluster_name": "main_internal", "endpoints": [{ "lb_endpoints": [{ "endpoint": {
+            "address": { "envoy_internal_address": { "server_listener_name": "main_internal" } } } }] }] },
+        "transport_socket": internal_upstream(json!([])),
+    })
+}
+
+/// The Service: its endpoint is the listener of outgoing tunnels, told where to go by metadata.
+fn vip_cluster(world: &World) -> Value {
+    let application = world.application().to_string();
+    json!({
+        "name": INBOUND_VIP, "type": "STATIC", "lb_policy": "LEAST_REQUEST",
+        "load_assignment": { "cluster_name": INBOUND_VIP, "endpoints": [{ "lb_endpoints": [{
+            "endpoint": { "address": { "envoy_internal_address": {
+                "server_listener_name": "connect_originate", "endpoint_id": application } } },
+            "metadata": { "filter_metadata": { ORIGINAL_DST: { "local": application } } },
+        }] }] },
+        "transport_socket": internal_upstream(json!([{ "kind": { "host": {} }, "name": ORIGINAL_DST }])),
+    })
+}
+
+/// mTLS to port 15008 of whatever pod the tunnel is for.
+fn originate_cluster(certs: &Certs, destination: &str) -> Value {
+    let tls = tls(certs, destination);
+    json!({
+        "name": "connect_originate", "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED",
+        "original_dst_lb_config": { "upstream_port_override": 15008 }, "cleanup_interval": "60s",
+        "typed_extension_protocol_options": { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions":
+            typed("upstreams.http.v3.HttpProtocolOptions", json!({ "explicit_http_config": {
+                "http2_protocol_options": { "allow_connect": true,
+                    "connection_keepalive": { "interval": "10s", "timeout": "20s" } } } })) },
+        "transport_socket": { "name": "tls", "typed_config":
+            typed("transport_sockets.tls.v3.UpstreamTlsContext", json!({ "common_tls_context": tls })) },
+    })
+}
+
+fn manager(config: Value) -> Value {
+    filter("network.http_connection_manager", "HttpConnectionManager", config)
+}
+
+fn router() -> Value {
+    filter("http.router", "Router", json!({}))
+}
+
+fn original_dst() -> Value {
+    filter("listener.original_dst", "OriginalDst", json!({}))
+}
+
+fn filter(path: &str, message: &str, config: Value) -> Value {
+    json!({ "name": format!("envoy.filters.{path}"),
+        "typed_config": typed(&format!("filters.{path}.v3.{message}"), config) })
+}
+
+fn internal_upstream(metadata: Value) -> Value {
+    json!({ "name": "envoy.transport_sockets.internal_upstream",
+        "typed_config": typed("transport_sockets.internal_upstream.v3.InternalUpstreamTransport", json!({
+            "passthrough_metadata": metadata,
+            "transport_socket": { "name": "envoy.transport_sockets.raw_buffer",
+                "typed_config": typed("transport_sockets.raw_buffer.v3.RawBuffer", json!({})) } })) })
+}
+
+/// TLS 1.3, h2, the proxy's certificate, and peers whose SPIFFE id begins so.
+fn tls(certs: &Certs, peers: &str) -> Value {
+    let file = |name| json!({ "filename": certs.file(name) });
+    json!({
+        "tls_params": { "tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3" },
+        "alpn_protocols": ["h2"],
+        "tls_certificates": [{ "certificate_chain": file("cert-chain.pem"), "private_key": file("key.pem") }],
+        "validation_context": { "trusted_ca": file("root-cert.pem"),
+            "match_typed_subject_alt_names": [{ "san_type": "URI", "matcher": { "prefix": peers } }] },
+    })
+}
+
+fn route_config(name: &str, routes: Value) -> Value {
+    json!({ "name": name, "validate_clusters": false,
+        "virtual_hosts": [{ "name": name, "domains": ["*"], "routes": routes }] })
+}
+
+fn input(name: &str) -> Value {
+    json!({ "name": name, "typed_config": typed(&format!("matching.common_inputs.network.v3.{name}"), json!({})) })
+}
+
+fn socket(address: SocketAddr) -> Value {
+    json!({ "socket_address": { "address": address.ip(), "port_value": address.port() } })
+}
+
+fn typed(message: &str, mut config: Value) -> Value {
+    config["@type"] = json!(format!("type.googleapis.com/envoy.extensions.{message}"));
+    config
+}

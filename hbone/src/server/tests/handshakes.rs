@@ -1,0 +1,156 @@
+//! Who gets through TLS, and what becomes of the others.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn clients_that_are_not_of_the_mesh_are_told_apart() {
+    let bench = Bench::new();
+    let good = bench.ca.identity("client");
+
+    let mut without = (*good.client).clone();
+    without.client_auth_cert_resolver = rustls::ClientConfig::builder_with_provider(tls::crypto_provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth()
+        .client_auth_cert_resolver;
+    assert_eq!(bench.label_of(Arc::new(without)).await, "no_certificate");
+
+    let mut silent = (*good.client).clone();
+    silent.alpn_protocols.clear();
+    assert_eq!(bench.label_of(Arc::new(silent)).await, "not_h2");
+    let mut http1 = (*good.client).clone();
+    http1.alpn_protocols = vec![b"http/1.1".to_vec()];
+    assert_eq!(bench.label_of(Arc::new(http1)).await, "not_h2");
+
+    let foreign = Ca::new().leaf(&id("client"), |_| {}).identity(&bench.ca);
+    assert_eq!(bench.label_of(foreign.client).await, "untrusted");
+    assert_eq!(
+        bench
+            .label_of_leaf("spiffe://other.local/ns/ns/sa/client", |_| {})
+            .await,
+        "trust_domain"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn leaves_that_are_no_svid_are_untrusted() {
+    let bench = Bench::new();
+    let day = time::Duration::DAY;
+    let expired = |params: &mut CertificateParams| params.not_after = time::OffsetDateTime::now_utc() - day;
+    assert_eq!(bench.label_of_leaf(&id("client"), expired).await, "untrusted");
+    let early = |params: &mut CertificateParams| params.not_before = time::OffsetDateTime::now_utc() + day;
+    assert_eq!(bench.label_of_leaf(&id("client"), early).await, "untrusted");
+    let server_only = |params: &mut CertificateParams| {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    };
+    assert_eq!(bench.label_of_leaf(&id("client"), server_only).await, "untrusted");
+}
+
+/// Our own `Identity` refuses such leaves, so that the client's configuration is put together here.
+#[tokio::test(start_paused = true)]
+async fn leaves_without_exactly_one_spiffe_id_are_untrusted() {
+    let bench = Bench::new();
+    let uri = |uri: &str| SanType::URI(uri.try_into().unwrap());
+    let dns = |name: &str| SanType::DnsName(name.try_into().unwrap());
+    let good = uri(&id("client"));
+    for names in [
+        vec![],
+        vec![dns("client.example")],
+        vec![good.clone(), uri(&id("other"))],
+        vec![good.clone(), uri("https://client.example/")],
+        vec![good.clone(), dns("a\0b.example")],
+        vec![uri("spiffe://cluster.local")],
+        vec![uri("spiffe://cluster.local:80/ns/ns/sa/client")],
+        vec![uri("spiffe://u@cluster.local/ns/ns/sa/client")],
+        vec![uri("spiffe://CLUSTER.LOCAL/ns/ns/sa/client")],
+        vec![uri("spiffe://cluster.local/ns/ns/sa/cli\0ent")],
+        vec![uri("spiffe://cluster.local/ns/ns/sa/%63lient")],
+        vec![uri("spiffe://cluster.local/ns//sa/client")],
+        vec![uri("https://cluster.local/ns/ns/sa/client")],
+    ] {
+        let client = client_with(&bench.ca, names.clone());
+        assert_eq!(bench.label_of(client).await, "untrusted", "{names:?}");
+    }
+    let (near, _served) = bench.pipe(echo);
+    let both = client_with(&bench.ca, vec![good, dns("client.example")]);
+    RawClient::tls(near, both).await.unwrap();
+}
+
+fn client_with(ca: &Ca, names: Vec<SanType>) -> Arc<rustls::ClientConfig> {
+    use rustls::pki_types::pem::PemObject;
+    let leaf = ca.leaf(&id("client"), |params| params.subject_alt_names = names);
+    let chain = vec![rustls::pki_types::CertificateDer::from_pem_slice(leaf.chain.as_bytes()).unwrap()];
+    let key = rustls::pki_types::PrivateKeyDer::from_pem_slice(leaf.key.as_bytes()).unwrap();
+    let certified = rustls::sign::CertifiedKey::from_der(chain, key, &tls::crypto_provider()).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots
+        .add(rustls::pki_types::CertificateDer::from_pem_slice(ca.pem.as_bytes()).unwrap())
+        .unwrap();
+    Arc::new(tls::client_config(&Arc::new(certified), &Arc::new(roots)).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn tls_1_2_plain_bytes_and_silence_end_the_connection() {
+    let bench = Bench::new();
+    for bytes in [
+        &b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..],
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        &[0x16, 3, 1, 0xff, 0xff],
+    ] {
+        let (mut near, served) = bench.pipe(echo);
+        near.write_all(bytes).await.unwrap();
+        near.shutdown().await.unwrap();
+        assert!(served.await.unwrap().is_err());
+        assert_eq!(bench.server.seen.take(), ["other"]);
+    }
+    // One byte of a hello every second.
+    let (mut near, served) = bench.pipe(echo);
+    let begun = Instant::now();
+    let mut hello = [0x16, 3, 1, 2, 0, 1].into_iter().chain(std::iter::repeat(0));
+    while near.write_all(&[hello.next().unwrap()]).await.is_ok() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert!(matches!(
+        served.await.unwrap(),
+        Err(ServeError::Timeout(_) | ServeError::Handshake(_))
+    ));
+    assert!(begun.elapsed() < Duration::from_secs(12));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_preface_or_no_settings_end_the_connection() {
+    let bench = Bench::new();
+    let identity = bench.ca.identity("client");
+    for said in [&b""[..], b"PRI * HTTP/2.0\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+        let (near, served) = bench.pipe(echo);
+        let mut client = RawClient::tls(near, Arc::clone(&identity.client)).await.unwrap();
+        client.io.write_all(said).await.unwrap();
+        let begun = Instant::now();
+        let error = served.await.unwrap().unwrap_err();
+        assert!(matches!(error, ServeError::Timeout(_)), "{error}");
+        assert_eq!(begun.elapsed().as_secs(), 10, "{said:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_shows_in_new_handshakes_and_old_tunnels_live_on() {
+    let ca = Ca::new();
+    let certs = ca.certs("before");
+    let server = TestServer::new(Arc::clone(&certs) as Arc<dyn CertSource>, ServerConfig::default());
+    let connect = || async {
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        drop(server.serve(far, echo));
+        RawClient::open(near, &ca.identity("client")).await
+    };
+    let shown = |client: &RawClient| tls::peer_id(client.io.get_ref().1.peer_certificates()).unwrap();
+    let mut old = connect().await;
+    assert_eq!(shown(&old).as_str(), id("before"));
+    old.connect(1, "10.0.0.1:80").await;
+    assert_eq!(old.status(1).await, Ok(200));
+    certs.replace(ca.identity("after"));
+    let new = connect().await;
+    assert_eq!(shown(&new).as_str(), id("after"));
+    old.send(DATA, 0, 1, b"alive").await;
+    assert_eq!(old.next_of_note().await.unwrap().payload, b"alive");
+}

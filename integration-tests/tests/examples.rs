@@ -1,0 +1,282 @@
+//! Promise: every folder of `config-examples` does what its first comment says.
+//!
+//! The folders have fixed addresses (127.10.0.x, 127.20.0.x); here each runs on a subnet of its own, so that tests and
+//! a running demo don't meet.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use integration_tests::peers::client_tunnel::ClientTunnel;
+use integration_tests::peers::destination_tunnel::DestinationTunnel;
+use integration_tests::peers::echo::Echo;
+use integration_tests::peers::grpc_client::{call, status};
+use integration_tests::peers::http_client::{get_with, post};
+use integration_tests::peers::loopback::Subnet;
+use integration_tests::peers::mesh_world::{Vip, put};
+use integration_tests::peers::pki::{Certs, Pki};
+use integration_tests::peers::raw_http::RawHttp;
+use integration_tests::peers::tokens::TokenIssuer;
+use integration_tests::peers::waiting::until;
+use integration_tests::peers::waypoint_process::{Launch, Waypoint};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// An example that runs: its pods, its waypoint.
+struct Example {
+    subnet: Subnet,
+    pki: Pki,
+    config: tempfile::TempDir,
+    waypoint: Waypoint,
+    backends: BTreeMap<String, (Echo, DestinationTunnel)>,
+    _certs: Certs,
+}
+
+fn folder(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../config-examples")
+        .join(name)
+}
+
+impl Example {
+    /// `pods`: last byte of the address, version.
+    async fn start(name: &str, service: &str, port: u16, pods: &[(u8, &str)]) -> Self {
+        let (subnet, pki, config) = (Subnet::lease(), Pki::new("cluster.local"), tempfile::tempdir().unwrap());
+        let mut backends = BTreeMap::new();
+        for (n, version) in pods {
+            let ip = subnet.pod(*n);
+            let echo = Echo::start(ip, port, service, version).await;
+            let tunnel = DestinationTunnel::start(&pki, ip, "demo", service, "demo").await;
+            backends.insert((*version).to_owned(), (echo, tunnel));
+        }
+        let x = subnet.third_byte();
+        for file in std::fs::read_dir(folder(name)).unwrap() {
+            let file = file.unwrap();
+            let text = std::fs::read_to_string(file.path()).unwrap();
+            let text = text
+                .replace("127.10.0.", &format!("127.10.{x}."))
+                .replace("127.20.0.", &format!("127.20.{x}."));
+            put(config.path(), file.file_name().to_str().unwrap(), &text);
+        }
+        let certs = pki.issue("demo", "waypoint");
+        let waypoint = Waypoint::start(config.path(), certs.path(), "demo", "cluster.local", Launch::default()).await;
+        let findings = waypoint.scrape().await;
+        for kind in ["errors", "warnings"] {
+            let found = findings.sum(&format!("waypoint_config_findings_{kind}"), &[]);
+            assert_eq!(found, 0.0, "{kind} in config-examples/{name}:\n{}", waypoint.log());
+        }
+        Self {
+            subnet,
+            pki,
+            config,
+            waypoint,
+            backends,
+            _certs: certs,
+        }
+    }
+
+    fn client(&self, service_account: &str) -> Arc<ClientTunnel> {
+        Arc::new(ClientTunnel::new(
+            self.waypoint.hbone,
+            &self.pki,
+            "demo",
+            "demo",
+            service_account,
+        ))
+    }
+
+    fn vip(&self, name: &str, n: u8, port: u16) -> Vip {
+        Vip {
+            name: name.into(),
+            ip: self.subnet.vip(n),
+            port,
+        }
+    }
+
+    fn reviews(&self) -> Vip {
+        self.vip("reviews", 10, 9080)
+    }
+
+    fn requests(&self, version: &str) -> u64 {
+        self.backends[version].0.counts().requests
+    }
+
+    /// Status of a GET whose path is sent as it is written.
+    async fn raw_status(&self, path: &str) -> u16 {
+        let mut raw = RawHttp::new(self.client("curl").raw(&self.reviews()).await);
+        raw.send(format!("GET {path} HTTP/1.1\r\nHost: reviews:9080\r\n\r\n"))
+            .await
+            .unwrap();
+        raw.head().await.unwrap().status()
+    }
+}
+
+fn demo_token() -> String {
+    format!(
+        "Bearer {}",
+        std::fs::read_to_string(folder("jwt").join("demo.jwt")).unwrap().trim()
+    )
+}
+
+fn demo_issuer() -> TokenIssuer {
+    // The public half is in config-examples; the private half only signs for tests and the demo.
+    TokenIssuer::from_pem(
+        "https://issuer.demo.example",
+        "demo",
+        include_str!("../testdata/demo-issuer.key.pem"),
+    )
+}
+
+#[test]
+fn there_is_a_test_for_every_folder() {
+    let mut names: Vec<_> = std::fs::read_dir(folder("")).unwrap().map(|e| e.unwrap()).collect();
+    names.retain(|e| e.file_type().unwrap().is_dir());
+    let mut names: Vec<_> = names.iter().map(|e| e.file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["canary", "deny", "grpc", "jwt", "mirror"]);
+}
+
+#[tokio::test]
+async fn canary() {
+    let example = Example::start("canary", "reviews", 9080, &[(11, "v1"), (12, "v2")]).await;
+    let mut client = example.client("curl").http1(&example.reviews()).await;
+    for _ in 0..500 {
+        assert_eq!(client.get("/reviews/1").await.status, 200);
+    }
+    // 50 of 500 expected; five standard deviations are 34.
+    let (v1, v2) = (example.requests("v1"), example.requests("v2"));
+    assert!((16..=84).contains(&v2) && v1 + v2 == 500, "{v1} to v1, {v2} to v2");
+    assert_eq!(example.raw_status("/admin/users").await, 403);
+    assert_eq!(example.raw_status("/x/../admin/users").await, 403);
+    assert_eq!(
+        client
+            .send(get_with("/reviews/1", &[("authorization", "Bearer nonsense")]))
+            .await
+            .status,
+        401
+    );
+    assert_eq!(
+        client
+            .send(get_with("/reviews/1", &[("authorization", &demo_token())]))
+            .await
+            .status,
+        200
+    );
+    // What the demo's slider does.
+    let route = std::fs::read_to_string(folder("canary").join("10-route.yaml")).unwrap();
+    let shifted = route
+        .replace("weight: 90", "weight: 0")
+        .replace("weight: 10", "weight: 100");
+    assert_ne!(route, shifted);
+    put(example.config.path(), "10-route.yaml", &shifted);
+    let mut streak = 0;
+    until("all goes to v2", async || {
+        streak = if client.get("/reviews/1").await.header("x-backend") == "v2" {
+            streak + 1
+        } else {
+            0
+        };
+        streak == 30
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn mirror() {
+    let example = Example::start("mirror", "reviews", 9080, &[(11, "v1"), (12, "v2")]).await;
+    let mut client = example.client("curl").http1(&example.reviews()).await;
+    for _ in 0..10 {
+        assert_eq!(client.get("/reviews/1").await.header("x-backend"), "v1");
+    }
+    let shadow = &example.backends["v2"].0;
+    shadow.until("v2 has a copy of each", |c| c.requests == 10).await;
+    let reply = client.send(post("/reviews/1", r#"{"stars": 5}"#)).await;
+    assert_eq!(
+        (reply.field("version"), reply.field("body_bytes")),
+        ("v1".into(), "12".into())
+    );
+    shadow
+        .until("and of the body", |c| {
+            c.requests == 11 && c.body_bytes == 12 && c.open == 0
+        })
+        .await;
+    assert_eq!(
+        client.get("/do/status/500").await.status,
+        500,
+        "v1's own failures are the client's business"
+    );
+}
+
+#[tokio::test]
+async fn jwt() {
+    let example = Example::start("jwt", "reviews", 9080, &[(11, "v1")]).await;
+    let mut client = example.client("curl").http1(&example.reviews()).await;
+    assert_eq!(client.get("/reviews/1").await.status, 403);
+    assert_eq!(
+        client
+            .send(get_with("/reviews/1", &[("authorization", "Bearer nonsense")]))
+            .await
+            .status,
+        401
+    );
+    let reply = client
+        .send(get_with("/reviews/1", &[("authorization", &demo_token())]))
+        .await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert_eq!(reply.seen_header("authorization"), None);
+    assert!(reply.seen_header("x-jwt-payload").is_some(), "{}", reply.text());
+    let mut write = post("/reviews/1", "{}");
+    write
+        .headers_mut()
+        .insert("authorization", demo_token().try_into().unwrap());
+    assert_eq!(client.send(write).await.status, 403, "alice is no writer");
+    let writer = format!(
+        "Bearer {}",
+        demo_issuer().sign("bob", serde_json::json!({ "groups": ["writers"] }))
+    );
+    let mut write = post("/reviews/1", "{}");
+    write.headers_mut().insert("authorization", writer.try_into().unwrap());
+    assert_eq!(client.send(write).await.status, 200);
+}
+
+#[tokio::test]
+async fn deny() {
+    let example = Example::start("deny", "reviews", 9080, &[(11, "v1")]).await;
+    let mut client = example.client("curl").http1(&example.reviews()).await;
+    assert_eq!(client.get("/reviews/1").await.status, 200);
+    for path in ["/admin/users", "/x/../admin/users", "/%61dmin/users", "/admin"] {
+        assert_eq!(example.raw_status(path).await, 403, "{path}");
+    }
+    let mut delete = post("/reviews/1", "");
+    *delete.method_mut() = http::Method::DELETE;
+    assert_eq!(client.send(delete).await.status, 403);
+    assert_eq!(
+        example
+            .client("admin")
+            .get(&example.reviews(), "/admin/users")
+            .await
+            .status,
+        200
+    );
+    let stranger = ClientTunnel::new(example.waypoint.hbone, &example.pki, "demo", "elsewhere", "curl");
+    assert_eq!(stranger.get(&example.reviews(), "/reviews/1").await.status, 403);
+}
+
+#[tokio::test]
+async fn grpc() {
+    let example = Example::start("grpc", "echo", 9090, &[(21, "v1"), (22, "v2")]).await;
+    let vip = example.vip("echo", 20, 9090);
+    let mut client = example.client("curl").http2(&vip).await;
+    let (messages, trailers) = call(&mut client, "Unary", "hi", 1).await;
+    assert_eq!((messages[0].text.as_str(), status(&trailers)), ("v2: hi", 0));
+    let (messages, trailers) = call(&mut client, "ServerStream", "hi", 3).await;
+    assert_eq!(
+        (messages.len(), messages[0].text.as_str(), status(&trailers)),
+        (3, "v1: hi", 0)
+    );
+    let mut other = post("/other.Service/Call", "");
+    other
+        .headers_mut()
+        .insert("content-type", http::HeaderValue::from_static("application/grpc"));
+    let reply = client.send(other).await;
+    assert_eq!(reply.header("grpc-status"), "12", "{reply:?}");
+}

@@ -1,0 +1,170 @@
+//! Which Gateway is ours, and which Services name it and may.
+
+use super::Report;
+use crate::Scope;
+use crate::finding::Severity;
+use crate::kinds::Body;
+use crate::kinds::gateway::{Allowed, Gateway};
+use crate::object::{Meta, Object};
+use crate::resources::Index;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Istio's class of waypoints.
+const ISTIO_WAYPOINT: &str = "istio-waypoint";
+/// Istio's controller of waypoint classes.
+const ISTIO_MESH_CONTROLLER: &str = "istio.io/mesh-controller";
+const USE_WAYPOINT: &str = "istio.io/use-waypoint";
+const USE_WAYPOINT_NAMESPACE: &str = "istio.io/use-waypoint-namespace";
+const USE_CANARY: &str = "istio.io/use-waypoint-canary";
+const USE_CANARY_NAMESPACE: &str = "istio.io/use-waypoint-canary-namespace";
+/// On the Service of a Gateway that Istio deployed: a waypoint has no waypoint.
+const MANAGED: &str = "gateway.istio.io/managed";
+const WAYPOINT_FOR: &str = "istio.io/waypoint-for";
+
+/// The waypoints that this process is.
+#[derive(Debug)]
+pub(crate) struct Gateways<'r> {
+    ours: Vec<Ours<'r>>,
+    namespaces: BTreeMap<&'r str, &'r Meta>,
+}
+
+#[derive(Debug)]
+struct Ours<'r> {
+    object: &'r Arc<Object>,
+    gateway: &'r Gateway,
+}
+
+impl<'r> Gateways<'r> {
+    /// Finds them by scope.
+    pub(crate) fn find(scope: &Scope, index: &Index<'r>, report: &mut Report) -> Self {
+        let mut ours = Vec::new();
+        for &object in index.all("Gateway") {
+            let Body::Gateway(gateway) = &object.body else { continue };
+            let by_name = scope
+                .namespace
+                .as_deref()
+                .is_none_or(|namespace| namespace == &*object.meta.namespace)
+                && scope.gateway.as_deref().is_none_or(|name| name == &*object.meta.name);
+            let is_named = scope.gateway.is_some();
+            if by_name && (is_named || is_waypoint(gateway, index)) {
+                ours.push(Ours { object, gateway });
+            }
+        }
+        if ours.is_empty() {
+            report.general(Severity::Warning, none_found(scope));
+        }
+        let namespaces = index
+            .all("Namespace")
+            .iter()
+            .map(|object| (&*object.meta.name, &object.meta))
+            .collect();
+        Self { ours, namespaces }
+    }
+
+    /// Whether a Gateway is ours.
+    pub(crate) fn is_ours(&self, namespace: &str, name: &str) -> bool {
+        self.ours.iter().any(|ours| is_named(ours.object, namespace, name))
+    }
+
+    /// Whether some of ours is of this class, or the class is Istio's for waypoints.
+    pub(crate) fn is_our_class(&self, class: &str) -> bool {
+        class == ISTIO_WAYPOINT || self.ours.iter().any(|ours| ours.gateway.class == class)
+    }
+
+    /// Those of ours that a Service uses: named by its labels, else by its Namespace's, and allowed by the listener.
+    /// `refused` is told why one that is named is not used.
+    pub(crate) fn used_by(&self, service: &Meta, mut refused: impl FnMut(String)) -> Vec<&'r Object> {
+        let namespace = self.namespaces.get(&*service.namespace).copied();
+        let no_labels = BTreeMap::new();
+        let namespace_labels = namespace.map_or(&no_labels, |namespace| &namespace.labels);
+        let mut used: Vec<&'r Object> = Vec::new();
+        if service.labels.contains_key(MANAGED) {
+            return used;
+        }
+        for (label, label_namespace) in [
+            (USE_WAYPOINT, USE_WAYPOINT_NAMESPACE),
+            (USE_CANARY, USE_CANARY_NAMESPACE),
+        ] {
+            let Some(labels) = [&service.labels, namespace_labels]
+                .into_iter()
+                .find(|labels| labels.contains_key(label))
+            else {
+                continue;
+            };
+            let name = labels.get(label).map(String::as_str).unwrap_or_default();
+            if name == "none" || name.is_empty() {
+                continue;
+            }
+            let of = labels.get(label_namespace).map_or(&*service.namespace, String::as_str);
+            for ours in self.ours.iter().filter(|ours| is_named(ours.object, of, name)) {
+                match ours.refuses(service, namespace_labels) {
+                    Some(why) => refused(why),
+                    None if used.iter().any(|object| is_named(object, of, name)) => {}
+                    None => used.push(ours.object),
+                }
+            }
+        }
+        used
+    }
+}
+
+impl Ours<'_> {
+    /// Why a Service may not use it.
+    fn refuses(&self, service: &Meta, namespace_labels: &BTreeMap<String, String>) -> Option<String> {
+        let gateway = self.object;
+        match gateway.meta.labels.get(WAYPOINT_FOR).map_or("service", String::as_str) {
+            "service" | "all" => {}
+            other => {
+                return Some(format!(
+                    "{gateway} is a waypoint for {other:?}, not for Services: it is not used"
+                ));
+            }
+        }
+        let is_same = service.namespace == gateway.meta.namespace;
+        let allows = |allowed: &Allowed| match allowed {
+            Allowed::All => true,
+            Allowed::Same => is_same,
+            Allowed::Selector(selector) => selector.selects(namespace_labels),
+            Allowed::Nobody => false,
+        };
+        let mut listeners = self
+            .gateway
+            .listeners
+            .iter()
+            .filter(|listener| listener.is_hbone)
+            .peekable();
+        let is_allowed = if listeners.peek().is_none() {
+            is_same
+        } else {
+            listeners.any(|listener| allows(&listener.allowed))
+        };
+        (!is_allowed).then(|| {
+            format!(
+                "the listener's allowedRoutes of {gateway} do not admit namespace {}: it is not used",
+                service.namespace
+            )
+        })
+    }
+}
+
+fn is_named(object: &Object, namespace: &str, name: &str) -> bool {
+    &*object.meta.namespace == namespace && &*object.meta.name == name
+}
+
+fn is_waypoint(gateway: &Gateway, index: &Index<'_>) -> bool {
+    let class = index.get("GatewayClass", "", &gateway.class).map(|object| &object.body);
+    gateway.class == ISTIO_WAYPOINT
+        || matches!(class, Some(Body::GatewayClass(controller)) if controller == ISTIO_MESH_CONTROLLER)
+        || gateway.listeners.iter().any(|listener| listener.is_hbone)
+}
+
+fn none_found(scope: &Scope) -> String {
+    let wanted = match (&scope.namespace, &scope.gateway) {
+        (Some(namespace), Some(name)) => format!("no Gateway {namespace}/{name}"),
+        (None, Some(name)) => format!("no Gateway {name}"),
+        (Some(namespace), None) => format!("no Gateway of class {ISTIO_WAYPOINT} in namespace {namespace}"),
+        (None, None) => format!("no Gateway of class {ISTIO_WAYPOINT}"),
+    };
+    format!("{wanted} is in the config: nothing is served; apply one with an HBONE listener on port 15008")
+}

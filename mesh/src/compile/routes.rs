@@ -1,0 +1,373 @@
+//! Routes: backends resolved once per route, then attached to the Service ports that their parentRefs name.
+
+use super::Report;
+use super::gateways::Gateways;
+use super::services::{Entry, Services};
+use crate::kinds::Body;
+use crate::kinds::backend_ref::{BackendRef, ParentRef};
+use crate::kinds::filter::FilterSet;
+use crate::kinds::route::{Route, RouteRule, any_request};
+use crate::kinds::service::Port;
+use crate::object::Object;
+use crate::resources::Index;
+use crate::snapshot::Routing;
+use routing::{
+    Backend, ClusterId, Filters, Mirror, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Table, Target, Timeouts,
+};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+/// Tables by client namespace.
+pub(crate) type Consumers = BTreeMap<Box<str>, Routing>;
+
+/// All routes, and what they attach to.
+#[derive(Debug, Default)]
+pub(crate) struct Routes<'r> {
+    compiled: Vec<Compiled<'r>>,
+    by_service: HashMap<usize, Vec<Attached<'r>>>,
+    outranked: HashSet<usize>,
+}
+
+#[derive(Debug)]
+struct Compiled<'r> {
+    object: &'r Arc<Object>,
+    spec: RouteSpec,
+}
+
+/// A parentRef that found its Service.
+#[derive(Debug)]
+struct Attached<'r> {
+    /// Which of `compiled`.
+    route: usize,
+    /// Only this port.
+    port: Option<u16>,
+    /// Only the port of this name.
+    section: Option<&'r str>,
+    /// Only for clients of this namespace (GAMMA's consumer route).
+    consumer: Option<&'r str>,
+}
+
+impl<'r> Routes<'r> {
+    /// Reads all routes.
+    pub(crate) fn build(
+        index: &Index<'r>,
+        gateways: &Gateways<'r>,
+        services: &Services<'r>,
+        report: &mut Report,
+    ) -> Self {
+        let mut routes = Self::default();
+        let objects = index.all("HTTPRoute").iter().chain(index.all("GRPCRoute"));
+        for &object in objects {
+            let Body::Route(route) = &object.body else { continue };
+            let number = routes.compiled.len();
+            let is_attached = routes.attach(number, object, route, gateways, services, report);
+            let spec = Resolver {
+                object,
+                services,
+                report,
+            }
+            .route(route);
+            routes.compiled.push(Compiled { object, spec });
+            if route.has_hostnames && is_attached {
+                let message = "hostnames are not heeded on a Service's port (GEP-1294): every host matches";
+                report.warning(object, "spec.hostnames", message);
+            }
+        }
+        routes
+    }
+
+    /// Attaches a route to the Services of its parentRefs; true when some Service was found.
+    fn attach(
+        &mut self,
+        route_number: usize,
+        object: &'r Arc<Object>,
+        route: &'r Route,
+        gateways: &Gateways<'r>,
+        services: &Services<'r>,
+        report: &mut Report,
+    ) -> bool {
+        let own = &*object.meta.namespace;
+        let mut is_attached = false;
+        for parent in &route.parents {
+            let namespace = parent.namespace.as_deref().unwrap_or(own);
+            let (port, section) = (parent.port, parent.section.as_deref());
+            match (parent.group.as_str(), parent.kind.as_str()) {
+                ("" | "core", "Service") => {
+                    let Some((number, entry)) = services.get(namespace, &parent.name) else {
+                        let message = format!("no Service {namespace}/{} is in the config", parent.name);
+                        report.warning(object, format!("spec.parentRefs[{}].name", parent.index), message);
+                        continue;
+                    };
+                    if !entry.service.ports.iter().any(|one| fits(one, port, section)) {
+                        report.warning(
+                            object,
+                            format!("spec.parentRefs[{}]", parent.index),
+                            no_such_port(parent),
+                        );
+                        continue;
+                    }
+                    let consumer = (namespace != own).then_some(own);
+                    let attached = Attached {
+                        route: route_number,
+                        port,
+                        section,
+                        consumer,
+                    };
+                    self.by_service.entry(number).or_default().push(attached);
+                    is_attached = true;
+                }
+                ("gateway.networking.k8s.io", "Gateway") if gateways.is_ours(namespace, &parent.name) => {
+                    for (number, entry) in services.numbered() {
+                        let uses = |gateway: &&Object| {
+                            &*gateway.meta.namespace == namespace && *gateway.meta.name == *parent.name
+                        };
+                        if entry.gateways.iter().any(uses) {
+                            let attached = Attached {
+                                route: route_number,
+                                port,
+                                section: None,
+                                consumer: None,
+                            };
+                            self.by_service.entry(number).or_default().push(attached);
+                            is_attached = true;
+                        }
+                    }
+                }
+                // Other gateways are someone else's.
+                _ => {}
+            }
+        }
+        is_attached
+    }
+
+    /// The tables of one port: for everybody, and for the client namespaces that have routes of their own.
+    pub(crate) fn tables(
+        &mut self,
+        service: usize,
+        entry: &Entry<'_>,
+        port: &Port,
+        cluster: ClusterId,
+        report: &mut Report,
+    ) -> (Routing, Consumers) {
+        let mut producers = Vec::new();
+        let mut consumers: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        let attached = self.by_service.get(&service).map_or(&[][..], Vec::as_slice);
+        for one in attached.iter().filter(|one| fits(port, one.port, one.section)) {
+            let list = one
+                .consumer
+                .map_or(&mut producers, |namespace| consumers.entry(namespace).or_default());
+            list.push(one.route);
+        }
+        let consumers: Vec<(Box<str>, Vec<usize>)> = consumers
+            .into_iter()
+            .map(|(namespace, list)| (Box::from(namespace), list))
+            .collect();
+        let producer = if producers.is_empty() {
+            routing_of(vec![implicit(entry, cluster)])
+        } else {
+            self.table(producers, report)
+        };
+        let consumers = consumers
+            .into_iter()
+            .map(|(namespace, list)| (namespace, self.table(list, report)));
+        let consumers = consumers.collect();
+        (producer, consumers)
+    }
+
+    /// GRPCRoutes outrank HTTPRoutes on one port (GEP-1426): those are then not in force, which is told once.
+    fn table(&mut self, mut routes: Vec<usize>, report: &mut Report) -> Routing {
+        let mut seen = HashSet::new();
+        routes.retain(|number| seen.insert(*number));
+        let chosen: Vec<&Compiled<'_>> = routes.iter().filter_map(|number| self.compiled.get(*number)).collect();
+        let has_grpc = chosen.iter().any(|one| one.spec.id.kind == RouteKind::Grpc);
+        for (number, one) in routes.iter().zip(&chosen) {
+            if has_grpc && one.spec.id.kind != RouteKind::Grpc && self.outranked.insert(*number) {
+                let message = "a GRPCRoute is attached to the same Service port and outranks this HTTPRoute, \
+                               which is not in force there: make them one kind, or split the ports";
+                report.error(one.object, "spec.parentRefs", message);
+            }
+        }
+        routing_of(chosen.into_iter().map(|one| one.spec.clone()).collect())
+    }
+}
+
+fn routing_of(specs: Vec<RouteSpec>) -> Routing {
+    let strongest = specs.iter().map(|spec| spec.id.kind).min();
+    let in_force = specs.iter().filter(|spec| Some(spec.id.kind) == strongest);
+    let rules = in_force
+        .flat_map(|spec| &spec.rules)
+        .map(|rule| Arc::clone(&rule.rule))
+        .collect();
+    Routing {
+        rules,
+        table: Table::build(specs),
+    }
+}
+
+fn fits(port: &Port, number: Option<u16>, section: Option<&str>) -> bool {
+    number.is_none_or(|number| number == port.port) && section.is_none_or(|section| section == &*port.name)
+}
+
+fn no_such_port(parent: &ParentRef) -> String {
+    match (parent.port, &parent.section) {
+        (Some(port), Some(section)) => format!("Service {} has no port {port} named {section:?}", parent.name),
+        (Some(port), None) => format!("Service {} has no port {port}", parent.name),
+        (None, Some(section)) => format!("Service {} has no port named {section:?}", parent.name),
+        (None, None) => format!("Service {} has no TCP port", parent.name),
+    }
+}
+
+/// What a Service port does without routes: everything goes to its own endpoints.
+fn implicit(entry: &Entry<'_>, cluster: ClusterId) -> RouteSpec {
+    let meta = &entry.object.meta;
+    let id = RouteId {
+        kind: RouteKind::Implicit,
+        namespace: Arc::clone(&meta.namespace),
+        name: Arc::clone(&meta.name),
+    };
+    let backend = Backend {
+        target: Target::Cluster(cluster),
+        weight: 1,
+        filters: Filters::default(),
+    };
+    let rule = Rule {
+        route: id.clone(),
+        index: 0,
+        name: None,
+        filters: Filters::default(),
+        backends: vec![backend],
+        timeouts: Timeouts::default(),
+        retry: None,
+    };
+    let rules = vec![RuleSpec {
+        matches: any_request(),
+        rule: Arc::new(rule),
+    }];
+    RouteSpec {
+        id,
+        created: i64::MAX,
+        rules,
+    }
+}
+
+/// Resolves the references of one route.
+struct Resolver<'a, 'r> {
+    object: &'r Arc<Object>,
+    services: &'a Services<'r>,
+    report: &'a mut Report,
+}
+
+impl Resolver<'_, '_> {
+    fn route(&mut self, route: &Route) -> RouteSpec {
+        let meta = &self.object.meta;
+        let id = RouteId {
+            kind: route.kind,
+            namespace: Arc::clone(&meta.namespace),
+            name: Arc::clone(&meta.name),
+        };
+        let created = meta.created.unwrap_or(i64::MAX);
+        let rules = route.rules.iter().filter_map(|rule| self.rule(&id, rule)).collect();
+        RouteSpec { id, created, rules }
+    }
+
+    /// `None`: all matches are faulty, so that nothing can match.
+    fn rule(&mut self, id: &RouteId, rule: &RouteRule) -> Option<RuleSpec> {
+        let path = format!("spec.rules[{}]", rule.index);
+        let backends = rule.backends.iter().map(|backend| {
+            let path = format!("{path}.backendRefs[{}]", backend.index);
+            let target = self.target(backend.reference.as_ref(), &path);
+            let target = if backend.filters.is_broken {
+                Target::Invalid
+            } else {
+                target
+            };
+            Backend {
+                target,
+                weight: backend.weight,
+                filters: self.filters(&backend.filters, &path),
+            }
+        });
+        let backends: Vec<Backend> = backends.collect();
+        let filters = self.filters(&rule.filters, &path);
+        let matches = rule.matches.clone()?;
+        let compiled = Rule {
+            route: id.clone(),
+            index: rule.index,
+            name: rule.name.clone(),
+            // A rule with a filter that cannot be applied answers 500: it has nowhere to send a request.
+            filters: if rule.filters.is_broken {
+                Filters::default()
+            } else {
+                filters
+            },
+            backends: if rule.filters.is_broken { Vec::new() } else { backends },
+            timeouts: rule.timeouts,
+            retry: rule.retry.clone(),
+        };
+        Some(RuleSpec {
+            matches,
+            rule: Arc::new(compiled),
+        })
+    }
+
+    fn filters(&mut self, set: &FilterSet, path: &str) -> Filters {
+        let mirrors = set.mirrors.iter().map(|mirror| {
+            let path = format!("{path}.filters[{}].requestMirror.backendRef", mirror.index);
+            let target = mirror.backend.as_ref().map(|backend| self.target(Some(backend), &path));
+            let cluster = match target {
+                Some(Target::Cluster(cluster)) => Some(cluster),
+                _ => None,
+            };
+            Mirror {
+                cluster,
+                numerator: mirror.numerator,
+                denominator: mirror.denominator,
+            }
+        });
+        Filters {
+            mirrors: mirrors.collect(),
+            ..set.filters.clone()
+        }
+    }
+
+    fn target(&mut self, reference: Option<&BackendRef>, path: &str) -> Target {
+        let Some(reference) = reference else {
+            return Target::Invalid;
+        };
+        match self.resolve(reference) {
+            Ok(cluster) => Target::Cluster(cluster),
+            Err((field, why)) => {
+                self.report.error(
+                    self.object,
+                    format!("{path}.{field}"),
+                    format!("{why}: its share answers 500"),
+                );
+                Target::Invalid
+            }
+        }
+    }
+
+    fn resolve(&self, reference: &BackendRef) -> Result<ClusterId, (&'static str, String)> {
+        if !matches!(reference.group.as_str(), "" | "core") || reference.kind != "Service" {
+            let (group, kind) = (&reference.group, &reference.kind);
+            return Err((
+                "kind",
+                format!("expected a Service, found kind {kind:?} of group {group:?}"),
+            ));
+        }
+        // Another namespace needs no ReferenceGrant: the parent is a Service (GEP-1294).
+        let namespace = reference.namespace.as_deref().unwrap_or(&self.object.meta.namespace);
+        let name = &reference.name;
+        let Some((_, entry)) = self.services.get(namespace, name) else {
+            return Err(("name", format!("no Service {namespace}/{name} is in the config")));
+        };
+        let Some(port) = reference.port else {
+            return Err(("port", "`port` is missing: a Service needs one".to_owned()));
+        };
+        let found = entry
+            .ports()
+            .find(|(known, _)| known.port == port)
+            .map(|(_, cluster)| cluster);
+        found.ok_or_else(|| ("port", format!("Service {namespace}/{name} has no port {port}")))
+    }
+}

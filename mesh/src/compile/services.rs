@@ -1,0 +1,259 @@
+//! Services: their clusters (ports with endpoints), and which of them are ours to serve.
+
+use super::Report;
+use super::gateways::Gateways;
+use super::policies::Policies;
+use super::routes::Routes;
+use super::workloads::Workloads;
+use crate::kinds::Body;
+use crate::kinds::endpoint_slice::EndpointSlice;
+use crate::kinds::service::{Port, Service, TargetPort};
+use crate::object::Object;
+use crate::resources::{Index, Name};
+use crate::snapshot::{Builder, ServicePort};
+use request::Workload;
+use routing::{Cluster, ClusterId, Endpoint};
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+/// Names a Service: label of an EndpointSlice.
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
+/// What a Service's host name ends in.
+pub(crate) const SERVICE_DOMAIN: &str = "svc.cluster.local";
+
+/// What survives a compile.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    ids: HashMap<(Arc<str>, Arc<str>, u16), ClusterId>,
+    endpoints: HashMap<SocketAddr, Arc<Endpoint>>,
+    pub(crate) workloads: HashMap<Name, Arc<Workload>>,
+}
+
+/// All Services.
+#[derive(Debug, Default)]
+pub(crate) struct Services<'r> {
+    all: Vec<Entry<'r>>,
+    by_name: HashMap<(&'r str, &'r str), usize>,
+}
+
+/// One Service.
+#[derive(Debug)]
+pub(crate) struct Entry<'r> {
+    /// The object.
+    pub(crate) object: &'r Arc<Object>,
+    /// Its spec.
+    pub(crate) service: &'r Service,
+    /// Clusters, port by port as in the spec.
+    pub(crate) clusters: Vec<(ClusterId, Arc<Cluster>)>,
+    /// Those of our Gateways that it uses; empty: not ours.
+    pub(crate) gateways: Vec<&'r Object>,
+}
+
+impl Entry<'_> {
+    /// Ports and their clusters.
+    pub(crate) fn ports(&self) -> impl Iterator<Item = (&Port, ClusterId)> {
+        self.service
+            .ports
+            .iter()
+            .zip(&self.clusters)
+            .map(|(port, (id, _))| (port, *id))
+    }
+}
+
+impl<'r> Services<'r> {
+    /// Reads all Services and EndpointSlices.
+    pub(crate) fn build(
+        index: &Index<'r>,
+        gateways: &Gateways<'r>,
+        workloads: &Workloads<'r>,
+        kept: &mut Kept,
+        report: &mut Report,
+    ) -> Self {
+        let slices = slices(index);
+        let mut endpoints = Endpoints {
+            before: std::mem::take(&mut kept.endpoints),
+            now: HashMap::new(),
+        };
+        let mut services = Self::default();
+        for &object in index.all("Service") {
+            let Body::Service(service) = &object.body else { continue };
+            let (namespace, name) = (&object.meta.namespace, &object.meta.name);
+            let slices = slices.get(&(&**namespace, &**name));
+            let host: Arc<str> = Arc::from(format!("{name}.{namespace}.{SERVICE_DOMAIN}"));
+            let clusters = service.ports.iter().map(|port| {
+                let addresses = match slices {
+                    Some(slices) => from_slices(slices, port),
+                    None => from_pods(namespace, service, port, workloads),
+                };
+                let cluster = Cluster {
+                    host: Arc::clone(&host),
+                    name: Arc::clone(name),
+                    namespace: Arc::clone(namespace),
+                    port: port.port,
+                    protocol: port.protocol,
+                    endpoints: addresses
+                        .into_iter()
+                        .map(|address| endpoints.at(address, workloads))
+                        .collect(),
+                };
+                (kept.id(namespace, name, port.port), Arc::new(cluster))
+            });
+            let clusters = clusters.collect();
+            let used = gateways.used_by(&object.meta, |why| report.warning(object, "metadata.labels", why));
+            services.by_name.insert((namespace, name), services.all.len());
+            services.all.push(Entry {
+                object,
+                service,
+                clusters,
+                gateways: used,
+            });
+        }
+        kept.endpoints = endpoints.now;
+        services
+    }
+
+    /// A Service by name.
+    pub(crate) fn get(&self, namespace: &str, name: &str) -> Option<(usize, &Entry<'r>)> {
+        let number = *self.by_name.get(&(namespace, name))?;
+        Some((number, self.all.get(number)?))
+    }
+
+    /// All Services, numbered.
+    pub(crate) fn numbered(&self) -> impl Iterator<Item = (usize, &Entry<'r>)> {
+        self.all.iter().enumerate()
+    }
+
+    /// Hands over to the snapshot: every cluster, and a [`ServicePort`] for each port that is ours.
+    pub(crate) fn finish(
+        self,
+        mut routes: Routes<'r>,
+        policies: Policies<'r>,
+        report: &mut Report,
+        builder: &mut Builder,
+    ) {
+        for (number, entry) in self.all.iter().enumerate() {
+            for (id, cluster) in &entry.clusters {
+                builder.cluster(*id, Arc::clone(cluster));
+            }
+            if entry.gateways.is_empty() {
+                continue;
+            }
+            let (authn, judges) = policies.of(number);
+            for (port, (id, cluster)) in entry.service.ports.iter().zip(&entry.clusters) {
+                let (producer, consumers) = routes.tables(number, entry, port, *id, report);
+                let service_port = Arc::new(ServicePort {
+                    host: Arc::clone(&cluster.host),
+                    name: Arc::clone(&cluster.name),
+                    namespace: Arc::clone(&cluster.namespace),
+                    port: cluster.port,
+                    protocol: cluster.protocol,
+                    cluster: *id,
+                    authn: Arc::clone(&authn),
+                    policies: Arc::clone(&judges),
+                    bound: policies.names(number),
+                    producer,
+                    consumers,
+                });
+                if let Some(taken) = builder.service_port(service_port, &entry.service.vips) {
+                    report.error(
+                        entry.object,
+                        "spec.clusterIP",
+                        format!("{taken} already has this address and port"),
+                    );
+                }
+            }
+        }
+    }
+}
+
+impl Kept {
+    /// The id of a Service port: given once, never to another.
+    fn id(&mut self, namespace: &Arc<str>, name: &Arc<str>, port: u16) -> ClusterId {
+        let next = ClusterId(u32::try_from(self.ids.len()).unwrap_or(u32::MAX));
+        *self
+            .ids
+            .entry((Arc::clone(namespace), Arc::clone(name), port))
+            .or_insert(next)
+    }
+}
+
+/// Endpoints of this compile; those that did not change keep their load counters.
+struct Endpoints {
+    before: HashMap<SocketAddr, Arc<Endpoint>>,
+    now: HashMap<SocketAddr, Arc<Endpoint>>,
+}
+
+impl Endpoints {
+    fn at(&mut self, address: SocketAddr, workloads: &Workloads<'_>) -> Arc<Endpoint> {
+        let endpoint = self.now.entry(address).or_insert_with(|| {
+            let workload = workloads.at(address.ip());
+            match self.before.remove(&address) {
+                Some(before) if before.workload == workload => before,
+                _ => Arc::new(Endpoint {
+                    address,
+                    workload,
+                    in_flight: AtomicU32::new(0),
+                }),
+            }
+        });
+        Arc::clone(endpoint)
+    }
+}
+
+type Slices<'r> = HashMap<(&'r str, &'r str), Vec<&'r EndpointSlice>>;
+
+fn slices<'r>(index: &Index<'r>) -> Slices<'r> {
+    let mut slices = Slices::new();
+    for &object in index.all("EndpointSlice") {
+        let Body::EndpointSlice(slice) = &object.body else {
+            continue;
+        };
+        if let Some(service) = object.meta.labels.get(SERVICE_NAME) {
+            slices
+                .entry((&*object.meta.namespace, service))
+                .or_default()
+                .push(slice);
+        }
+    }
+    slices
+}
+
+/// Ready addresses at the slice port of the Service port's name.
+fn from_slices(slices: &[&EndpointSlice], port: &Port) -> Vec<SocketAddr> {
+    let addresses = slices.iter().flat_map(|slice| {
+        let target = slice
+            .ports
+            .iter()
+            .find(|(name, _)| *name == *port.name)
+            .map(|(_, number)| *number);
+        target
+            .into_iter()
+            .flat_map(|target| slice.ready.iter().map(move |ip| SocketAddr::new(*ip, target)))
+    });
+    unique(addresses)
+}
+
+/// For manifests without EndpointSlices: the ready Pods that the selector names.
+fn from_pods<'r>(namespace: &'r str, service: &'r Service, port: &Port, workloads: &Workloads<'r>) -> Vec<SocketAddr> {
+    if service.selector.is_empty() {
+        return Vec::new();
+    }
+    let pods = workloads.selected(namespace, &service.selector).filter(|pod| pod.ready);
+    let addresses = pods.filter_map(|pod| {
+        let target = match &port.target {
+            TargetPort::Number(number) => *number,
+            TargetPort::Name(name) => pod.ports.iter().find(|(known, _)| known == name)?.1,
+        };
+        Some(SocketAddr::new(*pod.ips.first()?, target))
+    });
+    unique(addresses)
+}
+
+fn unique(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+    let mut seen: HashSet<(IpAddr, u16)> = HashSet::new();
+    addresses
+        .filter(|address| seen.insert((address.ip(), address.port())))
+        .collect()
+}

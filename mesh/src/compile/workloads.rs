@@ -1,0 +1,171 @@
+//! Pods -> Workloads: who is at an address, and what telemetry tells about it.
+
+use super::services::Kept;
+use crate::kinds::Body;
+use crate::kinds::pod::Pod;
+use crate::object::{Meta, Object};
+use crate::resources::Index;
+use crate::snapshot::Builder;
+use authz::TrustDomains;
+use request::{SpiffeId, Workload};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+const REDIRECTION: &str = "ambient.istio.io/redirection";
+
+/// All live workloads.
+#[derive(Debug, Default)]
+pub(crate) struct Workloads<'r> {
+    by_ip: HashMap<IpAddr, (Arc<Workload>, &'r Pod)>,
+    by_identity: HashMap<SpiffeId, Arc<Workload>>,
+    by_label: HashMap<(&'r str, &'r str, &'r str), Vec<&'r Arc<Object>>>,
+}
+
+impl<'r> Workloads<'r> {
+    /// Reads all Pods. Workloads that did not change are the same `Arc` as before.
+    pub(crate) fn build(index: &Index<'r>, trust: &TrustDomains, kept: &mut Kept) -> Self {
+        let mut all = Self::default();
+        let mut known = HashMap::new();
+        for &object in index.all("Pod") {
+            let Body::Pod(pod) = &object.body else { continue };
+            if !pod.is_live {
+                continue;
+            }
+            for (key, value) in &object.meta.labels {
+                all.by_label
+                    .entry((&*object.meta.namespace, key, value))
+                    .or_default()
+                    .push(object);
+            }
+            let identity = SpiffeId::of(&trust.own, &object.meta.namespace, &pod.service_account).ok();
+            let workload = workload(&object.meta, pod, identity.clone());
+            let name = (Arc::clone(&object.meta.namespace), Arc::clone(&object.meta.name));
+            let workload = match kept.workloads.remove(&name) {
+                Some(before) if *before == workload => before,
+                _ => Arc::new(workload),
+            };
+            known.insert(name, Arc::clone(&workload));
+            for ip in &pod.ips {
+                all.by_ip.entry(*ip).or_insert_with(|| (Arc::clone(&workload), pod));
+            }
+            if let Some(identity) = identity {
+                all.by_identity.entry(identity).or_insert(workload);
+            }
+        }
+        kept.workloads = known;
+        all
+    }
+
+    /// The workload at an address; one without a name when no Pod has it.
+    pub(crate) fn at(&self, ip: IpAddr) -> Arc<Workload> {
+        match self.by_ip.get(&ip) {
+            Some((workload, _)) => Arc::clone(workload),
+            None => Arc::new(Workload {
+                ips: vec![ip],
+                ..Workload::default()
+            }),
+        }
+    }
+
+    /// Pods with all these labels.
+    pub(crate) fn selected(
+        &self,
+        namespace: &'r str,
+        selector: &'r std::collections::BTreeMap<String, String>,
+    ) -> impl Iterator<Item = &'r Pod> + '_ {
+        let candidates = selector
+            .iter()
+            .filter_map(|(key, value)| {
+                self.by_label
+                    .get(&(namespace, key.as_str(), value.as_str()))
+                    .or(Some(NONE))
+            })
+            .min_by_key(|pods| pods.len());
+        let all = move |object: &&Arc<Object>| {
+            selector
+                .iter()
+                .all(|(key, value)| object.meta.labels.get(key) == Some(value))
+        };
+        candidates
+            .unwrap_or(NONE)
+            .iter()
+            .copied()
+            .filter(all)
+            .filter_map(|object| match &object.body {
+                Body::Pod(pod) => Some(pod),
+                _ => None,
+            })
+    }
+
+    /// Hands over to the snapshot.
+    pub(crate) fn finish(self, builder: &mut Builder) {
+        builder.workloads = self
+            .by_ip
+            .into_iter()
+            .map(|(ip, (workload, _))| (ip, workload))
+            .collect();
+        builder.identities = self.by_identity;
+    }
+}
+
+static NONE: &Vec<&Arc<Object>> = &Vec::new();
+
+fn workload(meta: &Meta, pod: &Pod, identity: Option<SpiffeId>) -> Workload {
+    let label = |name: &str| meta.labels.get(name).filter(|value| !value.is_empty()).cloned();
+    let first = |names: &[&str], otherwise: &str| {
+        names
+            .iter()
+            .find_map(|name| label(name))
+            .unwrap_or_else(|| otherwise.to_owned())
+    };
+    let (kind, name) = owner(meta);
+    let hbone = meta
+        .annotations
+        .get(REDIRECTION)
+        .is_some_and(|value| value == "enabled");
+    Workload {
+        pod: meta.name.to_string(),
+        namespace: meta.namespace.to_string(),
+        service_account: pod.service_account.clone(),
+        canonical_name: first(
+            &["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"],
+            &name,
+        ),
+        canonical_revision: first(
+            &[
+                "service.istio.io/canonical-revision",
+                "app.kubernetes.io/version",
+                "version",
+            ],
+            "latest",
+        ),
+        name,
+        kind,
+        app: first(&["app"], ""),
+        version: first(&["version"], ""),
+        cluster: first(&["topology.istio.io/cluster"], "Kubernetes"),
+        region: first(&["topology.kubernetes.io/region"], ""),
+        zone: first(&["topology.kubernetes.io/zone"], ""),
+        node: pod.node.clone(),
+        ips: pod.ips.clone(),
+        identity: identity.filter(|_| hbone),
+        hbone,
+    }
+}
+
+/// Kind (lower case) and name of what made a Pod, by Istio's rules: the Deployment above a ReplicaSet, the CronJob
+/// above a Job.
+fn owner(meta: &Meta) -> (String, String) {
+    let Some((kind, name)) = &meta.owner else {
+        return ("pod".to_owned(), meta.name.to_string());
+    };
+    let (stem, last) = name.rsplit_once('-').unwrap_or((name, ""));
+    let is_hash = meta.labels.get("pod-template-hash").is_some_and(|hash| hash == last);
+    let is_time = (8..=10).contains(&last.len()) && last.bytes().all(|b| b.is_ascii_digit());
+    match kind.as_str() {
+        "ReplicaSet" if is_hash && !stem.is_empty() => ("deployment".to_owned(), stem.to_owned()),
+        "Job" if is_time && !stem.is_empty() => ("cronjob".to_owned(), stem.to_owned()),
+        kind => (kind.to_ascii_lowercase(), name.clone()),
+    }
+}

@@ -1,0 +1,190 @@
+//! The kinds a waypoint reads: which there are, and the parser of each (one module per concept).
+//!
+//! A parser never refuses an object for one bad field; what it cannot use it tells, and what it tells as an error is
+//! not in force (for security: denied).
+
+pub(crate) mod backend_ref;
+pub(crate) mod duration;
+pub(crate) mod endpoint_slice;
+pub(crate) mod filter;
+pub(crate) mod gateway;
+pub(crate) mod labels;
+pub(crate) mod matches;
+pub(crate) mod mesh_config;
+pub(crate) mod pod;
+pub(crate) mod policy;
+pub(crate) mod route;
+pub(crate) mod service;
+
+use crate::decode::{At, Fields, Problems, quoted, record};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What an object says, by kind.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// Its labels are all that matters.
+    Namespace,
+    /// `spec.controllerName`.
+    GatewayClass(String),
+    /// A Gateway: a waypoint or not.
+    Gateway(gateway::Gateway),
+    /// A Service.
+    Service(service::Service),
+    /// An EndpointSlice.
+    EndpointSlice(endpoint_slice::EndpointSlice),
+    /// A Pod.
+    Pod(pod::Pod),
+    /// An HTTPRoute or GRPCRoute.
+    Route(route::Route),
+    /// An AuthorizationPolicy.
+    Authorization(policy::Authorization),
+    /// A RequestAuthentication.
+    Authentication(policy::Authentication),
+    /// `data` of a ConfigMap.
+    ConfigMap(BTreeMap<String, String>),
+    /// Known, and of no concern (yet).
+    Other,
+}
+
+impl Body {
+    /// Kinds without a namespace.
+    pub(crate) fn is_cluster_wide(&self) -> bool {
+        matches!(self, Self::Namespace | Self::GatewayClass(_))
+    }
+}
+
+/// API groups of which every kind is read, or told that it is not.
+const GATEWAY_API: &str = "gateway.networking.k8s.io";
+
+/// Parses the body of an object.
+pub(crate) fn body(kind: &str, api_version: &str, value: &Value, problems: &Problems) -> Body {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    let root = At::Root;
+    let spec_at = root.field("spec");
+    let spec = value.get("spec").filter(|spec| !spec.is_null());
+    let check_version = |known: &[&str]| {
+        if !known.contains(&version) {
+            let message = format!(
+                "expected {kind} of {}, found version {}",
+                known.join(" or "),
+                quoted(version)
+            );
+            problems.warning(&root.field("apiVersion"), message);
+        }
+    };
+    if matches!(group, GATEWAY_API | "security.istio.io") {
+        let _ = record(value, &root, problems, |fields| {
+            fields.ignore(&["apiVersion", "kind", "metadata", "spec", "status"]);
+        });
+    }
+    let none = Value::Object(serde_json::Map::new());
+    let spec = spec.unwrap_or(&none);
+    match (group, kind) {
+        ("", "Namespace") => Body::Namespace,
+        ("", "Service") => service::parse(spec, &spec_at, problems),
+        ("", "Pod") => pod::parse(spec, value.get("status").unwrap_or(&none), problems),
+        ("", "ConfigMap") => config_map(value, problems),
+        ("discovery.k8s.io", "EndpointSlice") => endpoint_slice::parse(value, problems),
+        (GATEWAY_API, "GatewayClass") => gateway::class(spec, &spec_at, problems),
+        (GATEWAY_API, "Gateway") => {
+            check_version(&["v1", "v1beta1"]);
+            gateway::parse(spec, &spec_at, problems)
+        }
+        (GATEWAY_API, "HTTPRoute") => {
+            check_version(&["v1", "v1beta1"]);
+            route::http(spec, &spec_at, problems)
+        }
+        (GATEWAY_API, "GRPCRoute") => {
+            check_version(&["v1"]);
+            route::grpc(spec, &spec_at, problems)
+        }
+        (GATEWAY_API, "ReferenceGrant") => grant(spec, &spec_at, problems),
+        ("security.istio.io", "AuthorizationPolicy") => {
+            check_version(&["v1", "v1beta1"]);
+            policy::authorization(spec, &spec_at, problems)
+        }
+        ("security.istio.io", "RequestAuthentication") => {
+            check_version(&["v1", "v1beta1"]);
+            policy::authentication(spec, &spec_at, problems)
+        }
+        _ => other(group, kind, problems),
+    }
+}
+
+/// Kinds that are not read: silence for those that are no concern of a waypoint, a word for those that could be.
+fn other(group: &str, kind: &str, problems: &Problems) -> Body {
+    let at = At::Root;
+    let at = at.field("kind");
+    let quiet = match group {
+        ""
+        | "apps"
+        | "batch"
+        | "autoscaling"
+        | "policy"
+        | "storage.k8s.io"
+        | "rbac.authorization.k8s.io"
+        | "networking.k8s.io"
+        | "coordination.k8s.io"
+        | "discovery.k8s.io"
+        | "apiextensions.k8s.io"
+        | "admissionregistration.k8s.io"
+        | "apiregistration.k8s.io"
+        | "scheduling.k8s.io" => true,
+        // Transport security is the node tunnel's business; Telemetry is read where telemetry is set up.
+        "security.istio.io" => kind == "PeerAuthentication",
+        "telemetry.istio.io" => kind == "Telemetry",
+        _ => false,
+    };
+    if quiet {
+        return Body::Other;
+    }
+    let message = match group {
+        GATEWAY_API
+        | "networking.istio.io"
+        | "security.istio.io"
+        | "telemetry.istio.io"
+        | "extensions.istio.io"
+        | "gateway.networking.x-k8s.io" => {
+            format!("{kind} of {group} is not supported yet: it is not in force")
+        }
+        _ => format!("a waypoint knows no {kind} of {}: it is skipped", quoted(group)),
+    };
+    problems.warning(&at, message);
+    Body::Other
+}
+
+fn config_map(value: &Value, problems: &Problems) -> Body {
+    let at = At::Root;
+    let data = record(value, &at, problems, |fields| {
+        fields.leave_open();
+        fields.text_map("data")
+    });
+    Body::ConfigMap(data.unwrap_or_default())
+}
+
+/// Parsed for its faults only: routes to a Service need no grant (GEP-1294).
+fn grant(spec: &Value, at: &At<'_>, problems: &Problems) -> Body {
+    let entry = |value: &Value, at: &At<'_>, with_namespace: bool| {
+        record(value, at, problems, |fields: &Fields<'_>| {
+            let _ = fields.text("group");
+            let _ = fields.required("kind");
+            if with_namespace {
+                let namespace = fields.required("namespace").unwrap_or_default();
+                if namespace == "*" {
+                    fields.error(
+                        "namespace",
+                        "expected the name of a namespace, found \"*\": there is no wildcard",
+                    );
+                }
+            } else {
+                let _ = fields.text("name");
+            }
+        })
+    };
+    record(spec, at, problems, |fields| {
+        let _ = fields.list("from", 16, |value, at| entry(value, at, true));
+        let _ = fields.list("to", 16, |value, at| entry(value, at, false));
+    });
+    Body::Other
+}

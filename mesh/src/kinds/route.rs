@@ -1,0 +1,323 @@
+//! HTTPRoute and GRPCRoute: parents, and rules with everything that needs no other object resolved.
+
+use super::Body;
+use super::backend_ref::{BackendRef, ParentRef};
+use super::duration;
+use super::filter::{FilterSet, is_hostname};
+use super::matches;
+use crate::decode::{At, Fields, Problems, describe, quoted, record};
+use routing::{HttpMatch, Matches, Retry, RouteKind, Timeouts};
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// More retries than this are not made, whatever a route asks for.
+const MAX_RETRIES: i64 = 10;
+/// The CRDs' limit of a weight.
+const MAX_WEIGHT: i64 = 1_000_000;
+
+/// A route.
+#[derive(Debug)]
+pub(crate) struct Route {
+    /// HTTPRoute or GRPCRoute.
+    pub(crate) kind: RouteKind,
+    /// `spec.parentRefs`.
+    pub(crate) parents: Vec<ParentRef>,
+    /// `spec.hostnames` are given.
+    pub(crate) has_hostnames: bool,
+    /// `spec.rules`.
+    pub(crate) rules: Vec<RouteRule>,
+}
+
+/// A rule.
+#[derive(Debug)]
+pub(crate) struct RouteRule {
+    /// Its place in the route.
+    pub(crate) index: usize,
+    /// `name`.
+    pub(crate) name: Option<Arc<str>>,
+    /// `None`: all its matches are faulty, so that it matches nothing.
+    pub(crate) matches: Option<Matches>,
+    /// `filters`.
+    pub(crate) filters: FilterSet,
+    /// `backendRefs`.
+    pub(crate) backends: Vec<WeightedRef>,
+    /// `timeouts`.
+    pub(crate) timeouts: Timeouts,
+    /// `retry`.
+    pub(crate) retry: Option<Retry>,
+}
+
+/// A backendRef of a rule.
+#[derive(Debug)]
+pub(crate) struct WeightedRef {
+    /// Its place in the rule.
+    pub(crate) index: usize,
+    /// `None`: not understood, invalid.
+    pub(crate) reference: Option<BackendRef>,
+    /// `weight`, default 1.
+    pub(crate) weight: u32,
+    /// `filters`.
+    pub(crate) filters: FilterSet,
+}
+
+/// Parses an HTTPRoute.
+pub(crate) fn http(spec: &Value, at: &At<'_>, problems: &Problems) -> Body {
+    parse(spec, at, problems, RouteKind::Http)
+}
+
+/// Parses a GRPCRoute.
+pub(crate) fn grpc(spec: &Value, at: &At<'_>, problems: &Problems) -> Body {
+    parse(spec, at, problems, RouteKind::Grpc)
+}
+
+fn parse(spec: &Value, at: &At<'_>, problems: &Problems, kind: RouteKind) -> Body {
+    let route = record(spec, at, problems, |fields| {
+        fields.ignore(&["useDefaultGateways"]);
+        let parents = fields.list("parentRefs", 32, |value, at| {
+            record(value, at, problems, |fields| ParentRef::read(fields, at.position())).flatten()
+        });
+        if fields.get("parentRefs").is_none() {
+            fields.warning("parentRefs", "no parentRefs: the route binds to nothing");
+        }
+        let has_hostnames = hostnames(fields, problems);
+        let rules = match fields.get("rules") {
+            // The CRD's default: one rule for everything, with no backend.
+            None => vec![empty_rule(kind)],
+            Some(_) => fields.list("rules", 16, |value, at| {
+                record(value, at, problems, |fields| {
+                    rule(fields, at.position(), kind, problems)
+                })
+            }),
+        };
+        Route {
+            kind,
+            parents,
+            has_hostnames,
+            rules,
+        }
+    });
+    let nothing = || Route {
+        kind,
+        parents: Vec::new(),
+        has_hostnames: false,
+        rules: Vec::new(),
+    };
+    Body::Route(route.unwrap_or_else(nothing))
+}
+
+fn empty_rule(kind: RouteKind) -> RouteRule {
+    RouteRule {
+        index: 0,
+        name: None,
+        matches: Some(everything(kind)),
+        filters: FilterSet::default(),
+        backends: Vec::new(),
+        timeouts: Timeouts::default(),
+        retry: None,
+    }
+}
+
+fn everything(kind: RouteKind) -> Matches {
+    match kind {
+        RouteKind::Grpc => Matches::Grpc(Vec::new()),
+        _ => Matches::Http(Vec::new()),
+    }
+}
+
+/// Hostnames are checked, though nothing that a waypoint serves heeds them. True when there are some, all good.
+fn hostnames(fields: &Fields<'_>, problems: &Problems) -> bool {
+    let names = fields.list("hostnames", 16, |value, at| {
+        let name = value.as_str().unwrap_or_default();
+        let plain = name.strip_prefix("*.").unwrap_or(name);
+        let is_good = is_hostname(plain) && plain.parse::<std::net::IpAddr>().is_err();
+        if !is_good {
+            let expected = "a DNS name, which may begin with `*.`, without port";
+            problems.error(at, format!("expected {expected}, found {}", describe(value)));
+        }
+        Some(is_good)
+    });
+    !names.is_empty() && !names.contains(&false)
+}
+
+fn rule(fields: &Fields<'_>, index: usize, kind: RouteKind, problems: &Problems) -> RouteRule {
+    if fields.get("sessionPersistence").is_some() {
+        fields.warning(
+            "sessionPersistence",
+            "session persistence is not supported yet: it is not in force",
+        );
+    }
+    let mut filters = FilterSet::read(fields, problems);
+    let backends = backends(fields, problems);
+    if filters.filters.redirect.is_some() && !backends.is_empty() {
+        fields.error(
+            "backendRefs",
+            "expected no backendRefs beside a RequestRedirect: the rule redirects",
+        );
+    }
+    let matches = rule_matches(fields, kind, problems);
+    if filters_need_prefix(&filters) && !only_prefixes(matches.as_ref()) {
+        fields.error(
+            "filters",
+            "ReplacePrefixMatch needs matches of type PathPrefix only: the rule answers 500",
+        );
+        filters.is_broken = true;
+    }
+    let http = kind == RouteKind::Http;
+    RouteRule {
+        index,
+        name: fields
+            .text("name")
+            .filter(|name| !name.is_empty())
+            .map(|name| Arc::from(name.get(..253).unwrap_or(name))),
+        matches,
+        filters,
+        backends,
+        timeouts: if http {
+            fields.record("timeouts", timeouts).unwrap_or_default()
+        } else {
+            Timeouts::default()
+        },
+        retry: if http {
+            fields.record("retry", |fields| retry(fields, problems))
+        } else {
+            None
+        },
+    }
+}
+
+fn filters_need_prefix(set: &FilterSet) -> bool {
+    use routing::PathRewrite::Prefix;
+    let rewrite = set.filters.rewrite.as_ref().and_then(|rewrite| rewrite.path.as_ref());
+    let redirect = set
+        .filters
+        .redirect
+        .as_ref()
+        .and_then(|redirect| redirect.path.as_ref());
+    matches!(rewrite, Some(Prefix(_))) || matches!(redirect, Some(Prefix(_)))
+}
+
+fn only_prefixes(matches: Option<&Matches>) -> bool {
+    match matches {
+        Some(Matches::Http(list)) => list.iter().all(|one| matches!(one.path, routing::PathMatch::Prefix(_))),
+        _ => true,
+    }
+}
+
+/// `None` when matches were written and none of them can be used.
+fn rule_matches(fields: &Fields<'_>, kind: RouteKind, problems: &Problems) -> Option<Matches> {
+    let written = match fields.get("matches") {
+        None => return Some(everything(kind)),
+        Some(Value::Array(list)) if list.is_empty() => {
+            let _ = fields.list("matches", 64, |_, _| Some(()));
+            return Some(everything(kind));
+        }
+        Some(_) => "matches",
+    };
+    let matches = match kind {
+        RouteKind::Grpc => Matches::Grpc(fields.list(written, 64, |value, at| {
+            record(value, at, problems, |fields| matches::grpc(fields, problems)).flatten()
+        })),
+        _ => Matches::Http(fields.list(written, 64, |value, at| {
+            record(value, at, problems, |fields| matches::http(fields, problems)).flatten()
+        })),
+    };
+    let is_empty = match &matches {
+        Matches::Grpc(list) => list.is_empty(),
+        Matches::Http(list) => list.is_empty(),
+    };
+    (!is_empty).then_some(matches)
+}
+
+fn backends(fields: &Fields<'_>, problems: &Problems) -> Vec<WeightedRef> {
+    fields.list("backendRefs", 16, |value, at| {
+        let index = at.position();
+        let read = record(value, at, problems, |fields| {
+            // A weight that is not understood gets no traffic.
+            let weight = match fields.get("weight") {
+                None => Some(1),
+                Some(_) => fields.integer("weight", 0..=MAX_WEIGHT),
+            };
+            let weight = weight.and_then(|weight| u32::try_from(weight).ok()).unwrap_or(0);
+            let filters = FilterSet::read(fields, problems);
+            WeightedRef {
+                index,
+                reference: BackendRef::read(fields),
+                weight,
+                filters,
+            }
+        });
+        Some(read.unwrap_or_else(|| WeightedRef {
+            index,
+            reference: None,
+            weight: 1,
+            filters: FilterSet::default(),
+        }))
+    })
+}
+
+fn timeouts(fields: &Fields<'_>) -> Timeouts {
+    let read = |name: &'static str| duration_of(fields, name).filter(|duration| !duration.is_zero());
+    let (request, backend_request) = (read("request"), read("backendRequest"));
+    match (request, backend_request) {
+        (Some(whole), Some(each)) if each > whole => {
+            fields.error(
+                "backendRequest",
+                "expected at most `request`: the request's deadline cuts it off",
+            );
+            Timeouts {
+                request,
+                backend_request: Some(whole),
+            }
+        }
+        _ => Timeouts {
+            request,
+            backend_request,
+        },
+    }
+}
+
+fn duration_of(fields: &Fields<'_>, name: &'static str) -> Option<Duration> {
+    let text = fields.text(name)?;
+    let parsed = duration::parse(text);
+    if parsed.is_none() {
+        let expected = duration::EXPECTED;
+        fields.error(
+            name,
+            format!("expected {expected}, found {}: it is not in force", quoted(text)),
+        );
+    }
+    parsed
+}
+
+fn retry(fields: &Fields<'_>, problems: &Problems) -> Retry {
+    let codes = fields.list("codes", 64, |value, at| {
+        let code = value
+            .as_u64()
+            .and_then(|code| u16::try_from(code).ok())
+            .filter(|code| (400..600).contains(code));
+        if code.is_none() {
+            let found = describe(value);
+            problems.error(
+                at,
+                format!("expected a status from 400 to 599, found {found}: it is not retried"),
+            );
+        }
+        code
+    });
+    let attempts = fields.integer("attempts", 0..=i64::from(i32::MAX));
+    if attempts.is_some_and(|attempts| attempts > MAX_RETRIES) {
+        fields.warning("attempts", format!("more than {MAX_RETRIES} retries are never made"));
+    }
+    let attempts = attempts.unwrap_or(1).min(MAX_RETRIES);
+    Retry {
+        codes,
+        attempts: u32::try_from(attempts).unwrap_or(1),
+        backoff: duration_of(fields, "backoff"),
+    }
+}
+
+/// A match of everything, spelt out (for routes that are implied).
+pub(crate) fn any_request() -> Matches {
+    Matches::Http(vec![HttpMatch::default()])
+}

@@ -1,0 +1,176 @@
+//! Service: its addresses, its ports and what is spoken on them.
+
+use super::Body;
+use crate::decode::{At, Fields, Problems, describe, quoted, record};
+use routing::Protocol;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// A Service.
+#[derive(Debug, Default)]
+pub(crate) struct Service {
+    /// `clusterIP` and `clusterIPs`. Empty: headless.
+    pub(crate) vips: Vec<IpAddr>,
+    /// `selector`.
+    pub(crate) selector: BTreeMap<String, String>,
+    /// TCP ports.
+    pub(crate) ports: Vec<Port>,
+}
+
+/// One TCP port of a Service.
+#[derive(Debug)]
+pub(crate) struct Port {
+    /// `name`, may be empty.
+    pub(crate) name: Arc<str>,
+    /// `port`.
+    pub(crate) port: u16,
+    /// `targetPort`.
+    pub(crate) target: TargetPort,
+    /// What is spoken.
+    pub(crate) protocol: Protocol,
+}
+
+/// `targetPort`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum TargetPort {
+    /// A number.
+    Number(u16),
+    /// A container port's name.
+    Name(String),
+}
+
+/// Parses a Service.
+pub(crate) fn parse(spec: &Value, at: &At<'_>, problems: &Problems) -> Body {
+    let service = record(spec, at, problems, |fields| {
+        fields.leave_open();
+        if fields.text("type") == Some("ExternalName") {
+            return Service::default();
+        }
+        let ports = fields.list("ports", 1024, |value, at| record(value, at, problems, port).flatten());
+        Service {
+            vips: vips(fields),
+            selector: fields.text_map("selector"),
+            ports,
+        }
+    });
+    Body::Service(service.unwrap_or_default())
+}
+
+fn vips(fields: &Fields<'_>) -> Vec<IpAddr> {
+    let mut vips: Vec<IpAddr> = Vec::new();
+    let first = fields.text("clusterIP");
+    for text in first.into_iter().chain(fields.texts("clusterIPs", 2)) {
+        if text.is_empty() || text == "None" {
+            continue;
+        }
+        match text.parse::<IpAddr>() {
+            Ok(ip) if vips.contains(&ip.to_canonical()) => {}
+            Ok(ip) => vips.push(ip.to_canonical()),
+            Err(_) => fields.error(
+                "clusterIP",
+                format!("expected an IP address or None, found {}", quoted(text)),
+            ),
+        }
+    }
+    vips
+}
+
+fn port(fields: &Fields<'_>) -> Option<Port> {
+    fields.leave_open();
+    if fields.text("protocol").is_some_and(|protocol| protocol != "TCP") {
+        return None;
+    }
+    if fields.get("port").is_none() {
+        fields.error("port", "`port` is missing: it must be given");
+    }
+    let port = fields.port("port")?;
+    let name = fields.text("name").unwrap_or_default();
+    let app_protocol = fields.text("appProtocol");
+    let target = match fields.get("targetPort") {
+        None => TargetPort::Number(port),
+        Some(Value::String(name)) => match name.parse() {
+            Ok(number) => TargetPort::Number(number),
+            Err(_) => TargetPort::Name(name.clone()),
+        },
+        Some(value) => match value.as_u64().and_then(|number| u16::try_from(number).ok()) {
+            Some(0) => TargetPort::Number(port),
+            Some(number) => TargetPort::Number(number),
+            None => {
+                fields.error(
+                    "targetPort",
+                    format!("expected a port or its name, found {}", describe(value)),
+                );
+                return None;
+            }
+        },
+    };
+    Some(Port {
+        name: Arc::from(name),
+        port,
+        target,
+        protocol: protocol(app_protocol, name, port),
+    })
+}
+
+/// What is spoken on a port, by Istio's rules: `appProtocol`, else the name up to `-`, else well-known ports of
+/// protocols in which the server speaks first, else the first bytes decide.
+pub(crate) fn protocol(app_protocol: Option<&str>, name: &str, port: u16) -> Protocol {
+    let by_app = app_protocol.and_then(|text| match text.to_ascii_lowercase().as_str() {
+        "kubernetes.io/h2c" => Some(Protocol::H2c),
+        "kubernetes.io/ws" => Some(Protocol::Http),
+        "kubernetes.io/wss" => Some(Protocol::Tls),
+        other => by_word(other),
+    });
+    let lower = name.to_ascii_lowercase();
+    let word = if lower.starts_with("grpc-web") {
+        "grpc-web"
+    } else {
+        lower.split('-').next().unwrap_or_default()
+    };
+    by_app
+        .or_else(|| if app_protocol.is_some() { None } else { by_word(word) })
+        .unwrap_or(match port {
+            25 | 53 | 3306 | 27017 => Protocol::Tcp,
+            _ => Protocol::Detect,
+        })
+}
+
+fn by_word(word: &str) -> Option<Protocol> {
+    Some(match word {
+        "http" => Protocol::Http,
+        "http2" | "h2c" => Protocol::H2c,
+        "grpc" | "grpc-web" => Protocol::Grpc,
+        "https" | "tls" => Protocol::Tls,
+        "tcp" | "mongo" | "mysql" | "redis" => Protocol::Tcp,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn protocols_follow_istio() {
+        for (app, name, port, want) in [
+            (None, "http", 80, Protocol::Http),
+            (None, "HTTP-web", 80, Protocol::Http),
+            (None, "http2-x", 80, Protocol::H2c),
+            (None, "grpc", 80, Protocol::Grpc),
+            (None, "grpc-web-x", 80, Protocol::Grpc),
+            (None, "tcp-http", 80, Protocol::Tcp),
+            (None, "https", 443, Protocol::Tls),
+            (None, "httpx", 80, Protocol::Detect),
+            (None, "", 3306, Protocol::Tcp),
+            (None, "http", 3306, Protocol::Http),
+            (Some("grpc"), "http", 80, Protocol::Grpc),
+            (Some("kubernetes.io/h2c"), "", 80, Protocol::H2c),
+            (Some("kubernetes.io/wss"), "http", 80, Protocol::Tls),
+            (Some("example.com/mine"), "http", 80, Protocol::Detect),
+        ] {
+            assert_eq!(protocol(app, name, port), want, "{app:?} {name:?} {port}");
+        }
+    }
+}

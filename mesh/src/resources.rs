@@ -1,0 +1,175 @@
+//! All objects that were read, and the indexes by which they find each other.
+
+use crate::finding::{Finding, Place, Severity};
+use crate::object::{self, NoObject, Object, Origin, SourceFile};
+use crate::yaml;
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The latest good state of every object that was read, by kind. Parsed; from files or from a cluster.
+#[derive(Debug, Default)]
+pub struct Resources {
+    pub(crate) objects: Vec<Arc<Object>>,
+    pub(crate) bad: Vec<Arc<NoObject>>,
+    /// Findings of the reader itself: broken files, limits.
+    pub(crate) unread: Vec<Finding>,
+}
+
+impl Resources {
+    /// Objects as the API server gives them.
+    pub fn from_json(values: impl IntoIterator<Item = Value>) -> Self {
+        let mut parsed = Parsed::default();
+        for value in values {
+            object::read(&value, None, &mut parsed.objects, &mut parsed.bad);
+        }
+        let mut resources = Self::default();
+        resources.add(&parsed.freeze());
+        resources
+    }
+
+    /// The objects of one YAML text, as if it were the file `path`.
+    pub fn from_yaml(path: &Path, text: &str) -> Self {
+        let mut resources = Self::default();
+        match yaml::on_deep_stack(|| parse_file(path, text)) {
+            Ok(Ok(parsed)) => resources.add(&parsed),
+            Ok(Err(finding)) => resources.unread.push(*finding),
+            Err(error) => resources.unread.push(unreadable(path, &error.to_string())),
+        }
+        resources
+    }
+
+    /// Adds the objects of one file.
+    pub(crate) fn add(&mut self, parsed: &ParsedFile) {
+        self.objects.extend(parsed.objects.iter().cloned());
+        self.bad.extend(parsed.bad.iter().cloned());
+    }
+}
+
+#[derive(Debug, Default)]
+struct Parsed {
+    objects: Vec<Arc<Object>>,
+    bad: Vec<NoObject>,
+}
+
+impl Parsed {
+    fn freeze(self) -> ParsedFile {
+        ParsedFile {
+            objects: self.objects,
+            bad: self.bad.into_iter().map(Arc::new).collect(),
+        }
+    }
+}
+
+/// What one file holds.
+#[derive(Debug, Default)]
+pub(crate) struct ParsedFile {
+    objects: Vec<Arc<Object>>,
+    bad: Vec<Arc<NoObject>>,
+}
+
+/// Parses a file. Call it on a deep stack.
+///
+/// # Errors
+/// It is no YAML: nothing of it can be used.
+pub(crate) fn parse_file(path: &Path, text: &str) -> Result<ParsedFile, Box<Finding>> {
+    let documents = yaml::documents(text).map_err(|bad| {
+        Box::new(Finding {
+            severity: Severity::Error,
+            object: None,
+            field: None,
+            place: Some(Place {
+                file: path.to_owned(),
+                line: bad.line,
+                column: bad.column,
+            }),
+            message: format!(
+                "{}: nothing of this file is used; its last good state stays in force",
+                bad.message
+            ),
+        })
+    })?;
+    let file = Arc::new(SourceFile {
+        path: path.to_owned(),
+        hash: content_hash(text.as_bytes()),
+    });
+    let mut parsed = Parsed::default();
+    for (index, document) in documents.iter().enumerate() {
+        let (line, column) = (document.line, document.column);
+        let origin = Origin {
+            file: Arc::clone(&file),
+            document: index,
+            item: None,
+            line,
+            column,
+        };
+        object::read(&document.value, Some(origin), &mut parsed.objects, &mut parsed.bad);
+    }
+    Ok(parsed.freeze())
+}
+
+/// A file that could not be read at all.
+pub(crate) fn unreadable(path: &Path, why: &str) -> Finding {
+    Finding {
+        severity: Severity::Error,
+        object: None,
+        field: None,
+        place: Some(Place {
+            file: path.to_owned(),
+            line: 1,
+            column: 1,
+        }),
+        message: why.to_owned(),
+    }
+}
+
+/// Tells one content from another.
+pub(crate) fn content_hash(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// `namespace`, `name`.
+pub(crate) type Name = (Arc<str>, Arc<str>);
+
+/// Objects by kind and name; the first of equal names wins.
+#[derive(Debug, Default)]
+pub(crate) struct Index<'r> {
+    by_kind: BTreeMap<&'r str, Vec<&'r Arc<Object>>>,
+    by_name: HashMap<(&'r str, &'r str, &'r str), &'r Arc<Object>>,
+}
+
+impl<'r> Index<'r> {
+    /// Indexes; `twice` is told of every object whose name was taken.
+    pub(crate) fn new(resources: &'r Resources, mut twice: impl FnMut(&'r Object, &'r Object)) -> Self {
+        let mut index = Self::default();
+        for object in &resources.objects {
+            let key = (object.kind.as_str(), &*object.meta.namespace, &*object.meta.name);
+            if let Some(first) = index.by_name.get(&key) {
+                twice(object, first);
+                continue;
+            }
+            index.by_name.insert(key, object);
+            index.by_kind.entry(&object.kind).or_default().push(object);
+        }
+        index
+    }
+
+    /// All objects of a kind, in the order they were read.
+    pub(crate) fn all(&self, kind: &str) -> &[&'r Arc<Object>] {
+        self.by_kind.get(kind).map_or(&[], Vec::as_slice)
+    }
+
+    /// All objects.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = &'r Arc<Object>> + '_ {
+        self.by_kind.values().flatten().copied()
+    }
+
+    /// One object.
+    pub(crate) fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<&'r Arc<Object>> {
+        self.by_name.get(&(kind, namespace, name)).copied()
+    }
+}

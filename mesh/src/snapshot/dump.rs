@@ -1,0 +1,133 @@
+//! `/config_dump`: the snapshot as a person reads it. Names and numbers only; no key, no token, no Secret.
+
+use super::{Routing, ServicePort, Snapshot};
+use authz::KeyLocation;
+use request::Workload;
+use routing::{Cluster, Target};
+use serde_json::{Value, json};
+
+pub(super) fn dump(snapshot: &Snapshot) -> Value {
+    let services: Vec<Value> = snapshot.ports.iter().map(|port| service(snapshot, port)).collect();
+    let mut workloads: Vec<_> = snapshot.workloads.iter().collect();
+    workloads.sort_by_key(|(ip, _)| **ip);
+    let workloads: Vec<Value> = workloads
+        .into_iter()
+        .map(|(ip, workload)| self::workload(ip.to_string(), workload))
+        .collect();
+    let settings = &snapshot.settings;
+    json!({
+        "generation": snapshot.generation,
+        "settings": {
+            "trustDomain": settings.trust.own,
+            "trustDomainAliases": settings.trust.aliases,
+            "rootNamespace": settings.root_namespace,
+            "pathNormalization": format!("{:?}", settings.path_mode),
+            "accessLog": settings.access_log,
+            "traceSamplingPercent": settings.trace_sampling_percent,
+            "extensionProviders": settings.extension_providers.iter()
+                .filter_map(|provider| provider.get("name").and_then(Value::as_str)).collect::<Vec<_>>(),
+        },
+        "services": services,
+        "workloads": workloads,
+        "keySources": snapshot.key_sources.iter().map(|source| source_text(&source.location)).collect::<Vec<_>>(),
+    })
+}
+
+fn service(snapshot: &Snapshot, port: &ServicePort) -> Value {
+    let mut addresses: Vec<String> = snapshot
+        .by_address
+        .iter()
+        .filter(|(_, service)| std::ptr::eq(&***service, port))
+        .map(|((ip, _), _)| ip.to_string())
+        .collect();
+    addresses.sort();
+    json!({
+        "host": &*port.host,
+        "port": port.port,
+        "protocol": format!("{:?}", port.protocol),
+        "addresses": addresses,
+        "endpoints": snapshot.cluster(port.cluster).map(|cluster| endpoints(cluster)),
+        "policies": port.bound,
+        "rules": rules(snapshot, &port.producer),
+        "consumers": port.consumers.iter()
+            .map(|(namespace, routing)| (namespace.to_string(), rules(snapshot, routing)))
+            .collect::<serde_json::Map<_, _>>(),
+    })
+}
+
+fn rules(snapshot: &Snapshot, routing: &Routing) -> Value {
+    let rules = routing.rules.iter().map(|rule| {
+        let route = &rule.route;
+        json!({
+            "route": format!("{:?} {}/{}", route.kind, route.namespace, route.name),
+            "rule": rule.index,
+            "name": rule.name.as_deref(),
+            "backends": rule.backends.iter().map(|backend| json!({
+                "target": target(snapshot, &backend.target),
+                "weight": backend.weight,
+            })).collect::<Vec<_>>(),
+            "redirects": rule.filters.redirect.is_some(),
+            "mirrors": rule.filters.mirrors.len(),
+            "requestTimeoutMs": rule.timeouts.request.map(|limit| limit.as_millis().to_string()),
+            "backendRequestTimeoutMs": rule.timeouts.backend_request.map(|limit| limit.as_millis().to_string()),
+            "retries": rule.retry.as_ref().map(|retry| retry.attempts),
+        })
+    });
+    Value::Array(rules.collect())
+}
+
+fn target(snapshot: &Snapshot, target: &Target) -> Option<String> {
+    match target {
+        Target::Cluster(id) => snapshot
+            .cluster(*id)
+            .map(|cluster| format!("{}:{}", cluster.host, cluster.port)),
+        Target::Invalid => None,
+    }
+}
+
+fn endpoints(cluster: &Cluster) -> Vec<Value> {
+    let endpoints = cluster.endpoints.iter().map(|endpoint| {
+        json!({
+            "address": endpoint.address.to_string(),
+            "workload": endpoint.workload.pod,
+            "hbone": endpoint.workload.hbone,
+            "inFlight": endpoint.in_flight.load(std::sync::atomic::Ordering::Relaxed),
+        })
+    });
+    endpoints.collect()
+}
+
+fn workload(ip: String, workload: &Workload) -> Value {
+    json!({
+        "address": ip,
+        "pod": workload.pod,
+        "namespace": workload.namespace,
+        "workload": workload.name,
+        "kind": workload.kind,
+        "canonicalService": workload.canonical_name,
+        "canonicalRevision": workload.canonical_revision,
+        "identity": workload.identity.as_ref().map(|identity| identity.as_str()),
+        "hbone": workload.hbone,
+    })
+}
+
+fn source_text(location: &KeyLocation) -> String {
+    match location {
+        KeyLocation::Jwks(uri) | KeyLocation::Issuer(uri) => without_secrets(uri),
+    }
+}
+
+/// A URI without user info and query, where secrets stand.
+fn without_secrets(uri: &str) -> String {
+    let plain = uri.split(['?', '#']).next().unwrap_or_default();
+    match plain.split_once("://") {
+        Some((scheme, rest)) => {
+            let (authority, path) = rest
+                .split_once('/')
+                .map_or((rest, ""), |(authority, path)| (authority, path));
+            let host = authority.rsplit('@').next().unwrap_or_default();
+            format!("{scheme}://{host}/{path}")
+        }
+        None => plain.to_owned(),
+    }
+}

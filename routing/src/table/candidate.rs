@@ -1,0 +1,284 @@
+//! One match of one rule: where it is found, what it asks of a request, what comes of it.
+
+use super::precedence::{PathRank, Precedence, TextRank};
+use crate::matching::source;
+use crate::{GrpcMatch, HeaderMatch, HttpMatch, Matches, PathMatch, QueryMatch, RouteSpec, Rule, TextMatch};
+use http::Method;
+use http::header::{AUTHORIZATION, COOKIE};
+use regex::bytes::Regex;
+use request::Request;
+use std::cmp::Reverse;
+use std::fmt;
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) place: Place,
+    pub(super) precedence: Precedence,
+    pub(super) rule: Arc<Rule>,
+    path: Path,
+    method: Option<Method>,
+    headers: Vec<HeaderMatch>,
+    query: Vec<QueryMatch>,
+}
+
+/// Where the index keeps a candidate. Places are searched in this order, prefixes from the longest.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    /// With those of this very path.
+    Exact(Box<str>),
+    /// With those of this prefix, which has no trailing slash: `/` is "".
+    Prefix(Box<str>),
+    /// With those that are tried one after the other.
+    Scan,
+}
+
+/// What of the path the place does not decide.
+#[derive(Debug)]
+enum Path {
+    Placed,
+    Regex(Regex),
+    Grpc {
+        service: Option<TextMatch>,
+        method: Option<TextMatch>,
+    },
+}
+
+impl Place {
+    /// The prefix as users know it.
+    fn prefix(&self) -> Option<&str> {
+        match self {
+            Self::Prefix(text) if text.is_empty() => Some("/"),
+            Self::Prefix(text) => Some(text),
+            Self::Exact(_) | Self::Scan => None,
+        }
+    }
+
+    fn holds(&self, path: &str) -> bool {
+        match self {
+            Self::Exact(text) => path == &**text,
+            Self::Prefix(text) => path
+                .strip_prefix(&**text)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+            Self::Scan => true,
+        }
+    }
+}
+
+impl Candidate {
+    /// One for each match of each rule.
+    pub(super) fn of_route(route: RouteSpec) -> Vec<Self> {
+        let name: Arc<str> = format!("{}/{}", route.id.namespace, route.id.name).into();
+        let mut candidates = Vec::new();
+        for (rule_index, spec) in route.rules.into_iter().enumerate() {
+            let parsed: Vec<_> = match spec.matches {
+                Matches::Http(all) if all.is_empty() => vec![Self::http(HttpMatch::default(), &spec.rule)],
+                Matches::Http(all) => all.into_iter().map(|one| Self::http(one, &spec.rule)).collect(),
+                Matches::Grpc(all) if all.is_empty() => vec![Self::grpc(GrpcMatch::default(), &spec.rule)],
+                Matches::Grpc(all) => all.into_iter().map(|one| Self::grpc(one, &spec.rule)).collect(),
+            };
+            candidates.extend(parsed.into_iter().enumerate().map(|(match_index, mut candidate)| {
+                candidate.precedence.created = route.created;
+                candidate.precedence.route = Arc::clone(&name);
+                candidate.precedence.rule = rule_index;
+                candidate.precedence.match_index = match_index;
+                candidate
+            }));
+        }
+        candidates
+    }
+
+    fn http(mut wanted: HttpMatch, rule: &Arc<Rule>) -> Self {
+        if let PathMatch::Prefix(text) = &mut wanted.path {
+            text.truncate(text.trim_end_matches('/').len());
+        }
+        let rank = PathRank::of(&wanted.path);
+        let (place, path) = match wanted.path {
+            PathMatch::Exact(text) => (Place::Exact(text.into()), Path::Placed),
+            PathMatch::Prefix(text) => (Place::Prefix(text.into()), Path::Placed),
+            PathMatch::Regex(regex) => (Place::Scan, Path::Regex(regex)),
+        };
+        Self::new(place, rank, path, wanted.method, wanted.headers, wanted.query, rule)
+    }
+
+    fn grpc(wanted: GrpcMatch, rule: &Arc<Rule>) -> Self {
+        let place = match (&wanted.service, &wanted.method) {
+            (Some(TextMatch::Exact(service)), Some(TextMatch::Exact(method))) => {
+                Place::Exact(format!("/{service}/{method}").into())
+            }
+            (Some(TextMatch::Exact(service)), _) => Place::Prefix(format!("/{service}").into()),
+            _ => Place::Scan,
+        };
+        let rank = PathRank::Grpc {
+            service: TextRank::of(wanted.service.as_ref()),
+            method: TextRank::of(wanted.method.as_ref()),
+        };
+        let path = Path::Grpc {
+            service: wanted.service,
+            method: wanted.method,
+        };
+        Self::new(place, rank, path, None, wanted.headers, Vec::new(), rule)
+    }
+
+    fn new(
+        place: Place,
+        rank: PathRank,
+        path: Path,
+        method: Option<Method>,
+        headers: Vec<HeaderMatch>,
+        query: Vec<QueryMatch>,
+        rule: &Arc<Rule>,
+    ) -> Self {
+        let headers = first_of_each(headers, |header| header.name.clone());
+        let query = first_of_each(query, |parameter| parameter.name.clone());
+        let precedence = Precedence {
+            path: rank,
+            has_method: Reverse(method.is_some()),
+            headers: Reverse(headers.len()),
+            query: Reverse(query.len()),
+            // Told by `of_route`.
+            created: i64::MAX,
+            route: "".into(),
+            rule: 0,
+            match_index: 0,
+        };
+        Self {
+            place,
+            precedence,
+            rule: Arc::clone(rule),
+            path,
+            method,
+            headers,
+            query,
+        }
+    }
+
+    /// The PathPrefix that it asks for. (A gRPC service is placed like one, but is none.)
+    pub(super) fn prefix(&self) -> Option<&str> {
+        match self.path {
+            Path::Placed => self.place.prefix(),
+            Path::Regex(_) | Path::Grpc { .. } => None,
+        }
+    }
+
+    /// Whether it matches a request that its place holds.
+    pub(super) fn matches_beside_path(&self, request: &Request<'_>) -> bool {
+        self.method.as_ref().is_none_or(|method| method == request.method)
+            && self.path.matches(request)
+            && self.headers.iter().all(|header| header.matches(request))
+            && self.query.iter().all(|parameter| parameter.matches(request))
+    }
+
+    /// The first thing that it asks of a request and does not get.
+    pub(super) fn mismatch(&self, request: &Request<'_>) -> Option<String> {
+        let path = request.head.path.as_str();
+        if !self.place.holds(path) || !self.path.matches(request) {
+            return Some(format!("path: wanted {}, found {path:?}", self.wanted_path()));
+        }
+        if let Some(method) = self.method.as_ref().filter(|method| *method != request.method) {
+            return Some(format!("method: wanted {method}, found {}", request.method));
+        }
+        if let Some(header) = self.headers.iter().find(|header| !header.matches(request)) {
+            let found = if header.name == AUTHORIZATION || header.name == COOKIE {
+                // Secrets do not go into explanations.
+                request.header_joined(&header.name).map(|_| "another value".to_owned())
+            } else {
+                request.header_joined(&header.name).map(|value| format!("{value:?}"))
+            };
+            return Some(wanted("header", header.name.as_str(), &header.value, found));
+        }
+        let parameter = self.query.iter().find(|parameter| !parameter.matches(request))?;
+        let found = request
+            .query_parameter(&parameter.name)
+            .map(|value| format!("{value:?}"));
+        Some(wanted("query parameter", &parameter.name, &parameter.value, found))
+    }
+
+    fn wanted_path(&self) -> String {
+        match (&self.path, &self.place) {
+            (Path::Regex(regex), _) => format!("a match of {:?}", source(regex)),
+            (Path::Grpc { service, method }, _) => {
+                let text = |part: &Option<TextMatch>| part.as_ref().map_or("any".to_owned(), TextMatch::to_string);
+                format!("service {}, method {}", text(service), text(method))
+            }
+            (Path::Placed, Place::Exact(text)) => format!("{text:?}"),
+            (Path::Placed, place) => format!("prefix {:?}", place.prefix().unwrap_or_default()),
+        }
+    }
+}
+
+impl Path {
+    fn matches(&self, request: &Request<'_>) -> bool {
+        let path = request.head.path.as_str();
+        match self {
+            Self::Placed
+            | Self::Grpc {
+                service: None,
+                method: None,
+            } => true,
+            Self::Regex(regex) => regex.is_match(path.as_bytes()),
+            Self::Grpc { service, method } => {
+                let parts = path.strip_prefix('/').and_then(|rest| rest.split_once('/'));
+                parts.is_some_and(|(called_service, called_method)| {
+                    service.as_ref().is_none_or(|service| service.matches(called_service))
+                        && method.as_ref().is_none_or(|method| method.matches(called_method))
+                })
+            }
+        }
+    }
+}
+
+impl HeaderMatch {
+    fn matches(&self, request: &Request<'_>) -> bool {
+        match &self.value {
+            TextMatch::Exact(value) => request.header_is(&self.name, value),
+            TextMatch::Regex(regex) => request
+                .header_joined(&self.name)
+                .is_some_and(|value| regex.is_match(value.as_bytes())),
+        }
+    }
+}
+
+impl QueryMatch {
+    fn matches(&self, request: &Request<'_>) -> bool {
+        request
+            .query_parameter(&self.name)
+            .is_some_and(|value| self.value.matches(value))
+    }
+}
+
+/// `HTTPRoute namespace/name rule 0 match 1`.
+impl fmt::Display for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Precedence { rule, match_index, .. } = self.precedence;
+        write!(f, "{} rule {rule} match {match_index}", self.rule.route)
+    }
+}
+
+/// Quoted, or as a regular expression.
+impl fmt::Display for TextMatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(text) => write!(f, "{text:?}"),
+            Self::Regex(regex) => write!(f, "a match of {:?}", source(regex)),
+        }
+    }
+}
+
+fn wanted(kind: &str, name: &str, value: &TextMatch, found: Option<String>) -> String {
+    format!(
+        "{kind} {name}: wanted {value}, found {}",
+        found.as_deref().unwrap_or("none")
+    )
+}
+
+/// Of entries with equal names only the first counts (HTTPRouteMatch.headers, queryParams).
+fn first_of_each<T, N: PartialEq>(all: Vec<T>, name: impl Fn(&T) -> N) -> Vec<T> {
+    let mut kept: Vec<T> = Vec::with_capacity(all.len());
+    for one in all {
+        if !kept.iter().any(|other| name(other) == name(&one)) {
+            kept.push(one);
+        }
+    }
+    kept
+}

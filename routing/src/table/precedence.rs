@@ -1,0 +1,84 @@
+//! Which of two matches goes first, as a derived ordering: smaller wins.
+//!
+//! HTTPRouteRule.matches and GRPCRouteRule.matches of the Gateway API, with Istio's choices where they leave one:
+//! regular expressions come after prefixes, longer patterns first.
+
+use crate::matching::source;
+use crate::{PathMatch, TextMatch};
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+/// The fields are compared from the first to the last.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Precedence {
+    pub(super) path: PathRank,
+    pub(super) has_method: Reverse<bool>,
+    pub(super) headers: Reverse<usize>,
+    pub(super) query: Reverse<usize>,
+    /// Unix seconds.
+    pub(super) created: i64,
+    /// `namespace/name`, compared as one text.
+    pub(super) route: Arc<str>,
+    pub(super) rule: usize,
+    pub(super) match_index: usize,
+}
+
+/// Lengths in bytes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum PathRank {
+    Exact(Reverse<usize>),
+    Prefix(Reverse<usize>),
+    Regex(Reverse<usize>),
+    Grpc { service: TextRank, method: TextRank },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum TextRank {
+    Exact(Reverse<usize>),
+    Regex(Reverse<usize>),
+    Any,
+}
+
+impl PathRank {
+    /// `path` has lost its trailing slashes.
+    pub(super) fn of(path: &PathMatch) -> Self {
+        match path {
+            PathMatch::Exact(text) => Self::Exact(Reverse(text.len())),
+            PathMatch::Prefix(text) => Self::Prefix(Reverse(text.len())),
+            PathMatch::Regex(regex) => Self::Regex(Reverse(source(regex).len())),
+        }
+    }
+}
+
+impl TextRank {
+    pub(super) fn of(text: Option<&TextMatch>) -> Self {
+        match text {
+            Some(TextMatch::Exact(text)) => Self::Exact(Reverse(text.len())),
+            Some(TextMatch::Regex(regex)) => Self::Regex(Reverse(source(regex).len())),
+            None => Self::Any,
+        }
+    }
+}
+
+impl Precedence {
+    /// What made `winner` go first, in a user's words.
+    pub(super) fn beaten_by(&self, winner: &Self) -> String {
+        let advantage = match (&winner.path, &self.path) {
+            (PathRank::Grpc { service: a, .. }, PathRank::Grpc { service: b, .. }) if a != b => {
+                "a more specific service"
+            }
+            (PathRank::Grpc { .. }, PathRank::Grpc { .. }) if winner.path != self.path => "a more specific method",
+            (PathRank::Exact(_), PathRank::Prefix(_) | PathRank::Regex(_)) => "an exact path",
+            (PathRank::Prefix(_), PathRank::Regex(_)) => "a prefix, which goes before a regular expression",
+            _ if winner.path != self.path => "a longer path",
+            _ if winner.has_method != self.has_method => "a method",
+            _ if winner.headers != self.headers => "more headers",
+            _ if winner.query != self.query => "more query parameters",
+            _ if winner.created != self.created => "an older route",
+            _ if winner.route != self.route => "a route earlier in the alphabet",
+            _ if winner.rule != self.rule => "an earlier place among the rules of its route",
+            _ => "an earlier place among the matches of its rule",
+        };
+        format!("it matches too, but the chosen one has {advantage}")
+    }
+}

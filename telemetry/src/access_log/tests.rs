@@ -1,0 +1,249 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use super::*;
+use crate::fixture::{Fixture, golden};
+use std::io::{self, Write};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// An output that tests can read, and break.
+#[derive(Clone, Default)]
+struct Memory {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    /// Bytes that still fit; then `ENOSPC`.
+    room: Arc<Mutex<Option<usize>>>,
+}
+
+impl Write for Memory {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut room = self.room.lock().unwrap();
+        let take = room.map_or(bytes.len(), |room| room.min(bytes.len()));
+        if take == 0 {
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
+        if let Some(room) = room.as_mut() {
+            *room -= take;
+        }
+        self.bytes.lock().unwrap().extend_from_slice(&bytes[..take]);
+        Ok(take)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Memory {
+    fn text(&self) -> String {
+        String::from_utf8(self.bytes.lock().unwrap().clone()).unwrap()
+    }
+}
+
+fn mix(log: &AccessLog) {
+    let fixture = Fixture::default();
+    let base = fixture.outcome();
+    log.write(&base);
+    log.write(&Outcome {
+        status: 404,
+        flags: "NR",
+        details: "route_not_found",
+        destination: None,
+        upstream_address: None,
+        user_agent: None,
+        request_id: None,
+        forwarded_for: None,
+        route: None,
+        tries: &[],
+        ..base.clone()
+    });
+    log.write(&Outcome {
+        status: 503,
+        flags: "UF",
+        details: "upstream reset before response started{connection failure}",
+        tries: &fixture.tries[..1],
+        http_version: "HTTP/2",
+        ..base.clone()
+    });
+    log.write(&Outcome {
+        path: "/x?a=1&access_token=eyJhbGciOi.secret&b=2",
+        ..base.clone()
+    });
+    // Forging: a line break and a quote in everything that a client chooses.
+    let evil = "x\"\r\n[2026-01-31T12:00:00.123Z] \"GET /forged HTTP/1.1\" 200 \\\u{1b}[31m\u{85}\u{2028}é\u{1f600}\0";
+    log.write(&Outcome {
+        method: evil,
+        authority: evil,
+        path: evil,
+        user_agent: Some(evil),
+        request_id: Some(evil),
+        forwarded_for: Some(evil),
+        route: Some(evil),
+        details: evil,
+        ..base
+    });
+}
+
+fn written(format: AccessLogFormat) -> String {
+    let out = Memory::default();
+    let log = AccessLog::new(format, Box::new(out.clone()));
+    mix(&log);
+    assert!(log.flush(PATIENCE));
+    out.text()
+}
+
+#[test]
+fn text_lines_are_istios() {
+    golden("access-log.txt", &written(AccessLogFormat::Text));
+}
+
+#[test]
+fn json_lines_are_istios() {
+    golden("access-log.json", &written(AccessLogFormat::Json));
+}
+
+#[test]
+fn no_header_can_forge_a_line_or_a_field() {
+    let text = written(AccessLogFormat::Text);
+    assert_eq!(text.lines().count(), 5);
+    for line in text.lines() {
+        assert!(line.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{line:?}");
+        // Outside of quotes there are as many fields as in the format.
+        let mut quoted = false;
+        let mut escaped = false;
+        let mut bare = String::new();
+        for character in line.chars() {
+            match character {
+                _ if escaped => escaped = false,
+                '\\' => escaped = true,
+                '"' => quoted = !quoted,
+                other if !quoted => bare.push(other),
+                _ => {}
+            }
+        }
+        assert!(!quoted, "{line}");
+        assert_eq!(bare.split(' ').count(), 22, "{bare:?}");
+    }
+}
+
+#[test]
+fn json_lines_are_one_object_each_with_the_hostile_text_inside() {
+    let text = written(AccessLogFormat::Json);
+    let values: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(values.len(), 5);
+    assert!(text.bytes().all(|byte| byte == b'\n' || (b' '..=b'~').contains(&byte)));
+    assert_eq!(values[0]["response_code"], 200);
+    assert!(values[1]["user_agent"].is_null() && values[1]["upstream_host"].is_null());
+    assert!(values[4]["user_agent"].as_str().unwrap().contains("\r\n[2026"));
+    assert!(
+        values[4]["path"]
+            .as_str()
+            .unwrap()
+            .ends_with("\u{85}\u{2028}é\u{1f600}\0"),
+        "{}",
+        values[4]["path"]
+    );
+    let keys: Vec<_> = values[0].as_object().unwrap().keys().cloned().collect();
+    assert_eq!(keys.len(), 24);
+}
+
+#[test]
+fn a_full_disk_costs_lines_and_no_more() {
+    let out = Memory::default();
+    let log = AccessLog::new(AccessLogFormat::Text, Box::new(out.clone()));
+    let fixture = Fixture::default();
+    *out.room.lock().unwrap() = Some(100);
+    log.write(&fixture.outcome());
+    assert!(log.flush(PATIENCE));
+    log.write(&fixture.outcome());
+    assert!(log.flush(PATIENCE));
+    assert_eq!(log.dropped(), 2);
+    *out.room.lock().unwrap() = None;
+    log.write(&fixture.outcome());
+    assert!(log.flush(PATIENCE));
+    assert_eq!(log.dropped(), 2);
+    let text = out.text();
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(
+        (lines.len(), lines[0].len()),
+        (2, 100),
+        "the torn line stays alone: {text}"
+    );
+    assert!(lines[1].starts_with("[2026-") && lines[1].ends_with("reviews-canary/rule-0"));
+}
+
+/// Blocks in `write` until told.
+struct Stuck {
+    entered: Sender<()>,
+    go: Receiver<()>,
+}
+
+impl Write for Stuck {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = self.entered.send(());
+        let _ = self.go.recv();
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_stuck_output_drops_lines_and_bounds_memory() {
+    let (entered, is_in) = channel();
+    let (release, go) = channel();
+    let log = AccessLog::new(AccessLogFormat::Text, Box::new(Stuck { entered, go }));
+    let fixture = Fixture::default();
+    log.write(&fixture.outcome());
+    is_in.recv().unwrap();
+    for _ in 0..10_000 {
+        log.write(&fixture.outcome());
+    }
+    assert_eq!(log.dropped(), 10_000 - 8_192, "the queue holds 8,192 lines");
+    // Long lines are bounded by their bytes, not their number.
+    assert!(!log.flush(Duration::from_millis(1)));
+    drop(release);
+    assert!(log.flush(PATIENCE));
+
+    let (entered, is_in) = channel();
+    let (release, go) = channel();
+    let log = AccessLog::new(AccessLogFormat::Text, Box::new(Stuck { entered, go }));
+    log.write(&fixture.outcome());
+    is_in.recv().unwrap();
+    let path = "/".repeat(64 * 1_024);
+    for _ in 0..200 {
+        log.write(&Outcome {
+            path: &path,
+            ..fixture.outcome()
+        });
+    }
+    assert!((60..80).contains(&log.dropped()), "{}", log.dropped());
+    drop(release);
+}
+
+#[test]
+fn dropping_the_log_writes_what_is_queued() {
+    let out = Memory::default();
+    let log = AccessLog::new(AccessLogFormat::Text, Box::new(out.clone()));
+    let fixture = Fixture::default();
+    (0..3_000).for_each(|_| log.write(&fixture.outcome()));
+    drop(log);
+    assert_eq!(out.text().lines().count(), 3_000);
+}
+
+#[test]
+fn dates_are_right_around_leap_days() {
+    for (seconds, wanted) in [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (951_782_399, "2000-02-28T23:59:59.000Z"),
+        (951_782_400, "2000-02-29T00:00:00.000Z"),
+        (951_868_800, "2000-03-01T00:00:00.000Z"),
+        (1_709_164_800, "2024-02-29T00:00:00.000Z"),
+        (1_798_761_599, "2026-12-31T23:59:59.000Z"),
+        (4_107_542_400, "2100-03-01T00:00:00.000Z"),
+    ] {
+        let at = std::time::UNIX_EPOCH + Duration::from_secs(seconds);
+        assert_eq!(line::Timestamp(at).to_string(), wanted);
+    }
+}

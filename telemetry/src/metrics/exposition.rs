@@ -1,0 +1,92 @@
+//! Prometheus' text format 0.0.4, as Envoy writes it.
+//!
+//! prometheus-client's own encoder is not used: it writes OpenMetrics, where a counter's TYPE line lacks `_total`
+//! and bounds read `le="1.0"`. Envoy writes `le="1"`; during a canary between Istio's waypoint and this one, a
+//! `sum by (le)` must find the same bounds in both. `# EOF` at the end is a comment in 0.0.4.
+
+use crate::clip::clip;
+use std::fmt::{self, Write};
+
+/// `# TYPE`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// Writes families one after the other.
+pub(crate) struct Exposition<'w> {
+    out: &'w mut dyn Write,
+}
+
+impl<'w> Exposition<'w> {
+    pub(crate) fn new(out: &'w mut dyn Write) -> Self {
+        Self { out }
+    }
+
+    /// `# HELP` and `# TYPE`. `help` is our own text: one line, no backslash.
+    pub(crate) fn family(&mut self, name: &str, kind: Kind, help: &str) -> fmt::Result {
+        let kind = match kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        };
+        writeln!(self.out, "# HELP {name} {help}\n# TYPE {name} {kind}")
+    }
+
+    /// One sample. `labels` is a rendered block without braces, see [`push_label`].
+    pub(crate) fn sample(&mut self, name: &str, labels: &str, value: impl fmt::Display) -> fmt::Result {
+        self.suffixed(name, "", labels, value)
+    }
+
+    /// The same for `name` with a suffix.
+    pub(crate) fn suffixed(&mut self, name: &str, suffix: &str, labels: &str, value: impl fmt::Display) -> fmt::Result {
+        if labels.is_empty() {
+            return writeln!(self.out, "{name}{suffix} {value}");
+        }
+        writeln!(self.out, "{name}{suffix}{{{labels}}} {value}")
+    }
+
+    /// One `_bucket` sample.
+    pub(crate) fn bucket(&mut self, name: &str, labels: &str, le: &str, count: u64) -> fmt::Result {
+        let comma = if labels.is_empty() { "" } else { "," };
+        writeln!(self.out, "{name}_bucket{{{labels}{comma}le=\"{le}\"}} {count}")
+    }
+
+    /// A family of one sample.
+    pub(crate) fn single(&mut self, name: &str, kind: Kind, help: &str, value: impl fmt::Display) -> fmt::Result {
+        self.family(name, kind, help)?;
+        self.sample(name, "", value)
+    }
+
+    /// The last line.
+    pub(crate) fn end(&mut self) -> fmt::Result {
+        self.out.write_str("# EOF\n")
+    }
+}
+
+/// A label value keeps at most this many bytes: Kubernetes' names have 253, a SPIFFE id of Istio's fits easily.
+const MAX_LABEL_BYTES: usize = 512;
+
+/// Appends `name="value"`, escaped, after a comma where one is due.
+pub(crate) fn push_label(block: &mut String, name: &str, value: &str) {
+    if !block.is_empty() {
+        block.push(',');
+    }
+    block.push_str(name);
+    block.push_str("=\"");
+    let mut rest = clip(value, MAX_LABEL_BYTES);
+    while let Some((plain, special)) = rest.find(['\\', '"', '\n']).and_then(|at| rest.split_at_checked(at)) {
+        block.push_str(plain);
+        let mut characters = special.chars();
+        match characters.next() {
+            Some('\n') => block.push_str("\\n"),
+            Some(quote) => block.extend(['\\', quote]),
+            None => {}
+        }
+        rest = characters.as_str();
+    }
+    block.push_str(rest);
+    block.push('"');
+}

@@ -1,0 +1,99 @@
+//! A histogram of fixed bounds that is only atomic adds: no lock, as prometheus-client's has.
+
+use super::exposition::Exposition;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+const BOUNDS: usize = 19;
+
+/// What is counted, and how its bounds read. Envoy's and Istio's bounds are the same numbers for every histogram.
+#[derive(Debug)]
+pub(crate) struct Scale {
+    /// Upper bounds in the unit that `record` takes.
+    bounds: [u64; BOUNDS],
+    /// How many of that unit make one of the exposed unit.
+    per_unit: u64,
+}
+
+/// Taken in microseconds, exposed in milliseconds.
+pub(crate) static MILLISECONDS: Scale = Scale {
+    bounds: [
+        500,
+        1_000,
+        5_000,
+        10_000,
+        25_000,
+        50_000,
+        100_000,
+        250_000,
+        500_000,
+        1_000_000,
+        2_500_000,
+        5_000_000,
+        10_000_000,
+        30_000_000,
+        60_000_000,
+        300_000_000,
+        600_000_000,
+        1_800_000_000,
+        3_600_000_000,
+    ],
+    per_unit: 1_000,
+};
+
+/// Bytes. No whole number but 0 is at most 0.5.
+pub(crate) static BYTES: Scale = Scale {
+    bounds: [
+        0, 1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000,
+        3_600_000,
+    ],
+    per_unit: 1,
+};
+
+/// The bounds as Envoy writes them.
+static LE: [&str; BOUNDS] = [
+    "0.5", "1", "5", "10", "25", "50", "100", "250", "500", "1000", "2500", "5000", "10000", "30000", "60000",
+    "300000", "600000", "1800000", "3600000",
+];
+
+/// Counts per bucket (not cumulative) and a sum.
+#[derive(Debug)]
+pub(crate) struct Histogram {
+    scale: &'static Scale,
+    buckets: [AtomicU64; BOUNDS],
+    above: AtomicU64,
+    sum: AtomicU64,
+}
+
+impl Histogram {
+    pub(crate) fn new(scale: &'static Scale) -> Self {
+        Self {
+            scale,
+            buckets: [const { AtomicU64::new(0) }; BOUNDS],
+            above: AtomicU64::new(0),
+            sum: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts `value`, in the scale's small unit.
+    pub(crate) fn record(&self, value: u64) {
+        let index = self.scale.bounds.partition_point(|bound| *bound < value);
+        self.buckets.get(index).unwrap_or(&self.above).fetch_add(1, Relaxed);
+        self.sum.fetch_add(value, Relaxed);
+    }
+
+    /// The `_bucket`, `_sum` and `_count` samples. `+Inf` and `_count` agree even while others record.
+    pub(crate) fn expose(&self, out: &mut Exposition<'_>, name: &str, labels: &str) -> fmt::Result {
+        let mut count = 0;
+        for (bucket, le) in self.buckets.iter().zip(LE) {
+            count += bucket.load(Relaxed);
+            out.bucket(name, labels, le, count)?;
+        }
+        count += self.above.load(Relaxed);
+        out.bucket(name, labels, "+Inf", count)?;
+        #[allow(clippy::cast_precision_loss)] // A sum is a float in Prometheus.
+        let sum = self.sum.load(Relaxed) as f64 / self.scale.per_unit as f64;
+        out.suffixed(name, "_sum", labels, sum)?;
+        out.suffixed(name, "_count", labels, count)
+    }
+}

@@ -1,0 +1,159 @@
+//! What decides the labels of a request, in a form that is found again without building a text.
+//!
+//! Workloads and services are compared by address: an owned [`Key`] holds their `Arc`s, so an address in the
+//! cache cannot have been given to another workload. Identities come with each connection and are compared by text.
+
+use crate::{Outcome, RequestProtocol, ServiceName, TcpOutcome};
+use request::{SpiffeId, Workload};
+use std::sync::Arc;
+
+/// `request_protocol`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http,
+    Grpc,
+    Tcp,
+}
+
+impl Protocol {
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Grpc => "grpc",
+            Self::Tcp => "tcp",
+        }
+    }
+}
+
+/// A borrowed key: building one is free.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeyRef<'a> {
+    pub(crate) source: &'a Arc<Workload>,
+    pub(crate) identity: Option<&'a SpiffeId>,
+    pub(crate) destination: Option<&'a Arc<Workload>>,
+    pub(crate) service: &'a Arc<ServiceName>,
+    pub(crate) protocol: Protocol,
+    pub(crate) status: u16,
+    pub(crate) grpc_status: Option<u32>,
+    pub(crate) flags: &'static str,
+    pub(crate) mtls: bool,
+}
+
+/// The owned key of a cache entry.
+#[derive(Debug)]
+pub(crate) struct Key {
+    source: Arc<Workload>,
+    identity: Option<SpiffeId>,
+    destination: Option<Arc<Workload>>,
+    service: Arc<ServiceName>,
+    protocol: Protocol,
+    status: u16,
+    grpc_status: Option<u32>,
+    flags: &'static str,
+    mtls: bool,
+}
+
+impl<'a> KeyRef<'a> {
+    pub(crate) fn of(outcome: &Outcome<'a>) -> Self {
+        Self {
+            source: outcome.source,
+            identity: outcome.source_identity,
+            destination: outcome.destination,
+            service: outcome.service,
+            protocol: match outcome.protocol {
+                RequestProtocol::Http => Protocol::Http,
+                RequestProtocol::Grpc => Protocol::Grpc,
+            },
+            status: outcome.status,
+            grpc_status: outcome.grpc_status,
+            flags: outcome.flags,
+            mtls: outcome.mtls,
+        }
+    }
+
+    pub(crate) fn of_tcp(outcome: &TcpOutcome<'a>) -> Self {
+        Self {
+            source: outcome.source,
+            identity: outcome.source_identity,
+            destination: outcome.destination,
+            service: outcome.service,
+            protocol: Protocol::Tcp,
+            status: 0,
+            grpc_status: None,
+            flags: outcome.flags,
+            mtls: outcome.mtls,
+        }
+    }
+
+    pub(crate) fn keep(&self) -> Key {
+        Key {
+            source: Arc::clone(self.source),
+            identity: self.identity.cloned(),
+            destination: self.destination.map(Arc::clone),
+            service: Arc::clone(self.service),
+            protocol: self.protocol,
+            status: self.status,
+            grpc_status: self.grpc_status,
+            flags: self.flags,
+            mtls: self.mtls,
+        }
+    }
+
+    /// Good enough for a cache whose entries are compared in full. Not keyed: nobody outside chooses addresses.
+    pub(crate) fn hash(&self) -> u64 {
+        let mut hash = Arc::as_ptr(self.source).addr() as u64;
+        hash = mix(hash, self.destination.map_or(0, |end| Arc::as_ptr(end).addr() as u64));
+        hash = mix(hash, Arc::as_ptr(self.service).addr() as u64);
+        let small = u64::from(self.status) | (self.protocol as u64) << 16 | u64::from(self.mtls) << 24;
+        hash = mix(
+            hash,
+            small | u64::from(self.grpc_status.map_or(u32::MAX, |status| status)) << 32,
+        );
+        hash = mix_text(hash, self.flags);
+        hash = mix_text(hash, self.identity.map_or("", SpiffeId::as_str));
+        hash ^ (hash >> 29)
+    }
+
+    pub(crate) fn matches(&self, key: &Key) -> bool {
+        Arc::ptr_eq(self.source, &key.source)
+            && Arc::ptr_eq(self.service, &key.service)
+            && same_end(self.destination, key.destination.as_ref())
+            && self.status == key.status
+            && self.grpc_status == key.grpc_status
+            && self.protocol == key.protocol
+            && self.mtls == key.mtls
+            && self.flags == key.flags
+            && same_identity(self.identity, key.identity.as_ref())
+    }
+}
+
+fn same_end(one: Option<&Arc<Workload>>, other: Option<&Arc<Workload>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+fn same_identity(one: Option<&SpiffeId>, other: Option<&SpiffeId>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one.as_str() == other.as_str(),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+fn mix(hash: u64, value: u64) -> u64 {
+    (hash.rotate_left(26) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+fn mix_text(mut hash: u64, text: &str) -> u64 {
+    let (words, rest) = text.as_bytes().as_chunks::<8>();
+    for word in words {
+        hash = mix(hash, u64::from_le_bytes(*word));
+    }
+    let last = rest
+        .iter()
+        .fold(text.len() as u64, |last, byte| last << 8 | u64::from(*byte));
+    mix(hash, last)
+}

@@ -1,0 +1,104 @@
+//! Counters with one or two labels.
+
+use crate::metrics::{Exposition, Kind, push_label};
+use prometheus_client::metrics::counter::Counter;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{PoisonError, RwLock};
+
+/// A counter whose label takes few values, all written in the code. A hit is a shared lock and a short scan.
+#[derive(Debug, Default)]
+pub(crate) struct Labelled {
+    entries: RwLock<Vec<(&'static str, Counter)>>,
+}
+
+impl Labelled {
+    pub(crate) fn inc(&self, value: &'static str) {
+        {
+            let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some((_, counter)) = entries.iter().find(|(known, _)| *known == value) {
+                counter.inc();
+                return;
+            }
+        }
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        match entries.binary_search_by_key(&value, |(known, _)| known) {
+            Ok(index) => {
+                if let Some((_, counter)) = entries.get(index) {
+                    counter.inc();
+                }
+            }
+            Err(index) => {
+                let counter = Counter::default();
+                counter.inc();
+                entries.insert(index, (value, counter));
+            }
+        }
+    }
+
+    pub(crate) fn expose(&self, out: &mut Exposition<'_>, name: &str, label: &str, help: &str) -> fmt::Result {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if entries.is_empty() {
+            return Ok(());
+        }
+        out.family(name, Kind::Counter, help)?;
+        for (value, counter) in entries {
+            let mut block = String::new();
+            push_label(&mut block, label, value);
+            out.sample(name, &block, counter.get())?;
+        }
+        Ok(())
+    }
+}
+
+/// A counter whose labels come from configuration. What does not fit into `LIMIT` label sets is counted as `overflow`.
+#[derive(Debug, Default)]
+pub(crate) struct Named {
+    /// By rendered labels.
+    entries: RwLock<BTreeMap<Box<str>, Counter>>,
+}
+
+impl Named {
+    /// Label sets at most.
+    pub(crate) const LIMIT: usize = 2_000;
+
+    /// The handle of a label set: keep it where it is bumped often.
+    pub(crate) fn counter<const N: usize>(&self, labels: [(&str, &str); N]) -> Counter {
+        let block = render(labels);
+        if let Some(counter) = self
+            .entries
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(block.as_str())
+        {
+            return counter.clone();
+        }
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let full = entries.len() >= Self::LIMIT && !entries.contains_key(block.as_str());
+        let block = if full {
+            render(labels.map(|(name, _)| (name, "overflow")))
+        } else {
+            block
+        };
+        entries.entry(block.into()).or_default().clone()
+    }
+
+    pub(crate) fn expose(&self, out: &mut Exposition<'_>, name: &str, help: &str) -> fmt::Result {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if entries.is_empty() {
+            return Ok(());
+        }
+        out.family(name, Kind::Counter, help)?;
+        entries
+            .iter()
+            .try_for_each(|(labels, counter)| out.sample(name, labels, counter.get()))
+    }
+}
+
+pub(crate) fn render<const N: usize>(labels: [(&str, &str); N]) -> String {
+    let mut block = String::new();
+    for (name, value) in labels {
+        push_label(&mut block, name, value);
+    }
+    block
+}

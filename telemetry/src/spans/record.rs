@@ -1,0 +1,121 @@
+//! A finished request as it waits in the queue: owned, bounded, and not yet in OTLP's form.
+
+use crate::clip::clip;
+use crate::{Outcome, RequestProtocol, ServiceName, TraceContext, Try};
+use request::{SpiffeId, Workload};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+/// Bytes kept of each text.
+const MAX_TEXT_BYTES: usize = 1_024;
+/// Attempts kept of a request.
+const MAX_TRIES: usize = 16;
+
+/// The texts of a request that are kept, by place.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Text {
+    Method,
+    Authority,
+    /// Without the query, which may hold tokens.
+    Path,
+    UserAgent,
+    RequestId,
+    Route,
+    Policy,
+    Details,
+}
+const TEXTS: usize = 8;
+
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) start: SystemTime,
+    pub(super) duration: Duration,
+    pub(super) source: Arc<Workload>,
+    pub(super) source_identity: Option<SpiffeId>,
+    pub(super) source_address: SocketAddr,
+    pub(super) destination: Option<Arc<Workload>>,
+    pub(super) upstream_address: Option<SocketAddr>,
+    pub(super) service: Arc<ServiceName>,
+    pub(super) port: u16,
+    pub(super) protocol: RequestProtocol,
+    pub(super) status: u16,
+    pub(super) grpc_status: Option<u32>,
+    pub(super) flags: &'static str,
+    pub(super) mtls: bool,
+    pub(super) http_version: &'static str,
+    pub(super) request_bytes: u64,
+    pub(super) response_bytes: u64,
+    pub(super) trace: TraceContext,
+    pub(super) tries: Box<[Try]>,
+    texts: Box<str>,
+    ends: [u16; TEXTS],
+}
+
+impl Record {
+    pub(super) fn of(outcome: &Outcome<'_>) -> Self {
+        let (texts, ends) = pack(outcome);
+        Self {
+            start: outcome.start,
+            duration: outcome.duration,
+            source: Arc::clone(outcome.source),
+            source_identity: outcome.source_identity.cloned(),
+            source_address: outcome.source_address,
+            destination: outcome.destination.map(Arc::clone),
+            upstream_address: outcome.upstream_address,
+            service: Arc::clone(outcome.service),
+            port: outcome.port,
+            protocol: outcome.protocol,
+            status: outcome.status,
+            grpc_status: outcome.grpc_status,
+            flags: outcome.flags,
+            mtls: outcome.mtls,
+            http_version: outcome.http_version,
+            request_bytes: outcome.request_bytes,
+            response_bytes: outcome.response_bytes,
+            trace: outcome.trace.clone(),
+            tries: outcome.tries.iter().take(MAX_TRIES).cloned().collect(),
+            texts,
+            ends,
+        }
+    }
+
+    /// Empty when there was none.
+    pub(super) fn text(&self, text: Text) -> &str {
+        let index = text as usize;
+        let end = self.ends.get(index).copied().unwrap_or(0);
+        let start = index
+            .checked_sub(1)
+            .and_then(|before| self.ends.get(before))
+            .copied()
+            .unwrap_or(0);
+        self.texts.get(usize::from(start)..usize::from(end)).unwrap_or_default()
+    }
+
+    /// How many spans it becomes.
+    pub(super) fn spans(&self) -> u64 {
+        1 + self.tries.len() as u64
+    }
+}
+
+/// One allocation for all texts, in the order of [`Text`].
+fn pack(outcome: &Outcome<'_>) -> (Box<str>, [u16; TEXTS]) {
+    let path = outcome.path.split_once('?').map_or(outcome.path, |(path, _)| path);
+    let all: [&str; TEXTS] = [
+        outcome.method,
+        outcome.authority,
+        path,
+        outcome.user_agent.unwrap_or_default(),
+        outcome.request_id.unwrap_or_default(),
+        outcome.route.unwrap_or_default(),
+        outcome.policy.unwrap_or_default(),
+        outcome.details,
+    ]
+    .map(|text| clip(text, MAX_TEXT_BYTES));
+    let mut texts = String::with_capacity(all.iter().map(|text| text.len()).sum());
+    let ends = all.map(|text| {
+        texts.push_str(text);
+        u16::try_from(texts.len()).unwrap_or(u16::MAX)
+    });
+    (texts.into(), ends)
+}

@@ -1,0 +1,134 @@
+//! The command line: a contract that users and scripts rely on. Every flag has an environment variable; Istio's own
+//! names are honoured.
+
+use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Waypoint: an Envoy-free layer-7 waypoint proxy for Istio ambient mode.
+#[derive(Debug, Parser)]
+#[command(name = "waypoint", version, max_term_width = 110)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve: HBONE in, routing and policy, HBONE out.
+    #[command(after_help = "EXAMPLES:\n  \
+        waypoint run --config config-examples/canary --certs certs --namespace demo --gateway waypoint\n  \
+        waypoint run --config a --config b --certs certs --hbone 127.0.0.1:0    # any free port, printed\n  \
+        kill -TERM PID     drain and leave as soon as nothing is in flight\n  \
+        waypoint run --upgrade ... & kill -QUIT OLD_PID     replace the binary without a refused connection")]
+    Run(Box<RunArgs>),
+    /// Read manifests and say what is wrong with them, like a compiler. No network.
+    #[command(after_help = "EXAMPLES:\n  waypoint check config-examples/canary\n  \
+        waypoint check deploy routes --format json\n\nExits 0 without errors, 1 with, 2 when a folder cannot be read.")]
+    Check(CheckArgs),
+    /// A whole mesh on this machine: CA, tunnels, two versions of a service, a canary that moves.
+    #[command(after_help = "EXAMPLES:\n  waypoint demo\n  waypoint demo --keep     # leave it running, and try the curl lines")]
+    Demo(DemoArgs),
+}
+
+/// `waypoint run`.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// A folder of manifests (*.yaml, *.yml), watched. Repeatable.
+    #[arg(long, value_name = "DIR", required = true, env = "WAYPOINT_CONFIG", value_delimiter = ':')]
+    pub config: Vec<PathBuf>,
+    /// The folder with root-cert.pem, cert-chain.pem and key.pem, re-read when they change.
+    #[arg(long, value_name = "DIR", env = "WAYPOINT_CERTS", default_value = "/var/run/secrets/workload-spiffe-credentials")]
+    pub certs: PathBuf,
+    /// HBONE listener. Port 0: any free port, printed at start.
+    #[arg(long, value_name = "ADDR", env = "WAYPOINT_HBONE", default_value = "[::]:15008")]
+    pub hbone: SocketAddr,
+    /// Admin listener: config dump, log filter.
+    #[arg(long, value_name = "ADDR", env = "WAYPOINT_ADMIN", default_value = "127.0.0.1:15000")]
+    pub admin: SocketAddr,
+    /// Metrics listener: /stats/prometheus.
+    #[arg(long, value_name = "ADDR", env = "WAYPOINT_METRICS", default_value = "[::]:15020")]
+    pub metrics: SocketAddr,
+    /// Readiness listener: /healthz/ready.
+    #[arg(long, value_name = "ADDR", env = "WAYPOINT_READY", default_value = "[::]:15021")]
+    pub ready: SocketAddr,
+    /// Namespace of the Gateway this waypoint is.
+    #[arg(long, value_name = "NS", env = "POD_NAMESPACE")]
+    pub namespace: Option<String>,
+    /// Name of the Gateway this waypoint is.
+    #[arg(long, value_name = "NAME", env = "WAYPOINT_GATEWAY")]
+    pub gateway: Option<String>,
+    /// Trust domain; else MeshConfig's, else cluster.local.
+    #[arg(long, value_name = "TD", env = "TRUST_DOMAIN")]
+    pub trust_domain: Option<String>,
+    /// Worker threads; else one for each core.
+    #[arg(long, value_name = "N", env = "WAYPOINT_WORKERS")]
+    pub workers: Option<usize>,
+    /// Streams at once on one HBONE connection; never below 100, which ztunnel assumes.
+    #[arg(long, value_name = "N", env = "WAYPOINT_MAX_STREAMS", default_value_t = 100)]
+    pub max_streams: u32,
+    /// Seconds that a drain lasts at most.
+    #[arg(long, value_name = "SECONDS", env = "WAYPOINT_DRAIN_GRACE", default_value_t = 30)]
+    pub drain_grace: u64,
+    /// Take the listeners over from a running waypoint that gets SIGQUIT.
+    #[arg(long)]
+    pub upgrade: bool,
+    /// The socket the descriptors travel through; the same for both processes.
+    #[arg(long, value_name = "PATH", env = "WAYPOINT_UPGRADE_SOCK", default_value = "/tmp/waypoint-upgrade.sock")]
+    pub upgrade_sock: PathBuf,
+    /// Access log to standard output: text (Istio's format) or json. MeshConfig's accessLogFile also turns it on.
+    #[arg(long, value_name = "FORMAT", env = "WAYPOINT_ACCESS_LOG", value_parser = ["text", "json"])]
+    pub access_log: Option<String>,
+    /// Share of new traces that are sampled, 0.0 to 1.0; else MeshConfig's, else 0.01. Spans leave when
+    /// OTEL_EXPORTER_OTLP_ENDPOINT is set.
+    #[arg(long, value_name = "SHARE", env = "WAYPOINT_TRACE_SAMPLING")]
+    pub trace_sampling: Option<f64>,
+    /// Log filter, for example debug or info,waypoint::proxy=debug.
+    #[arg(long, value_name = "FILTER", env = "WAYPOINT_LOG", default_value = crate::logging::DEFAULT_FILTER)]
+    pub log: String,
+    /// Log as JSON.
+    #[arg(long, env = "WAYPOINT_LOG_JSON")]
+    pub log_json: bool,
+    /// Pod name, for telemetry.
+    #[arg(long, env = "POD_NAME", hide = true)]
+    pub pod_name: Option<String>,
+    /// Pod IP, for telemetry.
+    #[arg(long, env = "INSTANCE_IP", hide = true)]
+    pub instance_ip: Option<String>,
+    /// Cluster id, for telemetry.
+    #[arg(long, env = "ISTIO_META_CLUSTER_ID", hide = true, default_value = "Kubernetes")]
+    pub cluster: String,
+}
+
+/// `waypoint check`.
+#[derive(Clone, Debug, Args)]
+pub struct CheckArgs {
+    /// Folders of manifests.
+    #[arg(value_name = "DIR", required = true)]
+    pub dirs: Vec<PathBuf>,
+    /// How findings are printed.
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
+    pub format: String,
+    /// Namespace of the Gateway; else every waypoint Gateway found counts.
+    #[arg(long, value_name = "NS")]
+    pub namespace: Option<String>,
+    /// Name of the Gateway; else every waypoint Gateway found counts.
+    #[arg(long, value_name = "NAME")]
+    pub gateway: Option<String>,
+}
+
+/// `waypoint demo`.
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// Leave the mesh running after the tour, until Ctrl-C.
+    #[arg(long)]
+    pub keep: bool,
+    /// Local address of the client tunnel, for curl. Port 0: any free port.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:18080")]
+    pub listen: SocketAddr,
+    /// Seconds of traffic for each step of the canary.
+    #[arg(long, value_name = "SECONDS", default_value_t = 3)]
+    pub step_seconds: u64,
+}

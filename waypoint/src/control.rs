@@ -1,0 +1,112 @@
+//! Everything that is not a request: config and certificates that change, spans that leave, pools that are swept.
+
+use crate::proxy::Node;
+use async_trait::async_trait;
+use hbone::FileCerts;
+use mesh::{Files, Finding, Severity, Snapshot};
+use pingora_core::server::ShutdownWatch;
+use pingora_core::services::background::BackgroundService;
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Between two looks for connections that were idle too long.
+const SWEEP: Duration = Duration::from_secs(10);
+
+/// The control thread.
+pub(crate) struct Control {
+    node: Arc<Node>,
+    certs: Arc<FileCerts>,
+    /// Taken when the thread starts.
+    files: Mutex<Option<Files>>,
+    ready: Arc<AtomicBool>,
+}
+
+impl Control {
+    pub(crate) fn new(node: Arc<Node>, certs: Arc<FileCerts>, files: Files, ready: Arc<AtomicBool>) -> Self {
+        Self { node, certs, files: Mutex::new(Some(files)), ready }
+    }
+
+    async fn watch_files(&self) {
+        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(files) = files else { return };
+        let first = files.snapshot.load_full();
+        let mut told = Told::default();
+        told.published(&self.node, &first, &files.findings.borrow().clone());
+        self.ready.store(true, Ordering::Release);
+        // Nobody may be reading: the process serves all the same.
+        let _ = writeln!(std::io::stdout(), "ready");
+        files.watch(|snapshot, findings| told.published(&self.node, snapshot, findings)).await;
+    }
+
+    async fn sweep(&self) {
+        let mut tick = tokio::time::interval(SWEEP);
+        loop {
+            tick.tick().await;
+            self.node.connector.sweep();
+        }
+    }
+
+    async fn export_spans(&self, mut shutdown: ShutdownWatch) {
+        if let Some(spans) = &self.node.spans {
+            let ended = async move {
+                // A closed channel is a shutdown too.
+                let _ = shutdown.wait_for(|ended| *ended).await;
+            };
+            Arc::clone(spans).run(ended).await;
+        }
+    }
+}
+
+#[async_trait]
+impl BackgroundService for Control {
+    async fn start(&self, shutdown: ShutdownWatch) {
+        tokio::join!(
+            self.watch_files(),
+            Arc::clone(&self.certs).watch(),
+            self.sweep(),
+            self.export_spans(shutdown),
+        );
+    }
+}
+
+/// What was reported last, so that each finding is logged once.
+#[derive(Default)]
+struct Told {
+    findings: Vec<Finding>,
+    generation: u64,
+}
+
+impl Told {
+    fn published(&mut self, node: &Node, snapshot: &Arc<Snapshot>, findings: &[Finding]) {
+        let own = &node.metrics.own;
+        let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+        let warnings = findings.len().saturating_sub(errors);
+        own.config_generation.set(i64::try_from(snapshot.generation).unwrap_or(i64::MAX));
+        own.config_errors.set(i64::try_from(errors).unwrap_or(i64::MAX));
+        own.config_warnings.set(i64::try_from(warnings).unwrap_or(i64::MAX));
+        own.config_updates.inc();
+        let fresh: Vec<&Finding> = findings.iter().filter(|finding| !self.findings.contains(finding)).collect();
+        if fresh.iter().any(|finding| finding.severity == Severity::Error) {
+            own.config_rejected.inc();
+        }
+        for finding in fresh {
+            match finding.severity {
+                Severity::Error => tracing::error!(target: "waypoint::config", "{finding}"),
+                Severity::Warning => tracing::warn!(target: "waypoint::config", "{finding}"),
+            }
+        }
+        if snapshot.generation != self.generation {
+            tracing::info!(
+                generation = snapshot.generation,
+                services = snapshot.service_ports().len(),
+                errors,
+                warnings,
+                "config in force"
+            );
+        }
+        self.generation = snapshot.generation;
+        self.findings = findings.to_vec();
+    }
+}

@@ -1,0 +1,30 @@
+//! The proxy loop: from a tunnel that came in to the last byte of its last answer.
+//!
+//! Start reading at [`tunnel::on_connect`]; one request is [`exchange`], top to bottom; every refusal is in [`reason`].
+
+mod client;
+mod connect;
+mod exchange;
+mod forward;
+mod grpc;
+mod h2_half;
+mod headers;
+mod http1_session;
+mod http2_session;
+mod mirror;
+mod node;
+mod outbound;
+mod pump;
+mod reason;
+mod record;
+mod respond;
+mod sniff;
+mod tcp;
+mod transport;
+mod tunnel;
+mod upgrade;
+mod upstream;
+
+pub(crate) use connect::Connector;
+pub(crate) use node::Node;
+pub(crate) use tunnel::on_connect;

@@ -1,0 +1,280 @@
+//! Ways to an endpoint: pooled HTTP/1.1 connections and shared HTTP/2 ones, through HBONE or in clear.
+
+use super::transport::Transport;
+use super::upstream::{RequestHead, Upstream, UpstreamFault};
+use crate::http1::{ClientConn, Limits};
+use bytes::Bytes;
+use h2::client::SendRequest;
+use hbone::{Destination, DialError, Pool};
+use http::{HeaderMap, HeaderValue};
+use request::SpiffeId;
+use routing::Endpoint;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+/// ztunnel's port.
+pub(crate) const HBONE_PORT: u16 = 15008;
+/// TCP connect to a pod outside the mesh.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// An idle HTTP/1.1 connection is kept this long.
+const IDLE: Duration = Duration::from_secs(60);
+/// Idle HTTP/1.1 connections to one endpoint at most.
+const IDLE_PER_ENDPOINT: usize = 256;
+/// Streams of one inner HTTP/2 connection before another is opened.
+const STREAMS: usize = 100;
+/// Flow-control windows of inner HTTP/2 connections.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+const SHARDS: usize = 16;
+
+/// Whose requests a connection carries. Tunnels announce their source to the destination (`baggage`), so
+/// connections are not shared between sources.
+#[derive(Clone, Debug)]
+pub(crate) struct Lane {
+    /// Names the source in pool keys.
+    pub(crate) source: u64,
+    /// `baggage` of the source, for CONNECT.
+    pub(crate) baggage: Option<HeaderValue>,
+}
+
+/// Why there is no way to an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum OpenFault {
+    /// It could not be reached; the text is for the log.
+    Connect(String),
+    /// It was reached and broke at once.
+    Upstream(UpstreamFault),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    address: SocketAddr,
+    /// `Some`: through HBONE, to exactly this identity.
+    identity: Option<SpiffeId>,
+    source: u64,
+}
+
+#[derive(Debug)]
+struct Idle {
+    conn: Box<ClientConn<Transport>>,
+    since: Instant,
+}
+
+/// A shared HTTP/2 connection, and how many streams it carries: each holds a clone of `streams`.
+#[derive(Clone, Debug)]
+struct H2Connection {
+    sender: SendRequest<Bytes>,
+    streams: Arc<()>,
+}
+
+/// Shared HTTP/2 connections of one key.
+#[derive(Debug, Default)]
+struct Shared {
+    connections: Mutex<Vec<H2Connection>>,
+    /// One dial at a time.
+    dial: tokio::sync::Mutex<()>,
+}
+
+/// All ways to endpoints. Shared by `Arc`.
+pub(crate) struct Connector {
+    tunnels: Arc<Pool>,
+    limits: Limits,
+    hasher: RandomState,
+    idle: [Mutex<HashMap<Key, Vec<Idle>>>; SHARDS],
+    shared: Mutex<HashMap<Key, Arc<Shared>>>,
+}
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connector").finish_non_exhaustive()
+    }
+}
+
+impl Connector {
+    pub(crate) fn new(tunnels: Arc<Pool>, limits: Limits) -> Arc<Self> {
+        Arc::new(Self {
+            tunnels,
+            limits,
+            hasher: RandomState::new(),
+            idle: Default::default(),
+            shared: Mutex::default(),
+        })
+    }
+
+    /// Opens a way to `endpoint` and writes the head of a request to it.
+    pub(crate) async fn open(
+        &self,
+        endpoint: &Endpoint,
+        http2: bool,
+        lane: &Lane,
+        head: &RequestHead<'_>,
+    ) -> Result<Upstream, OpenFault> {
+        let key = key(endpoint, lane);
+        if http2 {
+            let mut connection = self.shared(&key, endpoint, lane).await?;
+            return Upstream::start_h2(&mut connection.sender, connection.streams, head).map_err(OpenFault::Upstream);
+        }
+        if let Some(conn) = self.take_idle(&key) {
+            return Ok(Upstream::start_h1(conn, head));
+        }
+        let transport = self.dial(endpoint, lane).await?;
+        let conn = Box::new(ClientConn::new(transport, self.limits));
+        Ok(Upstream::start_h1(conn, head))
+    }
+
+    /// A raw connection, for TCP.
+    pub(crate) async fn dial(&self, endpoint: &Endpoint, lane: &Lane) -> Result<Transport, OpenFault> {
+        let workload = &endpoint.workload;
+        let (true, Some(identity)) = (workload.hbone, workload.identity.as_ref()) else {
+            return dial_clear(endpoint.address).await;
+        };
+        let destination = Destination {
+            address: SocketAddr::new(endpoint.address.ip(), HBONE_PORT),
+            identity: identity.clone(),
+        };
+        let mut headers = HeaderMap::new();
+        if let Some(baggage) = &lane.baggage {
+            headers.insert("baggage", baggage.clone());
+        }
+        let authority = endpoint.address.to_string();
+        let tunnel = self.tunnels.dial(&destination, &authority, headers).await.map_err(connect_fault)?;
+        Ok(Transport::Tunnel(tunnel))
+    }
+
+    /// Takes back a connection whose exchange is complete. What cannot be used again is closed.
+    pub(crate) fn give_back(&self, endpoint: &Endpoint, lane: &Lane, upstream: Upstream) {
+        let Upstream::H1(conn) = upstream else { return };
+        if !conn.reusable() {
+            return;
+        }
+        let key = key(endpoint, lane);
+        let mut shard = self.shard(&key);
+        let idle = shard.entry(key).or_default();
+        if idle.len() < IDLE_PER_ENDPOINT {
+            idle.push(Idle { conn, since: Instant::now() });
+        }
+    }
+
+    /// Drops connections that were idle too long or that the endpoint closed. Called every few seconds.
+    pub(crate) fn sweep(&self) {
+        let now = Instant::now();
+        for shard in &self.idle {
+            lock(shard).retain(|_, idle| {
+                idle.retain_mut(|idle| now.duration_since(idle.since) < IDLE && is_quiet(&mut idle.conn));
+                !idle.is_empty()
+            });
+        }
+        lock(&self.shared).retain(|_, shared| {
+            let mut connections = lock(&shared.connections);
+            connections.retain_mut(|connection| is_open(&mut connection.sender));
+            !connections.is_empty() || Arc::strong_count(shared) > 1
+        });
+    }
+
+    fn take_idle(&self, key: &Key) -> Option<Box<ClientConn<Transport>>> {
+        let mut shard = self.shard(key);
+        let idle = shard.get_mut(key)?;
+        while let Some(mut candidate) = idle.pop() {
+            if is_quiet(&mut candidate.conn) {
+                return Some(candidate.conn);
+            }
+        }
+        None
+    }
+
+    fn shard(&self, key: &Key) -> MutexGuard<'_, HashMap<Key, Vec<Idle>>> {
+        let index = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or(0);
+        #[allow(clippy::indexing_slicing)] // below SHARDS, the length of the array
+        lock(&self.idle[index])
+    }
+
+    async fn shared(&self, key: &Key, endpoint: &Endpoint, lane: &Lane) -> Result<H2Connection, OpenFault> {
+        let shared = Arc::clone(lock(&self.shared).entry(key.clone()).or_default());
+        if let Some(connection) = shared.with_room() {
+            return Ok(connection);
+        }
+        let _one = shared.dial.lock().await;
+        if let Some(connection) = shared.with_room() {
+            return Ok(connection);
+        }
+        let transport = self.dial(endpoint, lane).await?;
+        let connection = H2Connection { sender: handshake(transport).await?, streams: Arc::new(()) };
+        lock(&shared.connections).push(connection.clone());
+        Ok(connection)
+    }
+}
+
+impl Shared {
+    /// The connection with the fewest streams, when it has room.
+    fn with_room(&self) -> Option<H2Connection> {
+        let mut connections = lock(&self.connections);
+        connections.retain_mut(|connection| is_open(&mut connection.sender));
+        let least = connections.iter().min_by_key(|connection| Arc::strong_count(&connection.streams))?;
+        let room = STREAMS.min(least.sender.current_max_send_streams());
+        // The pool itself holds one.
+        (Arc::strong_count(&least.streams) <= room).then(|| least.clone())
+    }
+}
+
+fn key(endpoint: &Endpoint, lane: &Lane) -> Key {
+    let workload = &endpoint.workload;
+    let identity = workload.identity.as_ref().filter(|_| workload.hbone);
+    let source = if identity.is_some() { lane.source } else { 0 };
+    Key { address: endpoint.address, identity: identity.cloned(), source }
+}
+
+/// True when a pooled connection neither ended nor spoke out of turn.
+fn is_quiet(conn: &mut ClientConn<Transport>) -> bool {
+    conn.poll_idle(&mut Context::from_waker(Waker::noop())).is_pending()
+}
+
+fn is_open(sender: &mut SendRequest<Bytes>) -> bool {
+    !matches!(sender.poll_ready(&mut Context::from_waker(Waker::noop())), std::task::Poll::Ready(Err(_)))
+}
+
+async fn dial_clear(address: SocketAddr) -> Result<Transport, OpenFault> {
+    let fault = |why: std::io::Error| OpenFault::Connect(format!("connect to {address}: {why}"));
+    let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address))
+        .await
+        .map_err(|_| OpenFault::Connect(format!("connect to {address}: no answer in {CONNECT_TIMEOUT:?}")))?
+        .map_err(fault)?;
+    stream.set_nodelay(true).map_err(fault)?;
+    Ok(Transport::Tcp(stream))
+}
+
+async fn handshake(transport: Transport) -> Result<SendRequest<Bytes>, OpenFault> {
+    let mut builder = h2::client::Builder::new();
+    builder
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(64 * 1024)
+        .max_send_buffer_size(64 * 1024)
+        .enable_push(false);
+    let handshake = tokio::time::timeout(CONNECT_TIMEOUT, builder.handshake(transport)).await;
+    let (sender, connection) = match handshake {
+        Ok(Ok(pair)) => pair,
+        Ok(Err(error)) => return Err(OpenFault::Connect(format!("HTTP/2 handshake: {error}"))),
+        Err(_) => return Err(OpenFault::Connect("HTTP/2 handshake: no answer".to_owned())),
+    };
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "inner HTTP/2 connection ended");
+        }
+    });
+    Ok(sender)
+}
+
+fn connect_fault(error: DialError) -> OpenFault {
+    OpenFault::Connect(error.to_string())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A poisoned pool is still a pool: nothing in here panics while it holds the lock.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

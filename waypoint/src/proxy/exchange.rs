@@ -1,0 +1,223 @@
+//! One request from its head to its last byte. [`Exchange::run`] reads like the design's "path of one request".
+
+use super::client::{Client, ClientFault};
+use super::forward::{Forward, Sent};
+use super::grpc::is_grpc;
+use super::headers;
+use super::pump::Meter;
+use super::reason::Reason;
+use super::record::Record;
+use super::respond::{self, Asked};
+use super::tunnel::Tunnel;
+use crate::http1::strip_hop_by_hop;
+use authz::{Verdict, Verified};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use mesh::{ServicePort, Snapshot};
+use request::{Head, Request};
+use routing::{Match, Redirect};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A request in the loop.
+pub(crate) struct Exchange<'t> {
+    tunnel: &'t Tunnel,
+    snapshot: Arc<Snapshot>,
+    record: Record,
+    meter: Meter,
+}
+
+/// What the steps before forwarding leave for it.
+pub(crate) struct Admitted {
+    pub(crate) method: Method,
+    pub(crate) head: Head,
+    pub(crate) headers: HeaderMap,
+    pub(crate) upgrade: Option<HeaderValue>,
+    pub(crate) verified: Option<Verified>,
+}
+
+/// Serves one request. Returns when the answer is out, or cannot be given.
+pub(crate) async fn serve(tunnel: &Tunnel, client: &mut Client<'_>, parts: Parts) {
+    let node = &tunnel.node;
+    node.metrics.own.in_flight.inc();
+    let mut exchange = Exchange {
+        tunnel,
+        snapshot: node.snapshot.load_full(),
+        record: Record::begin(tunnel, &parts),
+        meter: Meter::default(),
+    };
+    exchange.record.grpc = is_grpc(&parts.headers);
+    exchange.record.method = parts.method.clone();
+    if let Err(reason) = exchange.run(client, parts).await {
+        exchange.refuse(client, reason).await;
+    }
+    exchange.record.publish(tunnel, &exchange.meter);
+    node.metrics.own.in_flight.dec();
+}
+
+/// Answers a request whose head could not even be read.
+pub(crate) async fn refuse_unread(tunnel: &Tunnel, client: &mut Client<'_>, reason: Reason) {
+    let (parts, ()) = http::Request::new(()).into_parts();
+    let mut exchange = Exchange {
+        tunnel,
+        snapshot: tunnel.node.snapshot.load_full(),
+        record: Record::begin(tunnel, &parts),
+        meter: Meter::default(),
+    };
+    exchange.refuse(client, reason).await;
+    exchange.record.publish(tunnel, &exchange.meter);
+}
+
+impl Exchange<'_> {
+    async fn run(&mut self, client: &mut Client<'_>, parts: Parts) -> Result<(), Reason> {
+        let port = self.tunnel.port(&self.snapshot).ok_or(Reason::NoService)?;
+        let mut admitted = self.admit(client, &port, parts)?;
+        let request = self.view(&admitted);
+        let matched = port.routes(self.tunnel.namespace()).find(&request);
+        let verified = self.authenticate(&port, &request)?;
+        self.authorise(&port, &request, verified.as_ref())?;
+        admitted.verified = verified;
+        let matched = matched.ok_or(Reason::NoRoute)?;
+        self.record.route = Some(Arc::clone(matched.rule));
+        if let Some(redirect) = &matched.rule.filters.redirect {
+            return self.redirect(client, &admitted, redirect, matched.prefix).await;
+        }
+        self.forward(client, &admitted, matched).await
+    }
+
+    /// 400: the head is parsed once; what a client may never set goes.
+    fn admit(
+        &mut self,
+        client: &Client<'_>,
+        port: &ServicePort,
+        parts: Parts,
+    ) -> Result<Admitted, Reason> {
+        let head = Head::parse(&parts, self.snapshot.settings.path_mode).map_err(|bad| Reason::BadRequest(bad.0))?;
+        self.record.head = Some((head.clone(), parts.version));
+        let mut headers = parts.headers;
+        let upgrade = if client.wants_upgrade() { headers.get(http::header::UPGRADE).cloned() } else { None };
+        strip_hop_by_hop(&mut headers);
+        headers::strip_untrusted(&mut headers);
+        for name in port.authn.owned_headers() {
+            headers.remove(name);
+        }
+        Ok(Admitted { method: parts.method, head, headers, upgrade, verified: None })
+    }
+
+    fn view<'r>(&'r self, admitted: &'r Admitted) -> Request<'r> {
+        let connection = &self.tunnel.connection;
+        Request {
+            method: &admitted.method,
+            head: &admitted.head,
+            headers: &admitted.headers,
+            connection,
+            remote_ip: headers::remote_ip(&admitted.headers, connection.source_ip),
+        }
+    }
+
+    /// 401, or 403 for another audience. A request without a token passes.
+    fn authenticate(&self, port: &ServicePort, request: &Request<'_>) -> Result<Option<Verified>, Reason> {
+        if port.authn.is_empty() {
+            return Ok(None);
+        }
+        port.authn.verify(request, unix_seconds(), &self.tunnel.node.keys.load()).map_err(Reason::Token)
+    }
+
+    /// 403.
+    fn authorise(
+        &self,
+        port: &ServicePort,
+        request: &Request<'_>,
+        verified: Option<&Verified>,
+    ) -> Result<(), Reason> {
+        if port.policies.is_empty() {
+            return Ok(());
+        }
+        let decision = port.policies.decide(request, verified.map(|verified| verified.claims.as_ref()));
+        match decision.verdict {
+            Verdict::Allow => Ok(()),
+            Verdict::Deny => Err(Reason::Policy(
+                decision.by.map(|(policy, rule)| format!("ns[{}]-policy[{}]-rule[{rule}]", policy.namespace, policy.name)),
+            )),
+        }
+    }
+
+    async fn redirect(
+        &mut self,
+        client: &mut Client<'_>,
+        admitted: &Admitted,
+        redirect: &Redirect,
+        prefix: Option<&str>,
+    ) -> Result<(), Reason> {
+        let port = self.tunnel.connection.destination_port;
+        let location = redirect.location(&admitted.head, "http", port, prefix);
+        let location = HeaderValue::try_from(location).map_err(|_| Reason::BadRequest("redirect target"))?;
+        let status = StatusCode::from_u16(redirect.status).unwrap_or(StatusCode::FOUND);
+        self.record.answered(status, None, "direct_response");
+        respond::redirect(client, &admitted.method, status, location).await.map_err(client_fault)
+    }
+
+    /// Filters, mirrors, backend, endpoint, retries: all that is left.
+    async fn forward(
+        &mut self,
+        client: &mut Client<'_>,
+        admitted: &Admitted,
+        matched: Match<'_>,
+    ) -> Result<(), Reason> {
+        let forward = Forward {
+            tunnel: self.tunnel,
+            snapshot: &self.snapshot,
+            rule: matched.rule,
+            prefix: matched.prefix,
+            admitted,
+        };
+        let deadline = matched.rule.timeouts.request;
+        let sending = forward.send(client, &mut self.record, &mut self.meter);
+        let sent = match deadline {
+            None => sending.await,
+            Some(limit) => match tokio::time::timeout(limit, sending).await {
+                Ok(sent) => sent,
+                Err(_) if self.record.status.is_some() => Ok(Sent::Broken(Reason::Timeout)),
+                Err(_) => Err(Reason::Timeout),
+            },
+        }?;
+        if let Sent::Broken(reason) = sent {
+            self.record.broke_off(&reason);
+            client.abort();
+        }
+        Ok(())
+    }
+
+    async fn refuse(&mut self, client: &mut Client<'_>, reason: Reason) {
+        let own = &self.tunnel.node.metrics.own;
+        own.refusal(reason.refusal().label);
+        if let Reason::Policy(policy) = &reason {
+            own.denial(policy.as_deref().unwrap_or("none"));
+        }
+        if reason == Reason::ClientGone {
+            self.record.refused(&reason, None);
+            client.abort();
+            return;
+        }
+        let realm = matches!(reason, Reason::Token(_)).then(|| self.record.realm()).flatten();
+        let method = self.record.method.clone();
+        let asked = Asked { method: &method, grpc: self.record.grpc, realm: realm.as_deref() };
+        match respond::refuse(client, asked, &reason).await {
+            Ok(sent) => self.record.refused(&reason, Some(sent)),
+            Err(_) => self.record.refused(&Reason::ClientGone, None),
+        }
+    }
+}
+
+/// A client's fault as the reason it is recorded under.
+pub(crate) fn client_fault(fault: ClientFault) -> Reason {
+    match fault {
+        ClientFault::Gone => Reason::ClientGone,
+        ClientFault::Malformed(why) => Reason::BadRequest(why),
+    }
+}
+
+fn unix_seconds() -> u64 {
+    // A clock before 1970 makes every token invalid, which is the closed side.
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

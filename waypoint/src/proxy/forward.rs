@@ -1,0 +1,313 @@
+//! Sends an admitted request to a backend of its rule, with retries, and streams the answer back.
+
+use super::client::Client;
+use super::connect::OpenFault;
+use super::exchange::{Admitted, client_fault};
+use super::headers;
+use super::mirror::{Copy, Tee};
+use super::pump::{Body, Fault, Meter, await_response, grpc_status, stream_response};
+use super::reason::Reason;
+use super::record::Record;
+use super::outbound::Outbound;
+use super::tunnel::Tunnel;
+use super::upgrade;
+use super::upstream::{Upstream, UpstreamFault};
+use crate::http1::strip_hop_by_hop;
+use http::{HeaderMap, Method, StatusCode, response};
+use mesh::Snapshot;
+use rand::Rng;
+use routing::{Backend, Cluster, Endpoint, Filters, Pick, Retry, Rule, Target};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use telemetry::{SpanId, Try};
+
+/// Retries of a rule without a retry policy, as Istio's default: where nothing was sent, or nothing was processed.
+const DEFAULT_RETRIES: u32 = 2;
+/// The first wait before a retry where the rule names none (Envoy's default).
+const BACKOFF: Duration = Duration::from_millis(25);
+/// No back-off is longer.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
+
+/// How an answer that has begun ended.
+pub(crate) enum Sent {
+    /// Complete.
+    Whole,
+    /// Broken off.
+    Broken(Reason),
+}
+
+/// A request on its way to a backend.
+pub(crate) struct Forward<'f> {
+    pub(crate) tunnel: &'f Tunnel,
+    pub(crate) snapshot: &'f Snapshot,
+    pub(crate) rule: &'f Arc<Rule>,
+    pub(crate) prefix: Option<&'f str>,
+    pub(crate) admitted: &'f Admitted,
+}
+
+/// What one attempt came to.
+enum Attempt {
+    Answer(response::Parts, Upstream, Serving),
+    Failed(Reason, Progress),
+}
+
+/// How far an attempt that failed had come, as far as a retry must know.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// Nothing was processed: the connection was never there, or the endpoint said so.
+    Unprocessed,
+    /// It may have been processed.
+    Unknown,
+    /// Our own doing, or the client's: no retry.
+    Final,
+}
+
+impl Forward<'_> {
+    /// Sends it. `Err` is a refusal still to be answered.
+    pub(crate) async fn send(
+        &self,
+        client: &mut Client<'_>,
+        record: &mut Record,
+        meter: &mut Meter,
+    ) -> Result<Sent, Reason> {
+        let backend = self.backend()?;
+        let cluster = self.cluster(backend)?;
+        let mut outbound = Outbound::build(self, backend, client, record)?;
+        let mut body = Body::new(true, self.mirrors(&outbound, backend), record.grpc);
+        let retries = self.rule.retry.as_ref().map_or(DEFAULT_RETRIES, |retry| retry.attempts);
+        let mut tried: Vec<SocketAddr> = Vec::new();
+        loop {
+            let left = retries.saturating_sub(u32::try_from(tried.len()).unwrap_or(u32::MAX));
+            let endpoint = cluster.choose(rand::rng().random(), &tried).ok_or(Reason::NoEndpoint)?;
+            record.destination = Some((Arc::clone(&endpoint.workload), endpoint.address));
+            let attempt = self.attempt(client, cluster, endpoint, &mut outbound, &mut body, record, meter).await;
+            let again = left > 0 && self.may_retry(&attempt, &mut body);
+            match attempt {
+                Attempt::Answer(parts, upstream, serving) if !again => {
+                    body.release();
+                    return self.answer(client, parts, upstream, serving, backend, body, record, meter).await;
+                }
+                Attempt::Failed(reason, _) if !again => return Err(reason),
+                _ => {}
+            }
+            self.tunnel.node.metrics.own.retries.inc();
+            self.back_off(tried.len(), cluster.endpoints.len()).await;
+            tried.push(endpoint.address);
+        }
+    }
+
+    fn backend(&self) -> Result<&Backend, Reason> {
+        match self.rule.pick(rand::rng().random()) {
+            Pick::Backend(backend) => Ok(backend),
+            Pick::Nothing => Err(Reason::NoBackend),
+        }
+    }
+
+    fn cluster(&self, backend: &Backend) -> Result<&Arc<Cluster>, Reason> {
+        match backend.target {
+            Target::Cluster(id) => self.snapshot.cluster(id).ok_or(Reason::NoBackend),
+            Target::Invalid => Err(Reason::NoBackend),
+        }
+    }
+
+    /// One try at one endpoint, up to the head of its answer.
+    #[allow(clippy::too_many_arguments)] // each is a distinct part of one request's state
+    async fn attempt(
+        &self,
+        client: &mut Client<'_>,
+        cluster: &Cluster,
+        endpoint: &Arc<Endpoint>,
+        outbound: &mut Outbound,
+        body: &mut Body,
+        record: &mut Record,
+        meter: &mut Meter,
+    ) -> Attempt {
+        let began = record.start.elapsed();
+        let span = self.begin_try(outbound, record);
+        let limit = self.rule.timeouts.backend_request;
+        let trying = self.try_endpoint(client, cluster, endpoint, outbound, body, meter);
+        let attempt = match limit {
+            None => trying.await,
+            Some(limit) => match tokio::time::timeout(limit, trying).await {
+                Ok(attempt) => attempt,
+                Err(_) => Attempt::Failed(Reason::Timeout, Progress::Unknown),
+            },
+        };
+        let (status, error) = match &attempt {
+            Attempt::Answer(parts, ..) => (Some(parts.status.as_u16()), None),
+            Attempt::Failed(reason, _) => (None, Some(reason.refusal().label)),
+        };
+        if record.trace.sampled || error.is_some() {
+            let took = record.start.elapsed().saturating_sub(began);
+            record.tries.push(Try { address: endpoint.address, began, took, status, error, span });
+        }
+        attempt
+    }
+
+    fn begin_try(&self, outbound: &mut Outbound, record: &Record) -> SpanId {
+        if self.tunnel.node.spans.is_none() {
+            return SpanId(0);
+        }
+        let span = SpanId(rand::rng().random::<u64>().max(1));
+        headers::set_parent(&mut outbound.headers, &record.trace, span);
+        span
+    }
+
+    async fn try_endpoint(
+        &self,
+        client: &mut Client<'_>,
+        cluster: &Cluster,
+        endpoint: &Arc<Endpoint>,
+        outbound: &Outbound,
+        body: &mut Body,
+        meter: &mut Meter,
+    ) -> Attempt {
+        let serving = Serving::begin(endpoint);
+        let node = &self.tunnel.node;
+        let http2 = outbound.http2(cluster.protocol);
+        let head = outbound.head();
+        let opened = node.connector.open(endpoint, http2, &self.tunnel.lane, &head).await;
+        let mut upstream = match opened {
+            Ok(upstream) => upstream,
+            Err(OpenFault::Connect(why)) => {
+                tracing::debug!(endpoint = %endpoint.address, why, "no way to the endpoint");
+                return Attempt::Failed(Reason::Connect, Progress::Unprocessed);
+            }
+            Err(OpenFault::Upstream(fault)) => return upstream_fault(fault),
+        };
+        if client.expects_continue() && http2 {
+            client.informational(StatusCode::CONTINUE, HeaderMap::new());
+            // A client that has gone is seen by the pump.
+            let _ = std::future::poll_fn(|cx| client.poll_flush(cx)).await;
+        }
+        match await_response(client, &mut upstream, body, &outbound.method, meter).await {
+            Ok(parts) => Attempt::Answer(parts, upstream, serving),
+            Err(Fault::Client(fault)) => Attempt::Failed(client_fault(fault), Progress::Final),
+            Err(Fault::Upstream(fault)) => upstream_fault(fault),
+        }
+    }
+
+    /// Whether this attempt may be followed by another, as far as the request allows it.
+    fn may_retry(&self, attempt: &Attempt, body: &mut Body) -> bool {
+        let policy = self.rule.retry.as_ref();
+        let wanted = match attempt {
+            Attempt::Answer(parts, ..) => policy.is_some_and(|retry| retry.codes.contains(&parts.status.as_u16())),
+            Attempt::Failed(_, Progress::Final) => false,
+            Attempt::Failed(_, Progress::Unprocessed) => true,
+            Attempt::Failed(_, Progress::Unknown) => policy.is_some() || is_idempotent(&self.admitted.method),
+        };
+        wanted && body.rewind()
+    }
+
+    /// Waits before the next attempt. Another endpoint may be tried at once where no policy asks for a pause.
+    async fn back_off(&self, failed: usize, endpoints: usize) {
+        let least = self.rule.retry.as_ref().and_then(|retry: &Retry| retry.backoff);
+        if least.is_none() && failed.saturating_add(1) < endpoints {
+            return;
+        }
+        let base = least.unwrap_or(BACKOFF);
+        let factor = 1_u32.checked_shl(u32::try_from(failed).unwrap_or(16)).unwrap_or(1 << 16);
+        let jitter = rand::rng().random_range(1.0..1.25);
+        let wait = base.saturating_mul(factor).min(LONGEST_BACKOFF.max(base)).mul_f64(jitter);
+        tokio::time::sleep(wait).await;
+    }
+
+    /// Starts the mirrors of the rule and the backend.
+    fn mirrors(&self, outbound: &Outbound, backend: &Backend) -> Tee {
+        let mut tee = Tee::default();
+        for mirror in self.rule.filters.mirrors.iter().chain(&backend.filters.mirrors) {
+            let Some(cluster) = mirror.cluster.and_then(|id| self.snapshot.cluster(id)) else { continue };
+            if !mirror.samples(rand::rng().random()) {
+                continue;
+            }
+            let Some(endpoint) = cluster.choose(rand::rng().random(), &[]) else { continue };
+            let copy = Copy {
+                http2: outbound.http2(cluster.protocol),
+                endpoint: Arc::clone(endpoint),
+                method: outbound.method.clone(),
+                target: outbound.target.clone(),
+                host: outbound.host.clone(),
+                headers: outbound.headers.clone(),
+                framing: outbound.framing,
+            };
+            let node = &self.tunnel.node;
+            tee.start(&node.connector, &node.metrics, self.tunnel.lane.clone(), copy);
+        }
+        tee
+    }
+
+    /// Streams the answer of the attempt that counts.
+    #[allow(clippy::too_many_arguments)] // each is a distinct part of one request's state
+    async fn answer(
+        &self,
+        client: &mut Client<'_>,
+        mut parts: response::Parts,
+        mut upstream: Upstream,
+        serving: Serving,
+        backend: &Backend,
+        mut body: Body,
+        record: &mut Record,
+        meter: &mut Meter,
+    ) -> Result<Sent, Reason> {
+        meter.grpc_status = grpc_status(&parts.headers);
+        record.answered(parts.status, meter.grpc_status, "via_upstream");
+        if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(upgrade::splice(client, parts, upstream, meter).await);
+        }
+        strip_hop_by_hop(&mut parts.headers);
+        for filters in [&backend.filters, &self.rule.filters] {
+            response_filters(filters, &mut parts.headers);
+        }
+        let framing = upstream.response_framing();
+        let method = &self.admitted.method;
+        if client.start_response(method, parts.status, parts.headers, framing).is_err() {
+            return Ok(Sent::Broken(Reason::ClientGone));
+        }
+        match stream_response(client, &mut upstream, &mut body, meter).await {
+            Ok(()) => {
+                self.tunnel.node.connector.give_back(&serving.0, &self.tunnel.lane, upstream);
+                Ok(Sent::Whole)
+            }
+            Err(Fault::Client(fault)) => Ok(Sent::Broken(client_fault(fault))),
+            Err(Fault::Upstream(UpstreamFault::Malformed)) => Ok(Sent::Broken(Reason::BadAnswer)),
+            Err(Fault::Upstream(_)) => Ok(Sent::Broken(Reason::Reset)),
+        }
+    }
+}
+
+fn response_filters(filters: &Filters, headers: &mut HeaderMap) {
+    if let Some(modifier) = &filters.response_headers {
+        modifier.apply(headers);
+    }
+}
+
+fn upstream_fault(fault: UpstreamFault) -> Attempt {
+    match fault {
+        UpstreamFault::Refused => Attempt::Failed(Reason::Reset, Progress::Unprocessed),
+        UpstreamFault::Reset => Attempt::Failed(Reason::Reset, Progress::Unknown),
+        UpstreamFault::Malformed => Attempt::Failed(Reason::BadAnswer, Progress::Final),
+    }
+}
+
+/// RFC 9110 section 9.2.2.
+fn is_idempotent(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE)
+}
+
+/// Counts a request at its endpoint, for least-request, until it is dropped.
+pub(crate) struct Serving(Arc<Endpoint>);
+
+impl Serving {
+    fn begin(endpoint: &Arc<Endpoint>) -> Self {
+        endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(endpoint))
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}

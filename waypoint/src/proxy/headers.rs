@@ -1,0 +1,106 @@
+//! What the waypoint itself changes in a request's headers: what a client may never set goes, what Istio adds comes.
+
+use http::header::{EXPECT, HOST, HeaderName, HeaderValue};
+use http::HeaderMap;
+use rand::Rng;
+use std::net::IpAddr;
+use telemetry::{SpanId, TraceContext};
+
+/// `x-forwarded-for`.
+pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// `x-request-id`.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+const HTTP: HeaderValue = HeaderValue::from_static("http");
+/// W3C trace context, section 3.3.1.5: at least 512 bytes are to be carried; 3.3.1.1: 32 members at most.
+const TRACESTATE_BYTES: usize = 512;
+const TRACESTATE_MEMBERS: usize = 32;
+
+/// Removes what a client may never set for itself: identity (XFCC), and Envoy's control headers, which would choose
+/// upstream addresses, retries, time-outs or telemetry names.
+pub(crate) fn strip_untrusted(headers: &mut HeaderMap) {
+    headers.remove(FORWARDED_CLIENT_CERT);
+    if headers.keys().any(is_control) {
+        let names: Vec<HeaderName> = headers.keys().filter(|name| is_control(name)).cloned().collect();
+        for name in names {
+            headers.remove(name);
+        }
+    }
+}
+
+fn is_control(name: &HeaderName) -> bool {
+    name.as_str().starts_with("x-envoy-")
+}
+
+/// The client's address as Istio's waypoint reads it: the right-most `x-forwarded-for` entry, else the peer.
+pub(crate) fn remote_ip(headers: &HeaderMap, peer: IpAddr) -> IpAddr {
+    headers
+        .get_all(FORWARDED_FOR)
+        .iter()
+        .next_back()
+        .and_then(|value| value.to_str().ok())
+        .and_then(|text| text.rsplit(',').next())
+        .and_then(|entry| entry.trim().parse().ok())
+        .unwrap_or(peer)
+}
+
+/// What every upstream request carries, whatever the client sent. `trace` is `None` when nothing is traced here:
+/// the client's own context passes then, if it is one.
+pub(crate) fn finish_request(headers: &mut HeaderMap, trace: Option<&TraceContext>, keep_expect: bool) {
+    headers.remove(HOST);
+    headers.insert(FORWARDED_PROTO, HTTP);
+    if !headers.contains_key(REQUEST_ID) {
+        headers.insert(REQUEST_ID, request_id());
+    }
+    if !keep_expect {
+        headers.remove(EXPECT);
+    }
+    let continued = match trace {
+        Some(trace) => trace.parent.is_some(),
+        None => TraceContext::extract(headers).is_some(),
+    };
+    if trace.is_none() && !continued {
+        headers.remove(TRACEPARENT);
+    }
+    if !continued || !is_bounded_tracestate(headers) {
+        headers.remove(TRACESTATE);
+    }
+}
+
+/// Points the upstream at the client span of this attempt.
+pub(crate) fn set_parent(headers: &mut HeaderMap, trace: &TraceContext, span: SpanId) {
+    headers.insert(TRACEPARENT, trace.traceparent(span));
+}
+
+fn is_bounded_tracestate(headers: &HeaderMap) -> bool {
+    let (mut bytes, mut members) = (0_usize, 0_usize);
+    for value in headers.get_all(TRACESTATE) {
+        bytes = bytes.saturating_add(value.len());
+        members = members.saturating_add(value.as_bytes().split(|byte| *byte == b',').count());
+    }
+    bytes <= TRACESTATE_BYTES && members <= TRACESTATE_MEMBERS
+}
+
+/// A random (version 4) UUID, as Envoy gives requests without an id.
+fn request_id() -> HeaderValue {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let random: u128 = rand::rng().random();
+    // Version 4, variant 10.
+    let id = (random & !(0xf000_u128 << 64) & !(0xc000_u128 << 48)) | (0x4000_u128 << 64) | (0x8000_u128 << 48);
+    let mut text = String::with_capacity(36);
+    for (index, byte) in id.to_be_bytes().iter().enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        for nibble in [byte >> 4, byte & 0xf] {
+            text.push(char::from(HEX.get(usize::from(nibble)).copied().unwrap_or(b'0')));
+        }
+    }
+    HeaderValue::try_from(text).unwrap_or(HTTP)
+}
+
+#[cfg(test)]
+mod tests;

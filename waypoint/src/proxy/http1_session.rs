@@ -1,0 +1,112 @@
+//! HTTP/1.1 inside a tunnel: requests one after the other, until one side is done.
+
+use super::client::Client;
+use super::exchange;
+use super::reason::Reason;
+use super::tunnel::Tunnel;
+use crate::http1::{HeadError, ServerConn};
+use bytes::BytesMut;
+use hbone::TunnelStream;
+use http::request;
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// From the first byte of a head to its last.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Between requests. Istio's tunnel idle time.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+/// An unread request body is read away for this long, to keep the connection; then it is closed.
+const DRAIN_TIME: Duration = Duration::from_secs(1);
+/// ... and this far.
+const DRAIN_BYTES: u64 = 256 * 1024;
+/// A closing connection waits this long for the client to take what is queued.
+const CLOSE_TIME: Duration = Duration::from_secs(5);
+
+/// Serves the requests of one connection. `first` was read while the protocol was told.
+pub(crate) async fn serve(tunnel: &Tunnel, stream: TunnelStream, first: BytesMut) {
+    let mut conn = ServerConn::new(stream, first, tunnel.node.limits);
+    while let Some(parts) = next_head(tunnel, &mut conn).await {
+        if tunnel.node.drain.is_started() {
+            conn.close_after_response();
+        }
+        exchange::serve(tunnel, &mut Client::H1(&mut conn), parts).await;
+        if !finish(&mut conn).await {
+            break;
+        }
+    }
+    // A client that does not read its last bytes must not hold the tunnel.
+    let _ = timeout(CLOSE_TIME, poll_fn(|cx| conn.poll_shutdown(cx))).await;
+}
+
+/// The next request's head; `None` when the connection is to be closed.
+async fn next_head(tunnel: &Tunnel, conn: &mut ServerConn<TunnelStream>) -> Option<request::Parts> {
+    let head = match begun(tunnel, conn).await? {
+        Some(head) => Ok(head),
+        None => timeout(HEAD_TIMEOUT, conn.read_request()).await,
+    };
+    let reason = match head {
+        Ok(Ok(head)) => return head,
+        Ok(Err(error)) => head_reason(&error)?,
+        Err(_) => Reason::SlowClient,
+    };
+    conn.close_after_response();
+    exchange::refuse_unread(tunnel, &mut Client::H1(conn), reason).await;
+    None
+}
+
+type Head = Result<Option<request::Parts>, HeadError>;
+
+/// Waits for the first byte of a request, and takes the whole head if it has come. `None` when nothing will come.
+async fn begun(tunnel: &Tunnel, conn: &mut ServerConn<TunnelStream>) -> Option<Option<Head>> {
+    let first = poll_fn(|cx| match conn.poll_request(cx) {
+        Poll::Ready(head) => Poll::Ready(Some(head)),
+        Poll::Pending if conn.buffered() > 0 => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    });
+    tokio::select! {
+        biased;
+        first = timeout(IDLE_TIMEOUT, first) => first.ok(),
+        () = tunnel.node.drain.started() => None,
+    }
+}
+
+/// How a head that could not be read is answered; `None`: nobody is there.
+fn head_reason(error: &HeadError) -> Option<Reason> {
+    match error {
+        HeadError::Malformed(why) => Some(Reason::BadRequest(why)),
+        HeadError::TooLarge(_) | HeadError::UriTooLong => Some(Reason::HeadersTooLarge),
+        HeadError::Version => Some(Reason::Version),
+        HeadError::NotImplemented(_) => Some(Reason::NotImplemented),
+        HeadError::Eof | HeadError::Io(_) => None,
+    }
+}
+
+/// Reads away what is left of the request; true when the connection can carry another.
+async fn finish(conn: &mut ServerConn<TunnelStream>) -> bool {
+    if !conn.request_done() {
+        let drained = timeout(DRAIN_TIME, drain_body(conn)).await;
+        if !matches!(drained, Ok(true)) {
+            return false;
+        }
+    }
+    conn.reusable()
+}
+
+async fn drain_body(conn: &mut ServerConn<TunnelStream>) -> bool {
+    let mut read = 0_u64;
+    poll_fn(|cx| {
+        while read < DRAIN_BYTES {
+            match conn.poll_frame(cx) {
+                Poll::Ready(Some(Ok(crate::http1::Frame::Data(data)))) => read = read.saturating_add(data.len() as u64),
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(Some(Err(_))) => return Poll::Ready(false),
+                Poll::Ready(None) => return Poll::Ready(true),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(false)
+    })
+    .await
+}

@@ -1,0 +1,80 @@
+//! HTTP/2 with prior knowledge inside a tunnel: every stream is a request of its own.
+
+use super::client::{Client, H2Client};
+use super::exchange;
+use super::tunnel::Tunnel;
+use super::upgrade::Primed;
+use bytes::Bytes;
+use h2::RecvStream;
+use h2::server::{Builder, Connection, SendResponse};
+use hbone::TunnelStream;
+use http::Request;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// From the first byte to the end of the preface and SETTINGS.
+const PREFACE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection without streams is closed after this.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+/// Streams at once.
+const STREAMS: u32 = 100;
+/// Request header bytes, as HPACK counts them.
+const HEADER_LIST: u32 = 64 * 1024;
+/// Flow-control windows: four stalled streams leave the rest of the connection its room.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+
+type Io = Primed<TunnelStream>;
+
+/// Serves the streams of one connection until it ends.
+pub(crate) async fn serve(tunnel: Tunnel, io: Io) {
+    let mut builder = Builder::new();
+    builder
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEADER_LIST)
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buffer_size(64 * 1024)
+        .max_concurrent_reset_streams(50)
+        .max_pending_accept_reset_streams(50);
+    match tokio::time::timeout(PREFACE_TIMEOUT, builder.handshake::<_, Bytes>(io)).await {
+        Ok(Ok(connection)) => run(Arc::new(tunnel), connection).await,
+        Ok(Err(error)) => tracing::debug!(%error, "HTTP/2 preface"),
+        Err(_) => tracing::debug!("HTTP/2 preface took too long"),
+    }
+}
+
+async fn run(tunnel: Arc<Tunnel>, mut connection: Connection<Io, Bytes>) {
+    let drain = tunnel.node.drain.clone();
+    let mut draining = false;
+    loop {
+        let next = tokio::select! {
+            next = tokio::time::timeout(IDLE_TIMEOUT, connection.accept()) => next,
+            () = drain.started(), if !draining => {
+                draining = true;
+                connection.graceful_shutdown();
+                continue;
+            }
+        };
+        match next {
+            Ok(Some(Ok((request, respond)))) => serve_stream(&tunnel, request, respond),
+            Ok(Some(Err(error))) => {
+                tracing::debug!(%error, "HTTP/2 connection ended");
+                return;
+            }
+            Ok(None) => return,
+            // Idle in the sense of "no new stream": streams that run keep it.
+            Err(_) if connection.has_streams() => {}
+            Err(_) => connection.graceful_shutdown(),
+        }
+    }
+}
+
+fn serve_stream(tunnel: &Arc<Tunnel>, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+    let tunnel = Arc::clone(tunnel);
+    tokio::spawn(async move {
+        let (parts, body) = request.into_parts();
+        let mut client = Client::H2(Box::new(H2Client::new(body, respond)));
+        exchange::serve(&tunnel, &mut client, parts).await;
+    });
+}

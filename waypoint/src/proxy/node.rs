@@ -1,0 +1,31 @@
+//! What every request of this process shares.
+
+use super::connect::Connector;
+use crate::http1::Limits;
+use arc_swap::ArcSwap;
+use authz::KeySets;
+use hbone::Drain;
+use mesh::Snapshot;
+use std::sync::Arc;
+use telemetry::{AccessLog, Metrics, Spans};
+
+/// The process's state on the data path. Shared by `Arc`, never locked by a request.
+#[derive(Debug)]
+pub(crate) struct Node {
+    /// The published config.
+    pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Fetched JWKS.
+    pub(crate) keys: ArcSwap<KeySets>,
+    /// Ways to endpoints.
+    pub(crate) connector: Arc<Connector>,
+    /// Metrics.
+    pub(crate) metrics: Arc<Metrics>,
+    /// Spans; `None` when nothing exports them.
+    pub(crate) spans: Option<Arc<Spans>>,
+    /// Access log; `None` when it is off.
+    pub(crate) access_log: Option<Arc<AccessLog>>,
+    /// The drain everything in flight takes part in.
+    pub(crate) drain: Drain,
+    /// Bounds of HTTP/1 connections, both sides.
+    pub(crate) limits: Limits,
+}

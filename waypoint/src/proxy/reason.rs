@@ -1,0 +1,136 @@
+//! Every way the waypoint itself answers a request, and what each one looks like on the wire.
+//!
+//! One place decides the HTTP status, the gRPC status, Envoy's response flag, the response code details and the
+//! metric label of a refusal: a caller names a [`Reason`] and nothing else.
+
+use authz::AuthnError;
+use http::StatusCode;
+
+/// Why a request is answered by the waypoint instead of a backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// The request head is ambiguous or hostile.
+    BadRequest(&'static str),
+    /// The head, or one part of it, is larger than the limits.
+    HeadersTooLarge,
+    /// A transfer coding we do not know.
+    NotImplemented,
+    /// Neither HTTP/1.0, HTTP/1.1 nor HTTP/2.
+    Version,
+    /// The client sent the head or the body too slowly.
+    SlowClient,
+    /// Nothing matches.
+    NoRoute,
+    /// The Service of this tunnel is not ours any more.
+    NoService,
+    /// A bad token (401), or one for another audience (403).
+    Token(AuthnError),
+    /// An AuthorizationPolicy: `Some` names the one that denied, `None` is "no ALLOW matched".
+    Policy(Option<String>),
+    /// The rule has no backend, or a reference that resolves to nothing: 500 for its share.
+    NoBackend,
+    /// No ready endpoint.
+    NoEndpoint,
+    /// The endpoint could not be reached.
+    Connect,
+    /// The endpoint closed or reset before it answered.
+    Reset,
+    /// The endpoint answered with something that is not HTTP.
+    BadAnswer,
+    /// The rule's `timeouts.request` or `timeouts.backendRequest` ran out.
+    Timeout,
+    /// The client went away; nobody reads the answer.
+    ClientGone,
+}
+
+/// What a [`Reason`] looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// HTTP status.
+    pub(crate) status: StatusCode,
+    /// `grpc-status` for gRPC requests.
+    pub(crate) grpc: u32,
+    /// Envoy's response flag.
+    pub(crate) flag: &'static str,
+    /// Label `reason` of `waypoint_refusals_total`.
+    pub(crate) label: &'static str,
+    /// Body, and `grpc-message`.
+    pub(crate) body: &'static str,
+}
+
+impl Reason {
+    /// Status, gRPC status, flag, label and body, in one table.
+    pub(crate) fn refusal(&self) -> Refusal {
+        let (status, grpc, flag, label, body) = match self {
+            Self::BadRequest(why) => (StatusCode::BAD_REQUEST, 13, "DPE", "bad_request", *why),
+            Self::HeadersTooLarge => {
+                (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, 13, "DPE", "headers_too_large", "request head too large")
+            }
+            Self::NotImplemented => {
+                (StatusCode::NOT_IMPLEMENTED, 12, "DPE", "not_implemented", "transfer coding not implemented")
+            }
+            Self::Version => {
+                (StatusCode::HTTP_VERSION_NOT_SUPPORTED, 13, "DPE", "http_version", "HTTP version not supported")
+            }
+            Self::SlowClient => (StatusCode::REQUEST_TIMEOUT, 4, "DT", "slow_client", "request timeout"),
+            Self::NoRoute => (StatusCode::NOT_FOUND, 12, "NR", "no_route", ""),
+            Self::NoService => (StatusCode::NOT_FOUND, 12, "NR", "no_service", ""),
+            Self::Token(error) if error.status == 403 => (StatusCode::FORBIDDEN, 7, "-", "audience", error.reason),
+            Self::Token(error) => (StatusCode::UNAUTHORIZED, 16, "-", "token", error.reason),
+            Self::Policy(_) => (StatusCode::FORBIDDEN, 7, "-", "policy", "RBAC: access denied"),
+            Self::NoBackend => (StatusCode::INTERNAL_SERVER_ERROR, 13, "NC", "no_backend", ""),
+            Self::NoEndpoint => (StatusCode::SERVICE_UNAVAILABLE, 14, "UH", "no_endpoint", "no healthy upstream"),
+            Self::Connect => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                14,
+                "UF",
+                "connect_failure",
+                "upstream connect error or disconnect/reset before headers. reset reason: connection failure",
+            ),
+            Self::Reset => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                14,
+                "UC",
+                "upstream_reset",
+                "upstream connect error or disconnect/reset before headers. reset reason: connection termination",
+            ),
+            Self::BadAnswer => (
+                StatusCode::BAD_GATEWAY,
+                14,
+                "UPE",
+                "upstream_protocol",
+                "upstream connect error or disconnect/reset before headers. reset reason: protocol error",
+            ),
+            Self::Timeout => (StatusCode::GATEWAY_TIMEOUT, 4, "UT", "timeout", "upstream request timeout"),
+            // 499 is what nginx and Istio's dashboards call a client that left; it is never sent.
+            Self::ClientGone => (client_closed_request(), 1, "DC", "client_gone", ""),
+        };
+        Refusal { status, grpc, flag, label, body }
+    }
+
+    /// Envoy's response code details, for the access log and the span.
+    pub(crate) fn details(&self) -> String {
+        match self {
+            Self::Policy(Some(policy)) => format!("rbac_access_denied_matched_policy[{policy}]"),
+            Self::Policy(None) => "rbac_access_denied_matched_policy[none]".to_owned(),
+            Self::Token(error) => format!("jwt_authn_access_denied{{{}}}", error.reason.replace(' ', "_")),
+            Self::NoRoute | Self::NoService => "route_not_found".to_owned(),
+            Self::NoBackend => "cluster_not_found".to_owned(),
+            Self::NoEndpoint => "no_healthy_upstream".to_owned(),
+            Self::Connect => "upstream_reset_before_response_started{connection_failure}".to_owned(),
+            Self::Reset => "upstream_reset_before_response_started{connection_termination}".to_owned(),
+            Self::BadAnswer => "upstream_reset_before_response_started{protocol_error}".to_owned(),
+            Self::Timeout => "response_timeout".to_owned(),
+            Self::ClientGone => "downstream_remote_disconnect".to_owned(),
+            Self::SlowClient => "request_header_timeout".to_owned(),
+            Self::BadRequest(why) => format!("http1.{}", why.replace(' ', "_")),
+            Self::HeadersTooLarge => "http1.headers_too_large".to_owned(),
+            Self::NotImplemented => "http1.invalid_transfer_encoding".to_owned(),
+            Self::Version => "http1.version".to_owned(),
+        }
+    }
+}
+
+fn client_closed_request() -> StatusCode {
+    StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST)
+}

@@ -1,0 +1,174 @@
+//! What is remembered of a request while it runs, and becomes a [`telemetry::Outcome`] at its end.
+
+use super::headers::{FORWARDED_FOR, REQUEST_ID};
+use super::pump::Meter;
+use super::reason::Reason;
+use super::tunnel::Tunnel;
+use http::header::USER_AGENT;
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode, Version};
+use request::{Head, Workload};
+use routing::{RouteKind, Rule};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+use telemetry::{Outcome, RequestProtocol, SpanId, TraceContext, TraceId, Try};
+
+/// The running record of one request.
+#[derive(Debug)]
+pub(crate) struct Record {
+    wall: SystemTime,
+    pub(crate) start: Instant,
+    pub(crate) trace: TraceContext,
+    pub(crate) method: Method,
+    pub(crate) grpc: bool,
+    pub(crate) head: Option<(Head, Version)>,
+    pub(crate) route: Option<Arc<Rule>>,
+    pub(crate) destination: Option<(Arc<Workload>, SocketAddr)>,
+    pub(crate) tries: Vec<Try>,
+    /// The status sent, once a final answer has begun.
+    pub(crate) status: Option<StatusCode>,
+    grpc_status: Option<u32>,
+    flag: &'static str,
+    details: String,
+    policy: Option<String>,
+    user_agent: Option<HeaderValue>,
+    request_id: Option<HeaderValue>,
+    forwarded_for: Option<HeaderValue>,
+}
+
+impl Record {
+    pub(crate) fn begin(tunnel: &Tunnel, parts: &Parts) -> Self {
+        let trace = match &tunnel.node.spans {
+            Some(spans) => spans.begin(&parts.headers),
+            None => TraceContext { trace: TraceId(0), span: SpanId(0), parent: None, sampled: false },
+        };
+        let told = tunnel.node.access_log.is_some() || trace.sampled;
+        let keep = |name| if told { parts.headers.get(name).cloned() } else { None };
+        Self {
+            wall: SystemTime::now(),
+            start: Instant::now(),
+            trace,
+            method: Method::GET,
+            grpc: false,
+            head: None,
+            route: None,
+            destination: None,
+            tries: Vec::new(),
+            status: None,
+            grpc_status: None,
+            flag: "-",
+            details: String::new(),
+            policy: None,
+            user_agent: keep(&USER_AGENT),
+            request_id: keep(&REQUEST_ID),
+            forwarded_for: keep(&FORWARDED_FOR),
+        }
+    }
+
+    /// A final answer has begun.
+    pub(crate) fn answered(&mut self, status: StatusCode, grpc_status: Option<u32>, details: &str) {
+        self.status = Some(status);
+        self.grpc_status = grpc_status;
+        details.clone_into(&mut self.details);
+    }
+
+    /// The waypoint answered itself (`sent`), or could not.
+    pub(crate) fn refused(&mut self, reason: &Reason, sent: Option<(StatusCode, Option<u32>)>) {
+        let refusal = reason.refusal();
+        self.flag = refusal.flag;
+        self.details = reason.details();
+        if let Reason::Policy(policy) = reason {
+            self.policy = Some(policy.clone().unwrap_or_else(|| "none".to_owned()));
+        }
+        // Envoy logs 0 for a client that left before any answer.
+        self.status = sent.map(|(status, _)| status);
+        self.grpc_status = sent.and_then(|(_, grpc)| grpc);
+    }
+
+    /// An answer had begun and could not be completed.
+    pub(crate) fn broke_off(&mut self, reason: &Reason) {
+        self.flag = reason.refusal().flag;
+        self.details = reason.details();
+    }
+
+    /// `http://host/path`, for the realm of a 401.
+    pub(crate) fn realm(&self) -> Option<String> {
+        let (head, _) = self.head.as_ref()?;
+        Some(format!("http://{}{}", head.authority.as_str(), head.path.as_str()))
+    }
+
+    /// Hands the finished request to metrics, spans and the access log.
+    pub(crate) fn publish(&self, tunnel: &Tunnel, meter: &Meter) {
+        let node = &tunnel.node;
+        let path = self.told_path(node.access_log.is_some());
+        let route = self.told_route(node.access_log.is_some());
+        let text = |value: &Option<HeaderValue>| value.as_ref().and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (user_agent, request_id, forwarded_for) =
+            (text(&self.user_agent), text(&self.request_id), text(&self.forwarded_for));
+        let outcome = Outcome {
+            start: self.wall,
+            duration: self.start.elapsed(),
+            source: &tunnel.source,
+            source_identity: tunnel.connection.identity.as_ref(),
+            source_address: tunnel.peer,
+            destination: self.destination.as_ref().map(|(workload, _)| workload),
+            upstream_address: self.destination.as_ref().map(|(_, address)| *address),
+            service: &tunnel.service,
+            port: tunnel.connection.destination_port,
+            protocol: if self.grpc { RequestProtocol::Grpc } else { RequestProtocol::Http },
+            status: self.status.map_or(0, |status| status.as_u16()),
+            grpc_status: if self.grpc { meter.grpc_status.or(self.grpc_status) } else { None },
+            flags: self.flag,
+            details: &self.details,
+            mtls: tunnel.connection.identity.is_some(),
+            method: self.method.as_str(),
+            authority: self.head.as_ref().map_or("", |(head, _)| head.authority.as_str()),
+            path: path.as_deref().unwrap_or("/"),
+            http_version: match self.head.as_ref().map(|(_, version)| *version) {
+                Some(Version::HTTP_2) => "HTTP/2",
+                Some(Version::HTTP_10) => "HTTP/1.0",
+                _ => "HTTP/1.1",
+            },
+            user_agent: user_agent.as_deref(),
+            request_id: request_id.as_deref(),
+            forwarded_for: forwarded_for.as_deref(),
+            request_bytes: meter.request_bytes,
+            response_bytes: meter.response_bytes,
+            request_messages: meter.request_messages.messages(),
+            response_messages: meter.response_messages.messages(),
+            route: route.as_deref(),
+            policy: self.policy.as_deref(),
+            trace: &self.trace,
+            tries: &self.tries,
+        };
+        node.metrics.observe(&outcome);
+        if self.trace.sampled
+            && let Some(spans) = &node.spans
+        {
+            spans.record(&outcome);
+        }
+        if let Some(log) = &node.access_log {
+            log.write(&outcome);
+        }
+    }
+
+    /// Path and query, when a span or a log line will tell them.
+    fn told_path(&self, logged: bool) -> Option<String> {
+        let (head, _) = self.head.as_ref().filter(|_| logged || self.trace.sampled)?;
+        let path = head.path.as_str();
+        Some(match &head.query {
+            Some(query) => format!("{path}?{query}"),
+            None => path.to_owned(),
+        })
+    }
+
+    /// `ns/name/rule-N`; `None` for the implicit route of a Service, which telemetry names by the Service.
+    fn told_route(&self, logged: bool) -> Option<String> {
+        let rule = self.route.as_ref().filter(|_| logged || self.trace.sampled)?;
+        if rule.route.kind == RouteKind::Implicit {
+            return None;
+        }
+        Some(format!("{}/{}/rule-{}", rule.route.namespace, rule.route.name, rule.index))
+    }
+}

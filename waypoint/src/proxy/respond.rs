@@ -1,0 +1,89 @@
+//! The one place that turns a [`Reason`] into an answer on the wire.
+
+use super::client::{Client, ClientFault};
+use super::reason::Reason;
+use crate::http1::Framing;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use std::future::poll_fn;
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
+
+/// What a refusal must know of its request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'r> {
+    pub(crate) method: &'r Method,
+    pub(crate) grpc: bool,
+    /// `http://host/path`, the realm of a 401.
+    pub(crate) realm: Option<&'r str>,
+}
+
+/// Answers with a refusal; gives the HTTP status and the gRPC status sent.
+pub(crate) async fn refuse(
+    client: &mut Client<'_>,
+    asked: Asked<'_>,
+    reason: &Reason,
+) -> Result<(StatusCode, Option<u32>), ClientFault> {
+    let refusal = reason.refusal();
+    if asked.grpc {
+        let headers = trailers_only(refusal.grpc, refusal.body);
+        send(client, asked.method, StatusCode::OK, headers, "").await?;
+        return Ok((StatusCode::OK, Some(refusal.grpc)));
+    }
+    let mut headers = HeaderMap::with_capacity(4);
+    if !refusal.body.is_empty() {
+        headers.insert(CONTENT_TYPE, TEXT);
+    }
+    let challenge = match reason {
+        Reason::Token(error) => error.challenge(asked.realm.unwrap_or_default()),
+        _ => None,
+    };
+    if let Some(challenge) = challenge.and_then(|challenge| HeaderValue::try_from(challenge).ok()) {
+        headers.insert(WWW_AUTHENTICATE, challenge);
+    }
+    send(client, asked.method, refusal.status, headers, refusal.body).await?;
+    Ok((refusal.status, None))
+}
+
+/// Answers with a redirect.
+pub(crate) async fn redirect(
+    client: &mut Client<'_>,
+    method: &Method,
+    status: StatusCode,
+    location: HeaderValue,
+) -> Result<(), ClientFault> {
+    let mut headers = HeaderMap::with_capacity(2);
+    headers.insert(LOCATION, location);
+    send(client, method, status, headers, "").await
+}
+
+async fn send(
+    client: &mut Client<'_>,
+    method: &Method,
+    status: StatusCode,
+    headers: HeaderMap,
+    body: &'static str,
+) -> Result<(), ClientFault> {
+    let length = body.len() as u64;
+    client.start_response(method, status, headers, Framing::Length(length))?;
+    if *method != Method::HEAD {
+        client.push(Bytes::from_static(body.as_bytes()));
+    }
+    client.finish(None);
+    poll_fn(|cx| client.poll_flush(cx)).await
+}
+
+/// A gRPC answer that is only a status (gRPC over HTTP/2, "Trailers-Only").
+fn trailers_only(status: u32, message: &'static str) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(3);
+    headers.insert(CONTENT_TYPE, GRPC);
+    headers.insert(GRPC_STATUS, HeaderValue::from(status));
+    if !message.is_empty() {
+        headers.insert(GRPC_MESSAGE, HeaderValue::from_static(message));
+    }
+    headers
+}

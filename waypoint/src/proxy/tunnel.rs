@@ -1,0 +1,186 @@
+//! A tunnel that came in: whose it is, where it leads, and what is spoken in it.
+
+use super::connect::Lane;
+use super::http1_session;
+use super::http2_session;
+use super::node::Node;
+use super::sniff::{self, Spoken};
+use super::tcp;
+use super::upgrade::Primed;
+use arc_swap::ArcSwapOption;
+use hbone::{Connect, TunnelStream};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use mesh::{ServicePort, Snapshot};
+use request::{Authority, Connection, Workload};
+use routing::Protocol;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use telemetry::ServiceName;
+
+/// What is known of a tunnel for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Tunnel {
+    pub(crate) node: Arc<Node>,
+    pub(crate) peer: SocketAddr,
+    pub(crate) connection: Connection,
+    pub(crate) source: Arc<Workload>,
+    pub(crate) service: Arc<ServiceName>,
+    pub(crate) lane: Lane,
+    authority: Authority,
+    /// The Service port of the latest snapshot a request of this tunnel used.
+    port: ArcSwapOption<(u64, Arc<ServicePort>)>,
+}
+
+/// Answers a CONNECT at once and serves what follows in a task of its own.
+pub(crate) fn on_connect(node: &Arc<Node>, connect: Connect) {
+    let snapshot = node.snapshot.load_full();
+    let Some(port) = snapshot.target(&connect.authority).cloned() else {
+        tracing::debug!(authority = connect.authority.as_str(), peer = %connect.peer, "CONNECT to what is not ours");
+        connect.refuse(StatusCode::BAD_REQUEST);
+        return;
+    };
+    let tunnel = Tunnel::new(node, &snapshot, &port, &connect);
+    match connect.accept() {
+        Ok(stream) => {
+            let open = Open::begin(node);
+            tokio::spawn(async move {
+                serve_inner(stream, tunnel, port.protocol).await;
+                drop(open);
+            });
+        }
+        Err(error) => tracing::debug!(%error, "the client left before its CONNECT was answered"),
+    }
+}
+
+/// Serves what is inside one tunnel until it ends. The seam of the proxy loop.
+pub(crate) async fn serve_inner(mut stream: TunnelStream, tunnel: Tunnel, protocol: Protocol) {
+    let spoken = match protocol {
+        Protocol::Tcp | Protocol::Tls => Ok((Spoken::Bytes, bytes::BytesMut::new())),
+        Protocol::Http | Protocol::H2c | Protocol::Grpc => sniff::http(&mut stream, &tunnel.node.drain).await,
+        Protocol::Detect => sniff::any(&mut stream, &tunnel.node.drain).await,
+    };
+    match spoken {
+        Ok((Spoken::Http1, first)) => http1_session::serve(&tunnel, stream, first).await,
+        Ok((Spoken::Http2, first)) => http2_session::serve(tunnel, Primed::new(first, stream)).await,
+        Ok((Spoken::Bytes, first)) => tcp::serve(&tunnel, Primed::new(first, stream)).await,
+        Ok((Spoken::Nothing, _)) => {}
+        Err(error) => tracing::debug!(%error, "tunnel ended before its protocol was known"),
+    }
+}
+
+impl Tunnel {
+    fn new(node: &Arc<Node>, snapshot: &Snapshot, port: &Arc<ServicePort>, connect: &Connect) -> Self {
+        let source = source_workload(snapshot, connect);
+        let mut hasher = DefaultHasher::new();
+        source.hash(&mut hasher);
+        Self {
+            node: Arc::clone(node),
+            peer: connect.peer,
+            connection: Connection {
+                identity: Some(connect.identity.clone()),
+                source_ip: connect.peer.ip(),
+                destination_ip: connect.authority.ip(),
+                destination_port: port.port,
+                sni: None,
+            },
+            lane: Lane { source: hasher.finish(), baggage: baggage(&source) },
+            source,
+            service: Arc::new(ServiceName {
+                host: Arc::clone(&port.host),
+                name: Arc::clone(&port.name),
+                namespace: Arc::clone(&port.namespace),
+            }),
+            authority: connect.authority.clone(),
+            port: ArcSwapOption::new(Some(Arc::new((snapshot.generation, Arc::clone(port))))),
+        }
+    }
+
+    /// The Service port as `snapshot` has it; `None` when it is not ours any more.
+    pub(crate) fn port(&self, snapshot: &Snapshot) -> Option<Arc<ServicePort>> {
+        if let Some(known) = self.port.load().as_ref()
+            && known.0 == snapshot.generation
+        {
+            return Some(Arc::clone(&known.1));
+        }
+        let port = snapshot.target(&self.authority)?;
+        self.port.store(Some(Arc::new((snapshot.generation, Arc::clone(port)))));
+        Some(Arc::clone(port))
+    }
+
+    /// The client's namespace, from its certificate.
+    pub(crate) fn namespace(&self) -> &str {
+        self.connection.identity.as_ref().map_or("", |identity| identity.namespace())
+    }
+}
+
+/// The client's workload: known by address if its identity agrees, else by identity, else what the certificate tells.
+fn source_workload(snapshot: &Snapshot, connect: &Connect) -> Arc<Workload> {
+    let by_address = snapshot.workload(connect.peer.ip()).filter(|workload| {
+        workload.identity.as_ref() == Some(&connect.identity)
+    });
+    if let Some(workload) = by_address.or_else(|| snapshot.workload_by_identity(&connect.identity)) {
+        return Arc::clone(workload);
+    }
+    let told = |key| baggage_value(&connect.headers, key).unwrap_or_default();
+    let (kind, name) = ["deployment", "statefulset", "job", "cronjob", "pod"]
+        .iter()
+        .find_map(|kind| Some((*kind, baggage_value(&connect.headers, &format!("k8s.{kind}.name"))?)))
+        .unwrap_or_default();
+    Arc::new(Workload {
+        kind: kind.to_owned(),
+        canonical_name: Some(told("service.name")).filter(|told| !told.is_empty()).unwrap_or_else(|| name.clone()),
+        canonical_revision: told("service.version"),
+        name,
+        namespace: connect.identity.namespace().to_owned(),
+        service_account: connect.identity.service_account().to_owned(),
+        cluster: told("k8s.cluster.name"),
+        region: told("cloud.region"),
+        zone: told("cloud.availability_zone"),
+        identity: Some(connect.identity.clone()),
+        ..Workload::default()
+    })
+}
+
+/// A value of ztunnel's `baggage`. It labels telemetry and nothing else.
+fn baggage_value(headers: &HeaderMap, key: &str) -> Option<String> {
+    let text = headers.get("baggage")?.to_str().ok().filter(|text| text.len() <= 4096)?;
+    text.split(',').find_map(|member| {
+        let (name, value) = member.trim().split_once('=')?;
+        (name == key && value.len() <= 253).then(|| value.to_owned())
+    })
+}
+
+/// The source as `baggage` tells it to the destination's tunnel.
+fn baggage(source: &Workload) -> Option<HeaderValue> {
+    let kind = if source.kind.is_empty() { "pod" } else { &source.kind };
+    let workload = format!("k8s.{kind}.name");
+    let members = [
+        ("k8s.cluster.name", &source.cluster),
+        ("k8s.namespace.name", &source.namespace),
+        (workload.as_str(), &source.name),
+        ("service.name", &source.canonical_name),
+        ("service.version", &source.canonical_revision),
+        ("cloud.region", &source.region),
+        ("cloud.availability_zone", &source.zone),
+    ];
+    let told: Vec<String> =
+        members.iter().filter(|(_, value)| !value.is_empty()).map(|(key, value)| format!("{key}={value}")).collect();
+    HeaderValue::try_from(told.join(",")).ok().filter(|value| !value.is_empty())
+}
+
+/// Counts an open tunnel.
+struct Open(Arc<Node>);
+
+impl Open {
+    fn begin(node: &Arc<Node>) -> Self {
+        node.metrics.own.tunnels.inc();
+        Self(Arc::clone(node))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.metrics.own.tunnels.dec();
+    }
+}

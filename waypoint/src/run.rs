@@ -1,0 +1,247 @@
+//! `waypoint run`: puts the process together, in the order it can fail.
+
+use crate::cli::RunArgs;
+use crate::control::Control;
+use crate::http1::Limits;
+use crate::logging::Logging;
+use crate::proxy::{Connector, Node};
+use crate::server::{Admin, Bound, BoundService, HboneApp, Metrics, Readiness, Signals};
+use arc_swap::ArcSwap;
+use hbone::{CertSource, Drain, FileCerts, Pool, PoolConfig, PoolEvents, Server, ServerConfig, ServerEvents};
+use mesh::{Files, Scope, Snapshot};
+use pingora_core::apps::http_app::HttpServer;
+use pingora_core::server::configuration::{Opt, ServerConf};
+use pingora_core::server::{RunArgs as PingoraRun, Server as Pingora};
+use pingora_core::services::background::background_service;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+use telemetry::{AccessLog, AccessLogFormat, Export, Spans, SpansConfig};
+use tokio::sync::watch;
+
+/// Istio's default share of sampled traces.
+const SAMPLING: f64 = 0.01;
+/// Spans that wait for the exporter at most.
+const SPAN_QUEUE: usize = 2048;
+
+/// Series sets of Istio's metrics at most: one is 60 KB of text in a scrape. Beyond, one overflow set counts.
+const SERIES: usize = 2000;
+
+/// Why a process could not start.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error("{0}")]
+    Log(String),
+    #[error("certificates: {0}")]
+    Certs(#[from] hbone::CertError),
+    #[error("config: {0}")]
+    Config(std::io::Error),
+    #[error("telemetry: {0}")]
+    Telemetry(String),
+    #[error("{listener} listener on {address}: {error}")]
+    Bind { listener: &'static str, address: SocketAddr, error: std::io::Error },
+}
+
+/// Serves until a signal ends it.
+pub fn run(args: RunArgs) -> ExitCode {
+    match start(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("waypoint run: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn start(args: &RunArgs) -> Result<(), StartError> {
+    let logging = Logging::start(&args.log, args.log_json).map_err(StartError::Log)?;
+    hbone::install_crypto_provider();
+    let certs = FileCerts::load(&args.certs)?;
+    let files = Files::load(args.config.clone(), scope(args)).map_err(StartError::Config)?;
+    let node = node(args, &files.snapshot, &certs)?;
+    let listeners = Listeners::bind(args)?;
+    listeners.announce();
+    serve(args, node, certs, files, listeners, logging);
+    Ok(())
+}
+
+fn scope(args: &RunArgs) -> Scope {
+    Scope {
+        namespace: args.namespace.clone(),
+        gateway: args.gateway.clone(),
+        trust_domain: args.trust_domain.clone(),
+        root_namespace: "istio-system".to_owned(),
+    }
+}
+
+fn node(args: &RunArgs, snapshot: &Arc<ArcSwap<Snapshot>>, certs: &Arc<FileCerts>) -> Result<Arc<Node>, StartError> {
+    let metrics = Arc::new(telemetry::Metrics::with_limit(env!("CARGO_PKG_VERSION"), SERIES));
+    let events = Arc::new(Events(Arc::clone(&metrics)));
+    let source: Arc<dyn CertSource> = Arc::clone(certs) as _;
+    let tunnels = Pool::new(PoolConfig::default(), source, events);
+    let limits = Limits::default();
+    let settings = &snapshot.load().settings;
+    Ok(Arc::new(Node {
+        snapshot: Arc::clone(snapshot),
+        keys: ArcSwap::default(),
+        connector: Connector::new(tunnels, limits),
+        spans: spans(args, settings.trace_sampling_percent, &metrics)?,
+        access_log: access_log(args, settings.access_log.as_deref(), &metrics),
+        metrics,
+        drain: Drain::new(),
+        limits,
+    }))
+}
+
+fn spans(
+    args: &RunArgs,
+    percent: Option<f64>,
+    metrics: &Arc<telemetry::Metrics>,
+) -> Result<Option<Arc<Spans>>, StartError> {
+    let export = Export::from_env(&|name| std::env::var(name).ok()).map_err(StartError::Telemetry)?;
+    let Some(export) = export else { return Ok(None) };
+    let told = |text: &Option<String>| text.clone().unwrap_or_default();
+    let namespace = told(&args.namespace);
+    let config = SpansConfig {
+        export: Some(export),
+        sampling: args.trace_sampling.or(percent.map(|percent| percent / 100.0)).unwrap_or(SAMPLING).clamp(0.0, 1.0),
+        node_id: format!(
+            "waypoint~{}~{}.{namespace}~{namespace}.svc.cluster.local",
+            told(&args.instance_ip),
+            args.pod_name.as_deref().or(args.gateway.as_deref()).unwrap_or("waypoint"),
+        ),
+        service_name: format!("{}.{namespace}", args.gateway.as_deref().unwrap_or("waypoint")),
+        queue: SPAN_QUEUE,
+        cluster: args.cluster.clone(),
+    };
+    Ok(Some(Spans::new(config, Arc::clone(metrics))))
+}
+
+fn access_log(args: &RunArgs, mesh: Option<&str>, metrics: &telemetry::Metrics) -> Option<Arc<AccessLog>> {
+    let format = match args.access_log.as_deref().or(mesh)?.to_ascii_lowercase().as_str() {
+        "json" => AccessLogFormat::Json,
+        _ => AccessLogFormat::Text,
+    };
+    let dropped = metrics.own.access_log_dropped.clone();
+    Some(Arc::new(AccessLog::counted(format, Box::new(std::io::stdout()), dropped)))
+}
+
+struct Listeners {
+    hbone: Bound,
+    admin: Bound,
+    metrics: Bound,
+    ready: Bound,
+}
+
+impl Listeners {
+    fn bind(args: &RunArgs) -> Result<Self, StartError> {
+        let bind = |listener, address| {
+            if args.upgrade {
+                return Ok(Bound::inherit(address));
+            }
+            Bound::bind(address).map_err(|error| StartError::Bind { listener, address, error })
+        };
+        Ok(Self {
+            hbone: bind("hbone", args.hbone)?,
+            admin: bind("admin", args.admin)?,
+            metrics: bind("metrics", args.metrics)?,
+            ready: bind("readiness", args.ready)?,
+        })
+    }
+
+    fn announce(&self) {
+        let mut out = std::io::stdout().lock();
+        let named =
+            [("hbone", &self.hbone), ("admin", &self.admin), ("metrics", &self.metrics), ("readiness", &self.ready)];
+        for (name, bound) in named {
+            // Nobody may be reading: the process serves all the same.
+            let _ = writeln!(out, "{name} listening on {}", bound.address());
+        }
+        let _ = out.flush();
+    }
+}
+
+fn serve(
+    args: &RunArgs,
+    node: Arc<Node>,
+    certs: Arc<FileCerts>,
+    files: Files,
+    listeners: Listeners,
+    logging: Logging,
+) {
+    let workers = args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into)).max(1);
+    let (stop_listening, stop) = watch::channel(false);
+    let ready = Arc::new(AtomicBool::new(false));
+    let mut server = Pingora::new_with_opt_and_conf(options(args), configuration(args, workers));
+    server.bootstrap();
+    let events = Arc::new(Events(Arc::clone(&node.metrics)));
+    let hbone = Server::new(server_config(args), Arc::clone(&certs) as _, trusts(&node.snapshot), events);
+    let app = HboneApp { server: hbone, node: Arc::clone(&node) };
+    server.add_service(BoundService::new("hbone", app, listeners.hbone, workers, stop.clone()));
+    let admin = HttpServer::new_app(Admin { node: Arc::clone(&node), logging });
+    server.add_service(BoundService::new("admin", admin, listeners.admin, 1, stop.clone()));
+    let metrics = HttpServer::new_app(Metrics { node: Arc::clone(&node) });
+    server.add_service(BoundService::new("metrics", metrics, listeners.metrics, 1, stop.clone()));
+    let readiness = HttpServer::new_app(Readiness { node: Arc::clone(&node), ready: Arc::clone(&ready) });
+    server.add_service(BoundService::new("readiness", readiness, listeners.ready, 1, stop));
+    let control = Control::new(Arc::clone(&node), certs, files, ready);
+    let mut control = background_service("control", control);
+    control.threads = Some(1);
+    server.add_service(control);
+    let grace = Duration::from_secs(args.drain_grace);
+    let signals = Signals { drain: node.drain.clone(), grace, stop_listening };
+    server.run(PingoraRun { shutdown_signal: Box::new(signals) });
+}
+
+fn options(args: &RunArgs) -> Opt {
+    Opt { upgrade: args.upgrade, ..Opt::default() }
+}
+
+fn configuration(args: &RunArgs, workers: usize) -> ServerConf {
+    ServerConf {
+        threads: workers,
+        // One worker needs nobody to steal from: a plain loop wakes up less.
+        work_stealing: workers > 1,
+        upgrade_sock: args.upgrade_sock.to_string_lossy().into_owned(),
+        // Only the hand-over reaches these sleeps, and its drain ends the process before them.
+        grace_period_seconds: Some(args.drain_grace.saturating_add(10)),
+        graceful_shutdown_timeout_seconds: Some(1),
+        ..ServerConf::default()
+    }
+}
+
+fn server_config(args: &RunArgs) -> ServerConfig {
+    ServerConfig { max_streams: args.max_streams.max(100), ..ServerConfig::default() }
+}
+
+/// The mesh's own trust domain and its aliases, as the config in force has them.
+fn trusts(snapshot: &Arc<ArcSwap<Snapshot>>) -> Arc<dyn Fn(&str) -> bool + Send + Sync> {
+    let snapshot = Arc::clone(snapshot);
+    Arc::new(move |domain| {
+        let snapshot = snapshot.load();
+        let trust = &snapshot.settings.trust;
+        trust.own == domain || trust.aliases.iter().any(|alias| alias == domain)
+    })
+}
+
+/// `hbone`'s hooks, as metrics.
+struct Events(Arc<telemetry::Metrics>);
+
+impl ServerEvents for Events {
+    fn handshake(&self, result: &'static str) {
+        self.0.own.handshake(result);
+    }
+
+    fn connections(&self, delta: i64) {
+        self.0.own.connections.inc_by(delta);
+    }
+}
+
+impl PoolEvents for Events {
+    fn dialled(&self, result: &'static str) {
+        self.0.own.dial(result);
+    }
+}

@@ -1,0 +1,104 @@
+//! The small HTTP pages beside the data path: admin, metrics, readiness.
+
+use crate::logging::Logging;
+use crate::proxy::Node;
+use async_trait::async_trait;
+use http::{Response, StatusCode, header};
+use pingora_core::apps::http_app::ServeHttp;
+use pingora_core::protocols::http::ServerSession;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+/// 127.0.0.1:15000.
+pub(crate) struct Admin {
+    pub(crate) node: Arc<Node>,
+    pub(crate) logging: Logging,
+}
+
+/// 15020 `/stats/prometheus`.
+pub(crate) struct Metrics {
+    pub(crate) node: Arc<Node>,
+}
+
+/// 15021 `/healthz/ready`.
+pub(crate) struct Readiness {
+    pub(crate) node: Arc<Node>,
+    /// True once the first config is in force.
+    pub(crate) ready: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl ServeHttp for Admin {
+    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        let request = session.req_header();
+        let post = request.method == http::Method::POST;
+        match request.uri.path() {
+            "/" => page(StatusCode::OK, TEXT, HELP),
+            "/config_dump" => {
+                let dump = self.node.snapshot.load().dump();
+                page(StatusCode::OK, JSON, format!("{dump:#}\n"))
+            }
+            "/logging" => self.set_logging(request.uri.query().unwrap_or_default(), post),
+            "/stats/prometheus" => page(StatusCode::OK, telemetry::Metrics::CONTENT_TYPE, self.node.metrics.encode()),
+            _ => page(StatusCode::NOT_FOUND, TEXT, format!("no such page\n\n{HELP}")),
+        }
+    }
+}
+
+const HELP: &str = "waypoint admin\n\n\
+    GET  /config_dump           the config in force, as JSON\n\
+    GET  /logging               the log filter in force\n\
+    POST /logging?level=FILTER  sets it: debug, or waypoint::proxy=debug,hbone=info\n\
+    GET  /stats/prometheus      metrics (also on the metrics port)\n";
+
+impl Admin {
+    fn set_logging(&self, query: &str, post: bool) -> Response<Vec<u8>> {
+        let level = query.split('&').find_map(|pair| pair.strip_prefix("level="));
+        match (level, post) {
+            (None, _) => page(StatusCode::OK, TEXT, format!("{}\n", self.logging.current())),
+            (Some(_), false) => page(StatusCode::METHOD_NOT_ALLOWED, TEXT, "use POST to set the filter\n"),
+            (Some(level), true) => match self.logging.set(&level.replace("%2C", ",").replace("%3D", "=")) {
+                Ok(()) => page(StatusCode::OK, TEXT, format!("{}\n", self.logging.current())),
+                Err(why) => page(StatusCode::BAD_REQUEST, TEXT, format!("not a log filter: {why}\n")),
+            },
+        }
+    }
+}
+
+#[async_trait]
+impl ServeHttp for Metrics {
+    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        match session.req_header().uri.path() {
+            "/stats/prometheus" | "/metrics" => page(StatusCode::OK, telemetry::Metrics::CONTENT_TYPE, self.node.metrics.encode()),
+            _ => page(StatusCode::NOT_FOUND, TEXT, "metrics are at /stats/prometheus\n"),
+        }
+    }
+}
+
+#[async_trait]
+impl ServeHttp for Readiness {
+    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        if session.req_header().uri.path() != "/healthz/ready" {
+            return page(StatusCode::NOT_FOUND, TEXT, "readiness is at /healthz/ready\n");
+        }
+        if self.node.drain.is_started() {
+            return page(StatusCode::SERVICE_UNAVAILABLE, TEXT, "draining\n");
+        }
+        if !self.ready.load(Ordering::Acquire) {
+            return page(StatusCode::SERVICE_UNAVAILABLE, TEXT, "waiting for the first config\n");
+        }
+        page(StatusCode::OK, TEXT, "ready\n")
+    }
+}
+
+fn page(status: StatusCode, content_type: &'static str, body: impl Into<String>) -> Response<Vec<u8>> {
+    let body = body.into().into_bytes();
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let length = http::HeaderValue::from(response.body().len());
+    response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
+    response.headers_mut().insert(header::CONTENT_LENGTH, length);
+    response
+}

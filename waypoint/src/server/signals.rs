@@ -1,0 +1,73 @@
+//! SIGTERM drains and returns as soon as nothing is in flight; SIGQUIT hands the listeners to a new binary first.
+
+use async_trait::async_trait;
+use hbone::{Drain, Drained};
+use pingora_core::server::{ShutdownSignal, ShutdownSignalWatch};
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+/// Between handing the descriptors over and draining: the new binary is accepting by then (Pingora waits as long).
+const HAND_OVER: Duration = Duration::from_secs(5);
+
+/// What to do with each signal. Given to Pingora in place of its own watcher, which would sleep the whole grace.
+pub(crate) struct Signals {
+    pub(crate) drain: Drain,
+    /// The drain lasts at most this long.
+    pub(crate) grace: Duration,
+    /// Ends the HBONE listener.
+    pub(crate) stop_listening: watch::Sender<bool>,
+}
+
+#[async_trait]
+impl ShutdownSignalWatch for Signals {
+    async fn recv(&self) -> ShutdownSignal {
+        let handlers = (signal(SignalKind::terminate()), signal(SignalKind::quit()), signal(SignalKind::interrupt()));
+        let (Ok(mut terminate), Ok(mut quit), Ok(mut interrupt)) = handlers else {
+            tracing::error!("signal handlers cannot be installed: shutting down");
+            return ShutdownSignal::FastShutdown;
+        };
+        tokio::select! {
+            _ = terminate.recv() => {
+                tracing::info!(grace = ?self.grace, "SIGTERM: draining");
+                self.drain_until_idle(&mut terminate).await;
+                ShutdownSignal::FastShutdown
+            }
+            _ = quit.recv() => {
+                tracing::info!("SIGQUIT: handing the listeners to the new process");
+                self.hand_over();
+                ShutdownSignal::GracefulUpgrade
+            }
+            _ = interrupt.recv() => ShutdownSignal::FastShutdown,
+        }
+    }
+}
+
+impl Signals {
+    /// The listener stays open while the drain lasts: a client that has not heard yet is served, with a GOAWAY, and
+    /// not refused. A second SIGTERM ends it at once.
+    async fn drain_until_idle(&self, again: &mut Signal) {
+        self.drain.start();
+        tokio::select! {
+            drained = self.drain.wait(self.grace) => match drained {
+                Drained::Idle => tracing::info!("drained: nothing is in flight"),
+                Drained::TimedOut => tracing::warn!(grace = ?self.grace, "the grace ended before the last stream did"),
+            },
+            _ = again.recv() => tracing::warn!("a second SIGTERM: not waiting any longer"),
+        }
+    }
+
+    /// Pingora sends the descriptors once `recv` returns and then only sleeps; the drain and the end are ours.
+    fn hand_over(&self) {
+        let (drain, grace, stop) = (self.drain.clone(), self.grace, self.stop_listening.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(HAND_OVER).await;
+            // Fails only when the listener has ended.
+            let _ = stop.send(true);
+            drain.start();
+            let drained = drain.wait(grace).await;
+            tracing::info!(?drained, "handed over: this process ends");
+            std::process::exit(0);
+        });
+    }
+}
