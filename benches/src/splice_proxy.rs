@@ -6,28 +6,22 @@ use crate::neighbour::NoEvents;
 use hbone::{Connect, Destination, Drain, FileCerts, Pool, PoolConfig, Server, ServerConfig};
 use http::HeaderMap;
 use request::SpiffeId;
+use std::io::Read;
 use std::sync::Arc;
-use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
 /// Serves until standard input ends: when the program that started it dies, so does this.
 pub(crate) fn run(args: &SpliceArgs) -> Result<(), Fault> {
+    std::thread::spawn(|| {
+        // Whatever it reads or fails with, nothing more will come.
+        let _ = std::io::stdin().read(&mut [0]);
+        std::process::exit(0);
+    });
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .during("runtime")?;
-    runtime.block_on(async {
-        let served = serve(args);
-        tokio::select! {
-            served = served => served,
-            _ = parent_gone() => Ok(()),
-        }
-    })
-}
-
-async fn parent_gone() {
-    // Whatever it reads or fails with, nothing more will come.
-    let _ = tokio::io::stdin().read(&mut [0]).await;
+    runtime.block_on(serve(args))
 }
 
 async fn serve(args: &SpliceArgs) -> Result<(), Fault> {

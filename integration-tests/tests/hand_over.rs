@@ -20,15 +20,11 @@ async fn new_connections_and_open_requests_cross_it() {
     let mut world = MeshWorld::new();
     let echo = world.echo("echo", "v1", Reach::Hbone).await;
     let dir = tempfile::tempdir().unwrap();
-    let launch = || Launch {
-        hbone: Some(([127, 0, 0, 1], free_port()).into()),
+    let old_launch = Launch {
+        addresses: Some([(); 4].map(|()| ([127, 0, 0, 1], free_port()).into())),
         ..Launch::default().arg("--upgrade-sock", dir.path().join("sock").display())
     };
-    let old_launch = launch();
-    let mut new_launch = Launch {
-        hbone: old_launch.hbone,
-        ..launch()
-    };
+    let mut new_launch = old_launch.clone();
     new_launch.args.push("--upgrade".into());
     let old = world.start_with(old_launch).await;
     let mut held = world.client(&old).http1(&echo.vip).await;

@@ -66,11 +66,10 @@ async fn a_broken_file_keeps_the_last_good_state_and_is_told() {
         "{}",
         waypoint.log()
     );
-    for broken in [
-        "kind: HTTPRoute\nspec: [",
-        "\u{0}\u{1}",
-        "kind: HTTPRoute\napiVersion: gateway.networking.k8s.io/v1\nspec: 7\n",
-    ] {
+    let head = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n";
+    let wrong_type = format!("{head}metadata: {{name: reviews, namespace: demo}}\nspec: 7\n");
+    let unnamed = format!("{head}spec: {{}}\n");
+    for broken in ["kind: HTTPRoute\nspec: [", "\u{0}\u{1}", &wrong_type, &unnamed] {
         world.apply("route-reviews.yaml", broken);
         until("the error is counted", async || {
             waypoint.scrape().await.sum("waypoint_config_findings_errors", &[]) >= 1.0
@@ -105,7 +104,7 @@ async fn a_broken_file_keeps_the_last_good_state_and_is_told() {
         })
         .await;
     }
-    assert!(waypoint.scrape().await.sum("waypoint_config_rejected_total", &[]) >= 3.0);
+    assert!(waypoint.scrape().await.sum("waypoint_config_rejected_total", &[]) >= 4.0);
 }
 
 #[tokio::test]

@@ -84,7 +84,7 @@ async fn bytes_that_are_not_http_on_an_undetermined_port_pass() {
     let pod = world.tcp("redis", "", Manner::Echo, Reach::Hbone).await;
     let waypoint = world.start().await;
     let client = world.client(&waypoint);
-    // The last two begin like HTTP/1 and like the HTTP/2 preface, and then do not go on like them.
+    // The last begins like HTTP/1 and then ends.
     for sent in [
         &b"*1\r\n$4\r\nPING\r\n"[..],
         b"\x16\x03\x01\x00\x05hello",

@@ -22,8 +22,8 @@ pub struct Launch {
     pub args: Vec<String>,
     /// More environment.
     pub env: Vec<(String, String)>,
-    /// HBONE address; any free port of 127.0.0.1 when absent.
-    pub hbone: Option<SocketAddr>,
+    /// Addresses of HBONE, admin, metrics, readiness; any free ports of 127.0.0.1 when absent.
+    pub addresses: Option<[SocketAddr; 4]>,
 }
 
 /// A running waypoint. Killed when dropped.
@@ -80,11 +80,20 @@ impl Launch {
 impl Waypoint {
     /// Starts it and waits until it says `ready`; panics with its log when it dies before.
     pub async fn start(config: &Path, certs: &Path, namespace: &str, trust_domain: &str, launch: Launch) -> Self {
-        let any = "127.0.0.1:0".to_owned();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let [hbone, admin, metrics, ready] = launch.addresses.unwrap_or([any; 4]).map(|a| a.to_string());
         let mut command = Command::new(binary());
         command.arg("run").arg("--config").arg(config).arg("--certs").arg(certs);
-        command.args(["--hbone", &launch.hbone.map_or(any.clone(), |a| a.to_string())]);
-        command.args(["--admin", &any, "--metrics", &any, "--ready", &any]);
+        command.args([
+            "--hbone",
+            &hbone,
+            "--admin",
+            &admin,
+            "--metrics",
+            &metrics,
+            "--ready",
+            &ready,
+        ]);
         command.args([
             "--namespace",
             namespace,

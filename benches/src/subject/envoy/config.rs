@@ -199,6 +199,8 @@ fn socket(address: SocketAddr) -> Value {
 }
 
 fn typed(message: &str, mut config: Value) -> Value {
-    config["@type"] = json!(format!("type.googleapis.com/envoy.extensions.{message}"));
+    if let Some(config) = config.as_object_mut() {
+        config.insert("@type".to_owned(), json!(format!("type.googleapis.com/envoy.extensions.{message}")));
+    }
     config
 }
