@@ -5,7 +5,7 @@
 //! and h2's send buffer ([`SEND_BUFFER_BYTES`]); a write beyond that waits.
 
 use crate::slots::Slot;
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use h2::{Reason, RecvStream, SendStream};
 use std::fmt;
 use std::io;
@@ -103,7 +103,7 @@ impl TunnelStream {
     }
 
     /// Breaks the tunnel on purpose: the peer gets RST_STREAM with this reason, and loses what is not yet delivered.
-    pub fn reset(mut self, reason: Reason) {
+    pub fn reset(&mut self, reason: Reason) {
         if let Some(halves) = &mut self.halves {
             halves.send.send_reset(reason);
         }
@@ -238,6 +238,30 @@ impl AsyncWrite for TunnelStream {
         let data = data.get(..room).unwrap_or(data);
         self.send(Bytes::copy_from_slice(data))?;
         Poll::Ready(Ok(data.len()))
+    }
+
+    /// Gathers the pieces into one DATA frame: they are copied here anyway.
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let wanted = pieces.iter().map(|piece| piece.len()).sum();
+        if wanted == 0 {
+            return Poll::Ready(Ok(0));
+        }
+        let room = ready!(self.poll_room(cx, wanted))?.min(wanted);
+        let mut data = BytesMut::with_capacity(room);
+        for piece in pieces {
+            let left = room.saturating_sub(data.len());
+            data.extend_from_slice(piece.get(..left).unwrap_or(piece));
+        }
+        self.send(data.freeze())?;
+        Poll::Ready(Ok(room))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     /// Nothing to do: the connection's task sends what was written as soon as it runs.

@@ -2,7 +2,7 @@
 
 use crate::proxy::Node;
 use async_trait::async_trait;
-use hbone::FileCerts;
+use hbone::{Destination, FileCerts};
 use mesh::{Files, Finding, Severity, Snapshot};
 use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
@@ -33,11 +33,31 @@ impl Control {
         let Some(files) = files else { return };
         let first = files.snapshot.load_full();
         let mut told = Told::default();
-        told.published(&self.node, &first, &files.findings.borrow().clone());
-        self.ready.store(true, Ordering::Release);
-        // Nobody may be reading: the process serves all the same.
-        let _ = writeln!(std::io::stdout(), "ready");
-        files.watch(|snapshot, findings| told.published(&self.node, snapshot, findings)).await;
+        let first_findings = files.findings.borrow().clone();
+        let mut published = |snapshot: &Arc<Snapshot>, findings: &[Finding]| {
+            told.published(&self.node, snapshot, findings);
+            self.become_ready(findings);
+        };
+        published(&first, &first_findings);
+        files.watch(published).await;
+    }
+
+    /// Ready once every file was read whole. A file that is broken from the start has no last good state, and the policy
+    /// that may be in it is not in force: that is not a state to send traffic to.
+    fn become_ready(&self, findings: &[Finding]) {
+        let unread = findings.iter().find(|finding| finding.severity == Severity::Error && finding.object.is_none());
+        match unread {
+            Some(finding) if !self.ready.load(Ordering::Acquire) => {
+                tracing::warn!(target: "waypoint::config", "not ready until this file can be read: {finding}");
+            }
+            Some(_) => {}
+            None => {
+                if !self.ready.swap(true, Ordering::AcqRel) {
+                    // Nobody may be reading: the process serves all the same.
+                    let _ = writeln!(std::io::stdout(), "ready");
+                }
+            }
+        }
     }
 
     async fn sweep(&self) {
@@ -106,7 +126,14 @@ impl Told {
                 "config in force"
             );
         }
+        node.connector.retain(|destination| is_known(snapshot, destination));
         self.generation = snapshot.generation;
         self.findings = findings.to_vec();
     }
+}
+
+/// A workload with this address and identity is still there.
+fn is_known(snapshot: &Snapshot, destination: &Destination) -> bool {
+    let workload = snapshot.workload(destination.address.ip());
+    workload.is_some_and(|workload| workload.identity.as_ref() == Some(&destination.identity))
 }

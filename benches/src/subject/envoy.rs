@@ -44,9 +44,11 @@ pub(super) fn start(world: &World, address: SocketAddr, binary: Option<PathBuf>)
     })
 }
 
-/// `envoy  version: HASH/1.40.0/Clean/RELEASE/BoringSSL` as `Envoy 1.40.0 RELEASE`.
+/// `/path/envoy  version: HASH/1.40.0/Clean/RELEASE/BoringSSL` as `Envoy 1.40.0 RELEASE`.
 fn short(version: &str) -> String {
-    let mut parts = version.trim().split('/').skip(1);
-    let (number, build) = (parts.next().unwrap_or(version), parts.nth(1).unwrap_or_default());
+    let (_, told) = version.split_once("version:").unwrap_or_default();
+    let mut parts = told.trim().split('/').skip(1);
+    let number = parts.next().unwrap_or("of unknown version");
+    let build = parts.nth(1).unwrap_or_default();
     format!("Envoy {number} {build}").trim().to_owned()
 }

@@ -227,6 +227,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientConn<S> {
         self.bytes_received() > 0
     }
 
+    /// The stream itself.
+    pub fn io_mut(&mut self) -> &mut S {
+        &mut self.io
+    }
+
     /// The stream, and what was read of it but not used (after a 101: the first raw bytes). Flush before.
     pub fn into_io(self) -> (S, BytesMut) {
         (self.io, self.inbound.buf)

@@ -270,9 +270,8 @@ fn parse_target(bytes: &Bytes, target: &str, method: &Method) -> Result<Uri, Hea
     if !target.is_ascii() {
         return Err(HeadError::Malformed("target is not ASCII"));
     }
-    if target.contains('#') {
-        return Err(HeadError::Malformed("fragment in the target"));
-    }
+    // A fragment is not part of a request; like Istio's waypoint, we drop it before anything looks at the target.
+    let target = target.split_once('#').map_or(target, |(target, _)| target);
     let uri = Uri::from_maybe_shared(bytes.slice_ref(target.as_bytes())).map_err(|_| HeadError::Malformed("target"))?;
     let same = if target.starts_with('/') || target == "*" {
         uri.path_and_query().is_some_and(|path| path.as_str() == target)

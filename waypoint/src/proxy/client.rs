@@ -17,6 +17,8 @@ pub(crate) enum ClientFault {
     Gone,
     /// It sent a body that is not one.
     Malformed(&'static str),
+    /// Trailers or chunk extensions beyond the limits.
+    TooLarge,
 }
 
 /// One request's client.
@@ -49,14 +51,6 @@ impl Client<'_> {
             Self::H1(conn) => conn.request_framing(),
             Self::H2(stream) if stream.incoming.is_done() => Framing::None,
             Self::H2(_) => content_length(headers).map_or(Framing::Chunked, Framing::Length),
-        }
-    }
-
-    /// True when nothing of the request is still to come.
-    pub(crate) fn request_done(&self) -> bool {
-        match self {
-            Self::H1(conn) => conn.request_done(),
-            Self::H2(stream) => stream.incoming.is_done(),
         }
     }
 
@@ -212,6 +206,7 @@ fn body_length(framing: Framing) -> Option<u64> {
 fn h1_fault(error: BodyError) -> ClientFault {
     match error {
         BodyError::Malformed(why) => ClientFault::Malformed(why),
+        BodyError::TooLarge(_) => ClientFault::TooLarge,
         _ => ClientFault::Gone,
     }
 }

@@ -144,15 +144,16 @@ impl Connector {
         }
         let authority = endpoint.address.to_string();
         let tunnel = self.tunnels.dial(&destination, &authority, headers).await.map_err(connect_fault)?;
-        Ok(Transport::Tunnel(tunnel))
+        Ok(Transport::tunnel(tunnel))
     }
 
     /// Takes back a connection whose exchange is complete. What cannot be used again is closed.
     pub(crate) fn give_back(&self, endpoint: &Endpoint, lane: &Lane, upstream: Upstream) {
-        let Upstream::H1(conn) = upstream else { return };
+        let Upstream::H1(mut conn) = upstream else { return };
         if !conn.reusable() {
             return;
         }
+        conn.io_mut().cut_on_drop(false);
         let key = key(endpoint, lane);
         let mut shard = self.shard(&key);
         let idle = shard.entry(key).or_default();
@@ -175,6 +176,11 @@ impl Connector {
             connections.retain_mut(|connection| is_open(&mut connection.sender));
             !connections.is_empty() || Arc::strong_count(shared) > 1
         });
+    }
+
+    /// Forgets tunnels to workloads that have gone.
+    pub(crate) fn retain(&self, keep: impl Fn(&Destination) -> bool) {
+        self.tunnels.retain(keep);
     }
 
     fn take_idle(&self, key: &Key) -> Option<Box<ClientConn<Transport>>> {
@@ -245,7 +251,7 @@ async fn dial_clear(address: SocketAddr) -> Result<Transport, OpenFault> {
         .map_err(|_| OpenFault::Connect(format!("connect to {address}: no answer in {CONNECT_TIMEOUT:?}")))?
         .map_err(fault)?;
     stream.set_nodelay(true).map_err(fault)?;
-    Ok(Transport::Tcp(stream))
+    Ok(Transport::tcp(stream))
 }
 
 async fn handshake(transport: Transport) -> Result<SendRequest<Bytes>, OpenFault> {

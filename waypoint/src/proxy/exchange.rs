@@ -214,6 +214,7 @@ pub(crate) fn client_fault(fault: ClientFault) -> Reason {
     match fault {
         ClientFault::Gone => Reason::ClientGone,
         ClientFault::Malformed(why) => Reason::BadRequest(why),
+        ClientFault::TooLarge => Reason::HeadersTooLarge,
     }
 }
 

@@ -2,11 +2,11 @@
 
 use super::client::Client;
 use super::exchange;
-use super::reason::Reason;
+use super::reason::Reason as Refusal;
 use super::tunnel::Tunnel;
 use crate::http1::{HeadError, ServerConn};
 use bytes::BytesMut;
-use hbone::TunnelStream;
+use hbone::{Reason, TunnelStream};
 use http::request;
 use std::future::poll_fn;
 use std::task::Poll;
@@ -36,6 +36,11 @@ pub(crate) async fn serve(tunnel: &Tunnel, stream: TunnelStream, first: BytesMut
             break;
         }
     }
+    if conn.ends_by_closing() {
+        // Closing in order would pass for the end of an answer that was cut.
+        conn.into_io().0.reset(Reason::INTERNAL_ERROR);
+        return;
+    }
     // A client that does not read its last bytes must not hold the tunnel.
     let _ = timeout(CLOSE_TIME, poll_fn(|cx| conn.poll_shutdown(cx))).await;
 }
@@ -49,7 +54,7 @@ async fn next_head(tunnel: &Tunnel, conn: &mut ServerConn<TunnelStream>) -> Opti
     let reason = match head {
         Ok(Ok(head)) => return head,
         Ok(Err(error)) => head_reason(&error)?,
-        Err(_) => Reason::SlowClient,
+        Err(_) => Refusal::SlowClient,
     };
     conn.close_after_response();
     exchange::refuse_unread(tunnel, &mut Client::H1(conn), reason).await;
@@ -73,12 +78,12 @@ async fn begun(tunnel: &Tunnel, conn: &mut ServerConn<TunnelStream>) -> Option<O
 }
 
 /// How a head that could not be read is answered; `None`: nobody is there.
-fn head_reason(error: &HeadError) -> Option<Reason> {
+fn head_reason(error: &HeadError) -> Option<Refusal> {
     match error {
-        HeadError::Malformed(why) => Some(Reason::BadRequest(why)),
-        HeadError::TooLarge(_) | HeadError::UriTooLong => Some(Reason::HeadersTooLarge),
-        HeadError::Version => Some(Reason::Version),
-        HeadError::NotImplemented(_) => Some(Reason::NotImplemented),
+        HeadError::Malformed(why) => Some(Refusal::BadRequest(why)),
+        HeadError::TooLarge(_) | HeadError::UriTooLong => Some(Refusal::HeadersTooLarge),
+        HeadError::Version => Some(Refusal::Version),
+        HeadError::NotImplemented(_) => Some(Refusal::NotImplemented),
         HeadError::Eof | HeadError::Io(_) => None,
     }
 }

@@ -59,6 +59,8 @@ pub(crate) struct RequestHead<'r> {
 impl Upstream {
     /// Writes the head of a request to an HTTP/1.1 connection.
     pub(crate) fn start_h1(mut conn: Box<ClientConn<Transport>>, head: &RequestHead<'_>) -> Self {
+        // Dropped before the pool has it back, it is cut: the endpoint must not go on for a client that has gone.
+        conn.io_mut().cut_on_drop(true);
         conn.start_request(head.method, head.target, head.host, head.headers, head.framing, head.upgrade);
         Self::H1(conn)
     }
