@@ -16,7 +16,7 @@ use integration_tests::peers::pki::{Certs, Pki};
 use integration_tests::peers::raw_http::RawHttp;
 use integration_tests::peers::tokens::TokenIssuer;
 use integration_tests::peers::waiting::until;
-use integration_tests::peers::waypoint_process::{Launch, Waypoint};
+use integration_tests::peers::waypoint_process::{Launch, Waypoint, binary};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -133,6 +133,30 @@ fn there_is_a_test_for_every_folder() {
     let mut names: Vec<_> = names.iter().map(|e| e.file_name().into_string().unwrap()).collect();
     names.sort();
     assert_eq!(names, ["canary", "deny", "grpc", "jwt", "mirror"]);
+}
+
+#[test]
+fn check_finds_nothing_in_any_folder() {
+    for folder in std::fs::read_dir(folder(""))
+        .unwrap()
+        .map(|e| e.unwrap())
+        .filter(|e| e.file_type().unwrap().is_dir())
+    {
+        let run = std::process::Command::new(binary())
+            .arg("check")
+            .arg(folder.path())
+            .output()
+            .unwrap();
+        let said = [run.stdout, run.stderr]
+            .map(|b| String::from_utf8_lossy(&b).into_owned())
+            .concat();
+        assert!(
+            run.status.success() && !said.contains("warning:"),
+            "{:?}: {}\n{said}",
+            folder.path(),
+            run.status
+        );
+    }
 }
 
 #[tokio::test]

@@ -79,7 +79,7 @@ async fn a_broken_file_keeps_the_last_good_state_and_is_told() {
             assert_eq!(
                 client.get("/").await.header("x-backend"),
                 "v2",
-                "the last good route stays"
+                "the last good route stays after {broken:?}"
             );
         }
         waypoint
@@ -105,6 +105,62 @@ async fn a_broken_file_keeps_the_last_good_state_and_is_told() {
         .await;
     }
     assert!(waypoint.scrape().await.sum("waypoint_config_rejected_total", &[]) >= 4.0);
+}
+
+/// The edit that a typo makes must not open what was closed.
+#[tokio::test]
+async fn a_broken_policy_does_not_open_the_door() {
+    let mut world = MeshWorld::new();
+    let echo = world.echo("echo", "v1", Reach::Clear).await;
+    let no_admin = || json!([{ "to": [{ "operation": { "paths": ["/admin"] } }] }]);
+    world.policy("no-admin", "echo", "DENY", no_admin());
+    let waypoint = world.start().await;
+    let mut client = world.client(&waypoint).http1(&echo.vip).await;
+    assert_eq!(
+        (
+            client.get("/admin").await.status.as_u16(),
+            client.get("/").await.status.as_u16()
+        ),
+        (403, 200)
+    );
+    let broken: [(&str, fn(&mut MeshWorld)); 4] = [
+        ("text that is no YAML", |w| {
+            w.apply("authorizationpolicy-no-admin.yaml", "kind: [")
+        }),
+        ("rules that are no list", |w| {
+            w.policy("no-admin", "echo", "DENY", json!("all"))
+        }),
+        ("an unknown action", |w| {
+            w.policy("no-admin", "echo", "DENNY", json!([{}]))
+        }),
+        ("an unknown field", |w| {
+            w.policy(
+                "no-admin",
+                "echo",
+                "DENY",
+                json!([{ "to": [{ "operation": { "path": ["/admin"] } }] }]),
+            )
+        }),
+    ];
+    for (what, apply) in broken {
+        apply(&mut world);
+        until("it is told", async || {
+            let samples = waypoint.scrape().await;
+            let findings = ["errors", "warnings"].map(|k| samples.sum(&format!("waypoint_config_findings_{k}"), &[]));
+            findings.iter().sum::<f64>() >= 1.0
+        })
+        .await;
+        for _ in 0..5 {
+            assert_eq!(client.get("/admin").await.status, 403, "{what}");
+        }
+        world.policy("no-admin", "echo", "DENY", no_admin());
+        until("the mended policy counts", async || {
+            let samples = waypoint.scrape().await;
+            let clean = ["errors", "warnings"].map(|k| samples.sum(&format!("waypoint_config_findings_{k}"), &[]));
+            clean[0] == 0.0 && client.get("/admin").await.status == 403 && client.get("/").await.status == 200
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

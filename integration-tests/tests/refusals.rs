@@ -180,6 +180,18 @@ async fn clients_that_stall() {
     mesh.still_serves().await;
 }
 
+/// Of these nobody can say where the next request would begin: the connection must be closed after the answer.
+const UNSOUND: [&str; 8] = [
+    "both framings",
+    "two lengths",
+    "two equal lengths",
+    "a signed length",
+    "an unknown coding",
+    "a folded header",
+    "a space before the colon",
+    "NUL in the target",
+];
+
 /// Each is sent inside a good tunnel; the answer must be this status and the backend must see nothing.
 #[tokio::test]
 async fn malformed_requests_inside_a_tunnel() {
@@ -286,8 +298,9 @@ async fn malformed_requests_inside_a_tunnel() {
                 assert!(wanted.contains(&head.status()), "{what}: {head:?}, wanted {wanted:?}");
                 tunnel.body(&head).await.unwrap();
                 // Where the framing is sound the connection may stay open; where it is not, nothing may follow.
-                tunnel.finish().await.ok();
-                eprintln!("{what}: {}", head.status());
+                if !UNSOUND.contains(&what) {
+                    tunnel.finish().await.ok();
+                }
                 let rest = tunnel.rest().await.unwrap_or_default();
                 assert!(
                     rest.is_empty(),

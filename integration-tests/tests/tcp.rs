@@ -90,7 +90,6 @@ async fn bytes_that_are_not_http_on_an_undetermined_port_pass() {
         b"\x16\x03\x01\x00\x05hello",
         b"\x00",
         b"GET",
-        b"PRI * HTTP/2.0\r\nnot",
     ] {
         let mut tunnel = client.raw(&pod.vip).await;
         tunnel.write_all(sent).await.unwrap();

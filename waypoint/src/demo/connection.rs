@@ -17,6 +17,7 @@ pub(super) struct Connection {
     address: SocketAddr,
     host: &'static str,
     sender: Option<SendRequest<Empty<Bytes>>>,
+    opened: u64,
 }
 
 /// A whole answer.
@@ -32,7 +33,12 @@ pub(super) struct Reply {
 impl Connection {
     /// A connection to `address`, opened by the first request; `host` is its Host header.
     pub(super) fn new(address: SocketAddr, host: &'static str) -> Self {
-        Self { address, host, sender: None }
+        Self { address, host, sender: None, opened: 0 }
+    }
+
+    /// How many TCP connections it took so far.
+    pub(super) fn opened(&self) -> u64 {
+        self.opened
     }
 
     /// One GET.
@@ -86,10 +92,11 @@ impl Connection {
         Ok(self.sender.insert(sender))
     }
 
-    async fn open(&self) -> Result<SendRequest<Empty<Bytes>>, String> {
+    async fn open(&mut self) -> Result<SendRequest<Empty<Bytes>>, String> {
         let socket = TcpStream::connect(self.address).await.map_err(|error| format!("{}: {error}", self.address))?;
         socket.set_nodelay(true).map_err(|error| error.to_string())?;
         let (sender, connection) = handshake(TokioIo::new(socket)).await.map_err(|error| error.to_string())?;
+        self.opened = self.opened.saturating_add(1);
         // Its errors come out of the sender as well.
         tokio::spawn(connection);
         Ok(sender)

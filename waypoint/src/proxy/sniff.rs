@@ -5,6 +5,7 @@ use hbone::Drain;
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::time::Instant;
 
 /// RFC 9113 section 3.4.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -14,6 +15,8 @@ const SERVER_FIRST: Duration = Duration::from_secs(1);
 const SLOW: Duration = Duration::from_secs(10);
 /// An HTTP connection without a first byte is closed after this.
 const IDLE: Duration = Duration::from_secs(3600);
+/// SETTINGS frames beyond this are left to h2.
+const LONGEST_SETTINGS: usize = 4096;
 /// The longest method that is taken for HTTP/1.
 const METHOD: usize = 24;
 
@@ -40,7 +43,7 @@ pub(crate) async fn http<S: AsyncRead + Unpin>(stream: &mut S, drain: &Drain) ->
     if read == 0 {
         return Ok((Spoken::Nothing, first));
     }
-    let deadline = tokio::time::Instant::now() + SLOW;
+    let deadline = Instant::now() + SLOW;
     while is_partial_preface(&first) {
         let more = tokio::time::timeout_at(deadline, stream.read_buf(&mut first)).await;
         match more {
@@ -48,8 +51,33 @@ pub(crate) async fn http<S: AsyncRead + Unpin>(stream: &mut S, drain: &Drain) ->
             Ok(read) => read?,
         };
     }
-    let spoken = if first.starts_with(PREFACE) { Spoken::Http2 } else { Spoken::Http1 };
-    Ok((spoken, first))
+    if !first.starts_with(PREFACE) {
+        return Ok((Spoken::Http1, first));
+    }
+    settings(stream, &mut first, deadline).await?;
+    Ok((Spoken::Http2, first))
+}
+
+/// Reads on until the client's SETTINGS are here: they belong to its preface (RFC 9113 section 3.4), and a client that
+/// never sends them would hold the connection without ever opening a stream.
+async fn settings<S: AsyncRead + Unpin>(stream: &mut S, first: &mut BytesMut, deadline: Instant) -> io::Result<()> {
+    while !has_first_frame(first) {
+        match tokio::time::timeout_at(deadline, stream.read_buf(first)).await {
+            Ok(Ok(0)) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => read?,
+            Err(_) => return Err(io::Error::new(io::ErrorKind::TimedOut, "HTTP/2 SETTINGS did not come")),
+        };
+    }
+    Ok(())
+}
+
+/// True when the frame after the preface is whole, or is one that h2 will refuse by its head.
+fn has_first_frame(first: &[u8]) -> bool {
+    const SETTINGS: u8 = 4;
+    let Some(&[high, middle, low, kind, ..]) = first.get(PREFACE.len()..) else { return false };
+    let length = u32::from_be_bytes([0, high, middle, low]) as usize;
+    let whole = PREFACE.len().saturating_add(9).saturating_add(length);
+    kind != SETTINGS || length > LONGEST_SETTINGS || first.len() >= whole
 }
 
 /// On an undeclared port: HTTP, or bytes.
@@ -64,9 +92,10 @@ pub(crate) async fn any<S: AsyncRead + Unpin>(stream: &mut S, drain: &Drain) -> 
         Ok(Ok(0)) => return Ok((Spoken::Nothing, first)),
         Ok(read) => read?,
     };
-    let deadline = tokio::time::Instant::now() + SLOW;
+    let deadline = Instant::now() + SLOW;
     loop {
         if first.starts_with(PREFACE) {
+            settings(stream, &mut first, deadline).await?;
             return Ok((Spoken::Http2, first));
         }
         if !is_partial_preface(&first) {
