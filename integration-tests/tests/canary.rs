@@ -49,7 +49,7 @@ async fn ninety_to_ten_through_tunnels() {
     let reviews = world.service("reviews", "http", &[v1.ip, v2.ip]);
     let rules = json!([{ "backendRefs": [backend("reviews-v1", 90), backend("reviews-v2", 10)] }]);
     world.http_route("reviews", "reviews", rules);
-    let seen = measure(&world, &reviews, 1000).await;
+    let seen = measure(&world, &reviews, 2000).await;
     assert_share(&seen, "v1", 0.9);
     assert_share(&seen, "v2", 0.1);
     assert_eq!(seen.len(), 2, "{seen:?}");

@@ -123,7 +123,8 @@ async fn a_broken_policy_does_not_open_the_door() {
         ),
         (403, 200)
     );
-    let broken: [(&str, fn(&mut MeshWorld)); 4] = [
+    type Edit = fn(&mut MeshWorld);
+    let broken: [(&str, Edit); 4] = [
         ("text that is no YAML", |w| {
             w.apply("authorizationpolicy-no-admin.yaml", "kind: [")
         }),

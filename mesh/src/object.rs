@@ -170,6 +170,13 @@ fn object(value: &Value, origin: Option<Origin>) -> Result<Object, Refusal> {
             return Err((Some(kind), first.unwrap_or_else(missing)));
         }
     };
+    if let Some(spec) = value.get("spec").filter(|spec| !spec.is_object() && !spec.is_null()) {
+        let message = format!(
+            "expected a mapping, found {}: nothing of this object is used",
+            describe(spec)
+        );
+        return Err(refuse(Some(format!("{kind} {}", meta.name)), "spec", message));
+    }
     let body = crate::kinds::body(&kind, api_version, value, &problems);
     let meta = placed(meta, &body);
     Ok(Object {

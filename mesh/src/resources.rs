@@ -4,7 +4,7 @@ use crate::finding::{Finding, Place, Severity};
 use crate::object::{self, NoObject, Object, Origin, SourceFile};
 use crate::yaml;
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::Arc;
@@ -68,6 +68,22 @@ impl Parsed {
 pub(crate) struct ParsedFile {
     objects: Vec<Arc<Object>>,
     bad: Vec<Arc<NoObject>>,
+}
+
+impl ParsedFile {
+    /// Where a document of this reading is no object, it may be any object of the reading before that is missing now:
+    /// those stay in force, as they were.
+    pub(crate) fn keep_last_good(&mut self, before: &Self) {
+        if self.bad.is_empty() {
+            return;
+        }
+        let named: HashSet<String> = self.objects.iter().map(|object| object.to_string()).collect();
+        let missing = before
+            .objects
+            .iter()
+            .filter(|object| !named.contains(&object.to_string()));
+        self.objects.extend(missing.cloned());
+    }
 }
 
 /// Parses a file. Call it on a deep stack.

@@ -35,9 +35,17 @@ fn print(findings: &[Finding], json: bool) -> std::io::Result<()> {
     for finding in findings {
         writeln!(out, "{finding}")?;
     }
-    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+    let errors = findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error)
+        .count();
     let warnings = findings.len().saturating_sub(errors);
-    writeln!(out, "{errors} error{}, {warnings} warning{}", plural(errors), plural(warnings))
+    writeln!(
+        out,
+        "{errors} error{}, {warnings} warning{}",
+        plural(errors),
+        plural(warnings)
+    )
 }
 
 fn plural(count: usize) -> &'static str {

@@ -29,7 +29,9 @@ pub enum Command {
         waypoint check deploy routes --format json\n\nExits 0 without errors, 1 with, 2 when a folder cannot be read.")]
     Check(CheckArgs),
     /// A whole mesh on this machine: CA, tunnels, two versions of a service, a canary that moves.
-    #[command(after_help = "EXAMPLES:\n  waypoint demo\n  waypoint demo --keep     # leave it running, and try the curl lines")]
+    #[command(
+        after_help = "EXAMPLES:\n  waypoint demo\n  waypoint demo --keep     # leave it running, and try the curl lines"
+    )]
     Demo(DemoArgs),
 }
 
@@ -37,10 +39,21 @@ pub enum Command {
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
     /// A folder of manifests (*.yaml, *.yml), watched. Repeatable.
-    #[arg(long, value_name = "DIR", required = true, env = "WAYPOINT_CONFIG", value_delimiter = ':')]
+    #[arg(
+        long,
+        value_name = "DIR",
+        required = true,
+        env = "WAYPOINT_CONFIG",
+        value_delimiter = ':'
+    )]
     pub config: Vec<PathBuf>,
     /// The folder with root-cert.pem, cert-chain.pem and key.pem, re-read when they change.
-    #[arg(long, value_name = "DIR", env = "WAYPOINT_CERTS", default_value = "/var/run/secrets/workload-spiffe-credentials")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "WAYPOINT_CERTS",
+        default_value = "/var/run/secrets/workload-spiffe-credentials"
+    )]
     pub certs: PathBuf,
     /// HBONE listener. Port 0: any free port, printed at start.
     #[arg(long, value_name = "ADDR", env = "WAYPOINT_HBONE", default_value = "[::]:15008")]
@@ -76,7 +89,12 @@ pub struct RunArgs {
     #[arg(long)]
     pub upgrade: bool,
     /// The socket the descriptors travel through; the same for both processes.
-    #[arg(long, value_name = "PATH", env = "WAYPOINT_UPGRADE_SOCK", default_value = "/tmp/waypoint-upgrade.sock")]
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "WAYPOINT_UPGRADE_SOCK",
+        default_value = "/tmp/waypoint-upgrade.sock"
+    )]
     pub upgrade_sock: PathBuf,
     /// Access log to standard output: text (Istio's format) or json. MeshConfig's accessLogFile also turns it on.
     #[arg(long, value_name = "FORMAT", env = "WAYPOINT_ACCESS_LOG", value_parser = ["text", "json"])]

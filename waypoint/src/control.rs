@@ -2,17 +2,20 @@
 
 use crate::proxy::Node;
 use async_trait::async_trait;
-use hbone::{Destination, FileCerts};
+use hbone::{CertSource, Destination, FileCerts};
 use mesh::{Files, Finding, Severity, Snapshot};
 use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// Between two looks for connections that were idle too long.
 const SWEEP: Duration = Duration::from_secs(10);
+
+/// Between two looks at the certificate in force.
+const IDENTITY: Duration = Duration::from_secs(1);
 
 /// The control thread.
 pub(crate) struct Control {
@@ -25,7 +28,12 @@ pub(crate) struct Control {
 
 impl Control {
     pub(crate) fn new(node: Arc<Node>, certs: Arc<FileCerts>, files: Files, ready: Arc<AtomicBool>) -> Self {
-        Self { node, certs, files: Mutex::new(Some(files)), ready }
+        Self {
+            node,
+            certs,
+            files: Mutex::new(Some(files)),
+            ready,
+        }
     }
 
     async fn watch_files(&self) {
@@ -45,7 +53,9 @@ impl Control {
     /// Ready once every file was read whole. A file that is broken from the start has no last good state, and the policy
     /// that may be in it is not in force: that is not a state to send traffic to.
     fn become_ready(&self, findings: &[Finding]) {
-        let unread = findings.iter().find(|finding| finding.severity == Severity::Error && finding.object.is_none());
+        let unread = findings
+            .iter()
+            .find(|finding| finding.severity == Severity::Error && finding.object.is_none());
         match unread {
             Some(finding) if !self.ready.load(Ordering::Acquire) => {
                 tracing::warn!(target: "waypoint::config", "not ready until this file can be read: {finding}");
@@ -68,6 +78,27 @@ impl Control {
         }
     }
 
+    /// Tells of the certificate in force and of every rotation.
+    async fn watch_identity(&self) {
+        let own = &self.node.metrics.own;
+        let mut known = self.certs.current();
+        let mut tick = tokio::time::interval(IDENTITY);
+        loop {
+            tick.tick().await;
+            let current = self.certs.current();
+            if !Arc::ptr_eq(&known, &current) {
+                own.certificate_rotations.inc();
+            }
+            let expiry = current
+                .not_after
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default()
+                .as_secs();
+            own.certificate_expiry.set(i64::try_from(expiry).unwrap_or(i64::MAX));
+            known = current;
+        }
+    }
+
     async fn export_spans(&self, mut shutdown: ShutdownWatch) {
         if let Some(spans) = &self.node.spans {
             let ended = async move {
@@ -85,6 +116,7 @@ impl BackgroundService for Control {
         tokio::join!(
             self.watch_files(),
             Arc::clone(&self.certs).watch(),
+            self.watch_identity(),
             self.sweep(),
             self.export_spans(shutdown),
         );
@@ -101,13 +133,20 @@ struct Told {
 impl Told {
     fn published(&mut self, node: &Node, snapshot: &Arc<Snapshot>, findings: &[Finding]) {
         let own = &node.metrics.own;
-        let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+        let errors = findings
+            .iter()
+            .filter(|finding| finding.severity == Severity::Error)
+            .count();
         let warnings = findings.len().saturating_sub(errors);
-        own.config_generation.set(i64::try_from(snapshot.generation).unwrap_or(i64::MAX));
+        own.config_generation
+            .set(i64::try_from(snapshot.generation).unwrap_or(i64::MAX));
         own.config_errors.set(i64::try_from(errors).unwrap_or(i64::MAX));
         own.config_warnings.set(i64::try_from(warnings).unwrap_or(i64::MAX));
         own.config_updates.inc();
-        let fresh: Vec<&Finding> = findings.iter().filter(|finding| !self.findings.contains(finding)).collect();
+        let fresh: Vec<&Finding> = findings
+            .iter()
+            .filter(|finding| !self.findings.contains(finding))
+            .collect();
         if fresh.iter().any(|finding| finding.severity == Severity::Error) {
             own.config_rejected.inc();
         }
@@ -130,6 +169,11 @@ impl Told {
         self.generation = snapshot.generation;
         self.findings = findings.to_vec();
     }
+}
+
+/// The finding is about a whole file, not about an object in it.
+fn is_unread_file(finding: &Finding) -> bool {
+    finding.severity == Severity::Error && finding.object.is_none() && finding.field.is_none()
 }
 
 /// A workload with this address and identity is still there.

@@ -37,7 +37,9 @@ use std::time::{Duration, Instant};
 pub fn run(args: DemoArgs) -> ExitCode {
     hbone::install_crypto_provider();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let shown = runtime.map_err(doing("start the runtime")).and_then(|runtime| runtime.block_on(demo(&args)));
+    let shown = runtime
+        .map_err(doing("start the runtime"))
+        .and_then(|runtime| runtime.block_on(demo(&args)));
     match shown {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -63,13 +65,20 @@ async fn demo(args: &DemoArgs) -> Result<bool, DemoError> {
         shown = tour::tour(&mesh, seconds, &mut checks) => shown,
         () = interrupt.comes() => Err(DemoError::Interrupted),
     };
-    if shown.is_ok() {
-        verdict(&mesh, &checks, began.elapsed());
-        keep(args, &mesh, &mut interrupt).await;
+    match &shown {
+        Ok(()) => {
+            verdict(&mesh, &checks, began.elapsed());
+            keep(args, &mesh, &mut interrupt).await;
+        }
+        Err(DemoError::Interrupted) => {}
+        Err(_) => log_tail(&mesh),
     }
     let stopped = mesh.stop().await;
     shown?;
-    say(format!("\nwaypoint drained and left {} ms after SIGTERM", stopped?.as_millis()));
+    say(format!(
+        "\nwaypoint drained and left {} ms after SIGTERM",
+        stopped?.as_millis()
+    ));
     Ok(checks.failed().is_empty())
 }
 
@@ -79,6 +88,10 @@ fn verdict(mesh: &DemoMesh, checks: &Checks, took: Duration) {
     }
     say("");
     checks.failed().iter().for_each(|failed| say(format!("✗  {failed}")));
+    log_tail(mesh);
+}
+
+fn log_tail(mesh: &DemoMesh) {
     say(format!("\nThe waypoint's log ends:\n{}", mesh.waypoint.log_tail()));
 }
 

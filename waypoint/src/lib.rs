@@ -6,6 +6,7 @@
 pub mod check;
 pub mod cli;
 mod control;
+pub mod demo;
 pub mod http1;
 pub mod logging;
 mod proxy;

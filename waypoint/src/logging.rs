@@ -25,17 +25,25 @@ impl Logging {
         let (filter, handle) = reload::Layer::new(filter);
         let registry = tracing_subscriber::registry().with(filter);
         let started = if json {
-            registry.with(fmt::layer().json().with_writer(std::io::stderr)).try_init()
+            registry
+                .with(fmt::layer().json().with_writer(std::io::stderr))
+                .try_init()
         } else {
-            registry.with(fmt::layer().with_ansi(false).with_writer(std::io::stderr)).try_init()
+            registry
+                .with(fmt::layer().with_ansi(false).with_writer(std::io::stderr))
+                .try_init()
         };
         started.map_err(|why| why.to_string())?;
-        Ok(Self { handle: Arc::new(handle) })
+        Ok(Self {
+            handle: Arc::new(handle),
+        })
     }
 
     /// The filter in force.
     pub fn current(&self) -> String {
-        self.handle.with_current(ToString::to_string).unwrap_or_else(|why| why.to_string())
+        self.handle
+            .with_current(ToString::to_string)
+            .unwrap_or_else(|why| why.to_string())
     }
 
     /// Changes it.

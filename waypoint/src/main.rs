@@ -11,6 +11,6 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => waypoint::run::run(*args),
         Command::Check(args) => waypoint::check::run(args),
-        Command::Demo(_) => ExitCode::from(2),
+        Command::Demo(args) => waypoint::demo::run(args),
     }
 }

@@ -42,7 +42,11 @@ enum StartError {
     #[error("telemetry: {0}")]
     Telemetry(String),
     #[error("{listener} listener on {address}: {error}")]
-    Bind { listener: &'static str, address: SocketAddr, error: std::io::Error },
+    Bind {
+        listener: &'static str,
+        address: SocketAddr,
+        error: std::io::Error,
+    },
 }
 
 /// Serves until a signal ends it.
@@ -107,11 +111,18 @@ fn spans(
     let namespace = told(&args.namespace);
     let config = SpansConfig {
         export: Some(export),
-        sampling: args.trace_sampling.or(percent.map(|percent| percent / 100.0)).unwrap_or(SAMPLING).clamp(0.0, 1.0),
+        sampling: args
+            .trace_sampling
+            .or(percent.map(|percent| percent / 100.0))
+            .unwrap_or(SAMPLING)
+            .clamp(0.0, 1.0),
         node_id: format!(
             "waypoint~{}~{}.{namespace}~{namespace}.svc.cluster.local",
             told(&args.instance_ip),
-            args.pod_name.as_deref().or(args.gateway.as_deref()).unwrap_or("waypoint"),
+            args.pod_name
+                .as_deref()
+                .or(args.gateway.as_deref())
+                .unwrap_or("waypoint"),
         ),
         service_name: format!("{}.{namespace}", args.gateway.as_deref().unwrap_or("waypoint")),
         queue: SPAN_QUEUE,
@@ -126,7 +137,11 @@ fn access_log(args: &RunArgs, mesh: Option<&str>, metrics: &telemetry::Metrics) 
         _ => AccessLogFormat::Text,
     };
     let dropped = metrics.own.access_log_dropped.clone();
-    Some(Arc::new(AccessLog::counted(format, Box::new(std::io::stdout()), dropped)))
+    Some(Arc::new(AccessLog::counted(
+        format,
+        Box::new(std::io::stdout()),
+        dropped,
+    )))
 }
 
 struct Listeners {
@@ -139,10 +154,15 @@ struct Listeners {
 impl Listeners {
     fn bind(args: &RunArgs) -> Result<Self, StartError> {
         let bind = |listener, address| {
-            if args.upgrade {
+            // Port 0 names no listener that could be handed over.
+            if args.upgrade && address.port() != 0 {
                 return Ok(Bound::inherit(address));
             }
-            Bound::bind(address).map_err(|error| StartError::Bind { listener, address, error })
+            Bound::bind(address).map_err(|error| StartError::Bind {
+                listener,
+                address,
+                error,
+            })
         };
         Ok(Self {
             hbone: bind("hbone", args.hbone)?,
@@ -154,8 +174,12 @@ impl Listeners {
 
     fn announce(&self) {
         let mut out = std::io::stdout().lock();
-        let named =
-            [("hbone", &self.hbone), ("admin", &self.admin), ("metrics", &self.metrics), ("readiness", &self.ready)];
+        let named = [
+            ("hbone", &self.hbone),
+            ("admin", &self.admin),
+            ("metrics", &self.metrics),
+            ("readiness", &self.ready),
+        ];
         for (name, bound) in named {
             // Nobody may be reading: the process serves all the same.
             let _ = writeln!(out, "{name} listening on {}", bound.address());
@@ -164,40 +188,67 @@ impl Listeners {
     }
 }
 
-fn serve(
-    args: &RunArgs,
-    node: Arc<Node>,
-    certs: Arc<FileCerts>,
-    files: Files,
-    listeners: Listeners,
-    logging: Logging,
-) {
-    let workers = args.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into)).max(1);
+fn serve(args: &RunArgs, node: Arc<Node>, certs: Arc<FileCerts>, files: Files, listeners: Listeners, logging: Logging) {
+    let workers = args
+        .workers
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into))
+        .max(1);
     let (stop_listening, stop) = watch::channel(false);
     let ready = Arc::new(AtomicBool::new(false));
     let mut server = Pingora::new_with_opt_and_conf(options(args), configuration(args, workers));
     server.bootstrap();
     let events = Arc::new(Events(Arc::clone(&node.metrics)));
-    let hbone = Server::new(server_config(args), Arc::clone(&certs) as _, trusts(&node.snapshot), events);
-    let app = HboneApp { server: hbone, node: Arc::clone(&node) };
+    let hbone = Server::new(
+        server_config(args),
+        Arc::clone(&certs) as _,
+        trusts(&node.snapshot),
+        events,
+    );
+    let app = HboneApp {
+        server: hbone,
+        node: Arc::clone(&node),
+    };
     server.add_service(BoundService::new("hbone", app, listeners.hbone, workers, stop.clone()));
-    let admin = HttpServer::new_app(Admin { node: Arc::clone(&node), logging });
+    let admin = HttpServer::new_app(Admin {
+        node: Arc::clone(&node),
+        logging,
+    });
     server.add_service(BoundService::new("admin", admin, listeners.admin, 1, stop.clone()));
-    let metrics = HttpServer::new_app(Metrics { node: Arc::clone(&node) });
-    server.add_service(BoundService::new("metrics", metrics, listeners.metrics, 1, stop.clone()));
-    let readiness = HttpServer::new_app(Readiness { node: Arc::clone(&node), ready: Arc::clone(&ready) });
+    let metrics = HttpServer::new_app(Metrics {
+        node: Arc::clone(&node),
+    });
+    server.add_service(BoundService::new(
+        "metrics",
+        metrics,
+        listeners.metrics,
+        1,
+        stop.clone(),
+    ));
+    let readiness = HttpServer::new_app(Readiness {
+        node: Arc::clone(&node),
+        ready: Arc::clone(&ready),
+    });
     server.add_service(BoundService::new("readiness", readiness, listeners.ready, 1, stop));
     let control = Control::new(Arc::clone(&node), certs, files, ready);
     let mut control = background_service("control", control);
     control.threads = Some(1);
     server.add_service(control);
     let grace = Duration::from_secs(args.drain_grace);
-    let signals = Signals { drain: node.drain.clone(), grace, stop_listening };
-    server.run(PingoraRun { shutdown_signal: Box::new(signals) });
+    let signals = Signals {
+        drain: node.drain.clone(),
+        grace,
+        stop_listening,
+    };
+    server.run(PingoraRun {
+        shutdown_signal: Box::new(signals),
+    });
 }
 
 fn options(args: &RunArgs) -> Opt {
-    Opt { upgrade: args.upgrade, ..Opt::default() }
+    Opt {
+        upgrade: args.upgrade,
+        ..Opt::default()
+    }
 }
 
 fn configuration(args: &RunArgs, workers: usize) -> ServerConf {
@@ -214,7 +265,10 @@ fn configuration(args: &RunArgs, workers: usize) -> ServerConf {
 }
 
 fn server_config(args: &RunArgs) -> ServerConfig {
-    ServerConfig { max_streams: args.max_streams.max(100), ..ServerConfig::default() }
+    ServerConfig {
+        max_streams: args.max_streams.max(100),
+        ..ServerConfig::default()
+    }
 }
 
 /// The mesh's own trust domain and its aliases, as the config in force has them.

@@ -32,13 +32,13 @@ impl Ends {
     }
 
     async fn tunnel(&mut self) -> (TunnelStream, TunnelStream) {
-        let near = self.pool.dial().await.unwrap();
+        let mut near = self.pool.dial().await.unwrap();
         (near, self.accepted.recv().await.unwrap())
     }
 
     /// The dialled end first, or the accepted one.
     async fn directed(&mut self, swap: bool) -> (TunnelStream, TunnelStream) {
-        let (near, far) = self.tunnel().await;
+        let (mut near, far) = self.tunnel().await;
         if swap { (far, near) } else { (near, far) }
     }
 }
@@ -111,7 +111,7 @@ async fn a_slow_reader_still_gets_what_was_written_before_the_drop() {
 #[tokio::test(start_paused = true)]
 async fn a_dropped_tunnel_ends_although_the_peer_goes_on() {
     let mut ends = Ends::new();
-    let (near, mut far) = ends.tunnel().await;
+    let (mut near, mut far) = ends.tunnel().await;
     drop(near);
     let begun = tokio::time::Instant::now();
     loop {
@@ -126,7 +126,7 @@ async fn a_dropped_tunnel_ends_although_the_peer_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn a_reset_on_purpose_is_an_error_at_the_peer() {
     let mut ends = Ends::new();
-    let (near, mut far) = ends.tunnel().await;
+    let (mut near, mut far) = ends.tunnel().await;
     near.reset(Reason::INTERNAL_ERROR);
     let error = far.read(&mut [0; 16]).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
@@ -143,11 +143,11 @@ async fn cancel_is_an_end_only_after_data() {
     near.reset(Reason::CANCEL);
     assert_eq!(far.read(&mut [0; 16]).await.unwrap(), 0);
 
-    let (near, mut far) = ends.tunnel().await;
+    let (mut near, mut far) = ends.tunnel().await;
     near.reset(Reason::CANCEL);
     assert!(far.read(&mut [0; 16]).await.is_err());
 
-    let (near, mut far) = ends.tunnel().await;
+    let (mut near, mut far) = ends.tunnel().await;
     near.reset(Reason::NO_ERROR);
     assert_eq!(far.read(&mut [0; 16]).await.unwrap(), 0);
 }

@@ -163,7 +163,8 @@ impl State {
         }
         self.hash = Some(hash);
         match parse_file(path, &text) {
-            Ok(parsed) => {
+            Ok(mut parsed) => {
+                parsed.keep_last_good(&self.good);
                 let faults = self.fault.take().is_some();
                 self.good = parsed;
                 Change { objects: true, faults }

@@ -37,11 +37,16 @@ impl Ca {
     pub(super) fn new() -> Result<Self, DemoError> {
         let mut params = dated()?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.distinguished_name.push(DnType::OrganizationName, "waypoint demo");
+        params
+            .distinguished_name
+            .push(DnType::OrganizationName, "waypoint demo");
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate().map_err(failed)?;
         let root = params.self_signed(&key).map_err(failed)?.pem();
-        Ok(Self { root, issuer: Issuer::new(params, key) })
+        Ok(Self {
+            root,
+            issuer: Issuer::new(params, key),
+        })
     }
 
     /// A certificate as Istio's workloads have: the SPIFFE id as its only name, good for both sides of TLS.
@@ -53,7 +58,11 @@ impl Ca {
         params.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate().map_err(failed)?;
         let certificate = params.signed_by(&key, &self.issuer).map_err(failed)?;
-        Ok(Leaf { root: self.root.clone(), chain: certificate.pem(), key: key.serialize_pem() })
+        Ok(Leaf {
+            root: self.root.clone(),
+            chain: certificate.pem(),
+            key: key.serialize_pem(),
+        })
     }
 }
 
@@ -61,7 +70,9 @@ impl Leaf {
     /// For a tunnel in this process.
     pub(super) fn source(&self) -> Result<Arc<SharedCerts>, DemoError> {
         let identity = Identity::from_pem(self.chain.as_bytes(), self.key.as_bytes(), self.root.as_bytes());
-        identity.map(SharedCerts::new).map_err(|error| DemoError::Certificates(error.to_string()))
+        identity
+            .map(SharedCerts::new)
+            .map_err(|error| DemoError::Certificates(error.to_string()))
     }
 
     /// For another process: the three files of `waypoint run --certs`, the key readable by nobody else.
@@ -70,7 +81,11 @@ impl Leaf {
             fs::create_dir(folder)?;
             fs::write(folder.join("root-cert.pem"), &self.root)?;
             fs::write(folder.join("cert-chain.pem"), &self.chain)?;
-            let mut key = OpenOptions::new().write(true).create_new(true).mode(0o600).open(folder.join("key.pem"))?;
+            let mut key = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(folder.join("key.pem"))?;
             key.write_all(self.key.as_bytes())
         };
         make().map_err(doing(format!("write certificates to {}", folder.display())))

@@ -35,10 +35,15 @@ impl LocalPort {
         certs: Arc<dyn CertSource>,
     ) -> Result<Self, DemoError> {
         let listener = bind(wanted).await.map_err(doing(format!("listen on {wanted}")))?;
-        let address = listener.local_addr().map_err(doing("read the address of the local port"))?;
+        let address = listener
+            .local_addr()
+            .map_err(doing("read the address of the local port"))?;
         let tunnels = Tunnels {
             pool: Pool::new(PoolConfig::default(), certs, Arc::new(NoEvents)),
-            waypoint: Destination { address: waypoint, identity: ids::spiffe(ids::WAYPOINT)? },
+            waypoint: Destination {
+                address: waypoint,
+                identity: ids::spiffe(ids::WAYPOINT)?,
+            },
         };
         let accepting = tokio::spawn(accept(listener, Arc::new(tunnels)));
         Ok(Self { address, accepting })

@@ -36,7 +36,11 @@ impl Collector {
             // It ends with the demo; spans that do not come are told by whoever waits for them.
             let _ = router.serve_with_incoming(incoming).await;
         });
-        Ok(Self { address, spans, serving })
+        Ok(Self {
+            address,
+            spans,
+            serving,
+        })
     }
 
     /// The spans of `trace`, as soon as there are `count`; what there is of them when they do not come.

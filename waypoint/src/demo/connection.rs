@@ -33,7 +33,12 @@ pub(super) struct Reply {
 impl Connection {
     /// A connection to `address`, opened by the first request; `host` is its Host header.
     pub(super) fn new(address: SocketAddr, host: &'static str) -> Self {
-        Self { address, host, sender: None, opened: 0 }
+        Self {
+            address,
+            host,
+            sender: None,
+            opened: 0,
+        }
     }
 
     /// How many TCP connections it took so far.
@@ -58,7 +63,9 @@ impl Connection {
 
     fn request(&self, path: &str, headers: &[(&str, &str)]) -> Result<Request<Empty<Bytes>>, String> {
         let builder = Request::get(path).header(HOST, self.host);
-        let builder = headers.iter().fold(builder, |builder, (name, value)| builder.header(*name, *value));
+        let builder = headers
+            .iter()
+            .fold(builder, |builder, (name, value)| builder.header(*name, *value));
         builder.body(Empty::new()).map_err(|error| error.to_string())
     }
 
@@ -81,21 +88,36 @@ impl Connection {
         };
         let (head, body) = response.into_parts();
         let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
-        Ok(Reply { status: head.status, headers: head.headers, body, took: began.elapsed() })
+        Ok(Reply {
+            status: head.status,
+            headers: head.headers,
+            body,
+            took: began.elapsed(),
+        })
     }
 
     async fn sender(&mut self) -> Result<&mut SendRequest<Empty<Bytes>>, String> {
-        let sender = match self.sender.take() {
-            Some(mut sender) if sender.ready().await.is_ok() => sender,
-            _ => self.open().await?,
+        let mut kept = self.sender.take();
+        if let Some(sender) = &mut kept
+            && sender.ready().await.is_err()
+        {
+            kept = None;
+        }
+        let sender = match kept {
+            Some(sender) => sender,
+            None => self.open().await?,
         };
         Ok(self.sender.insert(sender))
     }
 
     async fn open(&mut self) -> Result<SendRequest<Empty<Bytes>>, String> {
-        let socket = TcpStream::connect(self.address).await.map_err(|error| format!("{}: {error}", self.address))?;
+        let socket = TcpStream::connect(self.address)
+            .await
+            .map_err(|error| format!("{}: {error}", self.address))?;
         socket.set_nodelay(true).map_err(|error| error.to_string())?;
-        let (sender, connection) = handshake(TokioIo::new(socket)).await.map_err(|error| error.to_string())?;
+        let (sender, connection) = handshake(TokioIo::new(socket))
+            .await
+            .map_err(|error| error.to_string())?;
         self.opened = self.opened.saturating_add(1);
         // Its errors come out of the sender as well.
         tokio::spawn(connection);
@@ -106,7 +128,10 @@ impl Connection {
 impl Reply {
     /// A header as text; empty when it is missing.
     pub(super) fn header(&self, name: impl http::header::AsHeaderName) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 
     /// The body as one line of text.

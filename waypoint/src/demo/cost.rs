@@ -13,7 +13,12 @@ pub(super) struct Cost {
 
 impl Cost {
     pub(super) fn of(pid: u32) -> Self {
-        Self { pid, began: None, cpu: Duration::ZERO, requests: 0 }
+        Self {
+            pid,
+            began: None,
+            cpu: Duration::ZERO,
+            requests: 0,
+        }
     }
 
     /// Measured load begins.
@@ -29,14 +34,18 @@ impl Cost {
         }
     }
 
-    /// In one line.
+    /// In words.
     pub(super) fn told(&self) -> String {
         let Some(resident) = proc_stat::resident(self.pid).filter(|_| self.requests > 0) else {
             return "not known: this system has no /proc".to_owned();
         };
         let requests = u32::try_from(self.requests).unwrap_or(u32::MAX);
         let each = self.cpu.checked_div(requests).unwrap_or_default();
-        let build = if cfg!(debug_assertions) { " (debug build: `make demo` is several times faster)" } else { "" };
+        let build = if cfg!(debug_assertions) {
+            "\n   (a debug build: expect a fraction of it from `make demo`)"
+        } else {
+            ""
+        };
         format!(
             "waypoint, one worker: {} µs of CPU a request (mean of {}), {} MiB resident{build}",
             each.as_micros(),

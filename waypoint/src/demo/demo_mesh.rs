@@ -41,7 +41,14 @@ impl DemoMesh {
         let waypoint = WaypointProcess::start(folder.path(), config.path(), &certs, collector.address).await?;
         let client = ca.issue(&ids::spiffe(ids::CLIENT)?)?.source()?;
         let port = LocalPort::open(listen, waypoint.hbone, client).await?;
-        Ok(Self { waypoint, port, collector, config, _pods: pods, _folder: folder })
+        Ok(Self {
+            waypoint,
+            port,
+            collector,
+            config,
+            _pods: pods,
+            _folder: folder,
+        })
     }
 
     /// Ends the waypoint in order, then the rest. Gives how long the waypoint took to leave.

@@ -38,8 +38,14 @@ pub(super) struct Pod {
 
 /// One pod for each version.
 pub(super) const PODS: [Pod; 2] = [
-    Pod { version: "v1", address: Ipv4Addr::new(127, 10, 0, 11) },
-    Pod { version: "v2", address: Ipv4Addr::new(127, 10, 0, 12) },
+    Pod {
+        version: "v1",
+        address: Ipv4Addr::new(127, 10, 0, 11),
+    },
+    Pod {
+        version: "v2",
+        address: Ipv4Addr::new(127, 10, 0, 12),
+    },
 ];
 
 impl Pod {
@@ -65,7 +71,9 @@ impl ServerEvents for NoEvents {}
 impl Destination {
     /// Listens on the pod's tunnel port.
     pub(super) async fn start(pod: Pod, certs: Arc<dyn CertSource>, waypoint: SpiffeId) -> Result<Self, DemoError> {
-        let listener = TcpListener::bind(pod.hbone()).await.map_err(|error| cannot_bind(pod, error))?;
+        let listener = TcpListener::bind(pod.hbone())
+            .await
+            .map_err(|error| cannot_bind(pod, error))?;
         let trusts = Arc::new(|domain: &str| domain == ids::TRUST_DOMAIN);
         let server = Server::new(ServerConfig::default(), certs, trusts, Arc::new(NoEvents));
         let accepting = tokio::spawn(accept(listener, server, pod, waypoint));
@@ -83,11 +91,18 @@ fn cannot_bind(pod: Pod, error: io::Error) -> DemoError {
     let hint = match error.kind() {
         io::ErrorKind::AddrInUse => " (is another demo running?)".to_owned(),
         io::ErrorKind::AddrNotAvailable => {
-            format!(" (here loopback is one address only; on macOS: sudo ifconfig lo0 alias {})", pod.address)
+            format!(
+                " (here loopback is one address only; on macOS: sudo ifconfig lo0 alias {})",
+                pod.address
+            )
         }
         _ => String::new(),
     };
-    doing(format!("listen on {} as pod reviews-{}{hint}", pod.hbone(), pod.version))(error)
+    doing(format!(
+        "listen on {} as pod reviews-{}{hint}",
+        pod.hbone(),
+        pod.version
+    ))(error)
 }
 
 async fn accept(listener: TcpListener, server: Arc<Server>, pod: Pod, waypoint: SpiffeId) {
@@ -125,16 +140,26 @@ async fn serve(socket: TcpStream, peer: SocketAddr, server: Arc<Server>, pod: Po
 async fn application(tunnel: TunnelStream, pod: Pod) {
     let service = service_fn(move |request| answer(request, pod));
     // As above.
-    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(tunnel), service).await;
+    let _ = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(tunnel), service)
+        .await;
 }
 
 /// Says who answers, and what reached it.
 async fn answer(request: Request<Incoming>, pod: Pod) -> hyper::Result<Response<Full<Bytes>>> {
-    let text = format!("reviews {} at {}: {} {}\n", pod.version, pod.app(), request.method(), request.uri().path());
+    let text = format!(
+        "reviews {} at {}: {} {}\n",
+        pod.version,
+        pod.app(),
+        request.method(),
+        request.uri().path()
+    );
     let traceparent = request.headers().get("traceparent").cloned();
     request.into_body().collect().await?;
     let mut response = Response::new(Full::from(text));
-    response.headers_mut().insert(VERSION, HeaderValue::from_static(pod.version));
+    response
+        .headers_mut()
+        .insert(VERSION, HeaderValue::from_static(pod.version));
     if let Some(traceparent) = traceparent {
         response.headers_mut().insert(SEEN_TRACEPARENT, traceparent);
     }

@@ -44,7 +44,11 @@ impl Load {
         for _ in 0..CONNECTIONS {
             tokio::spawn(send(address, lap.clone(), hand_in.clone()));
         }
-        Self { laps, handed_in, began: Instant::now() }
+        Self {
+            laps,
+            handed_in,
+            began: Instant::now(),
+        }
     }
 
     /// Ends this lap and begins the next, without a pause in the traffic.
@@ -101,7 +105,8 @@ impl Lap {
             Ok(reply) => match self.version(&reply) {
                 Some(answers) if reply.status == StatusCode::OK => {
                     *answers = answers.saturating_add(1);
-                    self.micros.push(u32::try_from(reply.took.as_micros()).unwrap_or(u32::MAX));
+                    self.micros
+                        .push(u32::try_from(reply.took.as_micros()).unwrap_or(u32::MAX));
                     return false;
                 }
                 _ => format!("{} {:?}", reply.status, reply.text()),
@@ -115,7 +120,10 @@ impl Lap {
 
     fn version(&mut self, reply: &Reply) -> Option<&mut u64> {
         let version = reply.header(VERSION);
-        PODS.iter().zip(&mut self.answers).find(|(pod, _)| pod.version == version).map(|(_, answers)| answers)
+        PODS.iter()
+            .zip(&mut self.answers)
+            .find(|(pod, _)| pod.version == version)
+            .map(|(_, answers)| answers)
     }
 
     /// Adds what happened in another lap.
@@ -143,7 +151,11 @@ impl Lap {
     /// The latency that `share` of the good answers did not exceed.
     pub(super) fn quantile(&self, share: f64) -> Duration {
         let mut micros = self.micros.clone();
-        #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        #[allow(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss
+        )]
         let rank = (share * micros.len().saturating_sub(1) as f64).round() as usize;
         if rank >= micros.len() {
             return Duration::ZERO;

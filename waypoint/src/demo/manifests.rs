@@ -4,10 +4,25 @@ use super::error::{DemoError, doing};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const MESH: (&str, &str) = ("00-mesh.yaml", include_str!("../../../config-examples/canary/00-mesh.yaml"));
-const ROUTE: (&str, &str) = ("10-route.yaml", include_str!("../../../config-examples/canary/10-route.yaml"));
-const DENY: (&str, &str) = ("20-deny.yaml", include_str!("../../../config-examples/canary/20-deny.yaml"));
-const JWT: (&str, &str) = ("30-jwt.yaml", include_str!("../../../config-examples/canary/30-jwt.yaml"));
+const MESH: (&str, &str) = (
+    "00-mesh.yaml",
+    include_str!("../../../config-examples/canary/00-mesh.yaml"),
+);
+const ROUTE: (&str, &str) = (
+    ROUTE_FILE,
+    include_str!("../../../config-examples/canary/10-route.yaml"),
+);
+const DENY: (&str, &str) = (
+    "20-deny.yaml",
+    include_str!("../../../config-examples/canary/20-deny.yaml"),
+);
+const JWT: (&str, &str) = (
+    "30-jwt.yaml",
+    include_str!("../../../config-examples/canary/30-jwt.yaml"),
+);
+
+/// The file that the demo changes.
+pub(super) const ROUTE_FILE: &str = "10-route.yaml";
 
 /// A token that the issuer in `30-jwt.yaml` signed.
 pub(super) const TOKEN: &str = include_str!("../../../config-examples/jwt/demo.jwt");
@@ -56,10 +71,16 @@ impl ConfigFolder {
 
 /// The route with other weights.
 fn route(share: u32) -> Result<String, DemoError> {
-    let (v1, v2) = (format!("weight: {}", 100 - FIRST_SHARE), format!("weight: {FIRST_SHARE}"));
+    let (v1, v2) = (
+        format!("weight: {}", 100 - FIRST_SHARE),
+        format!("weight: {FIRST_SHARE}"),
+    );
     let text = ROUTE.1;
     if text.matches(&v1).count() != 1 || text.lines().filter(|line| line.trim() == v2).count() != 1 {
-        return Err(DemoError::Manifests(format!("expected one {v1:?} and one {v2:?} in {}", ROUTE.0)));
+        return Err(DemoError::Manifests(format!(
+            "expected one {v1:?} and one {v2:?} in {}",
+            ROUTE.0
+        )));
     }
     let (share, rest) = (share.min(100), 100_u32.saturating_sub(share));
     let lines = text.lines().map(|line| match line.trim() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Writes a line. When nobody reads any more, the demo goes on to its orderly end all the same.
 pub(super) fn say(line: impl Display) {
     let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{}", line.to_string().trim_end()).and_then(|()| out.flush());
+    let _ = writeln!(out, "{}", line.to_string().trim_end_matches(' ')).and_then(|()| out.flush());
 }
 
 /// Begins a step of the tour.
@@ -40,11 +40,11 @@ pub(super) fn bar(share: f64, width: u32) -> String {
     "█".repeat(blocks)
 }
 
-/// One column of a chart: eight heights from 0 to 1.
+/// One column of a chart: eight heights, an eighth apart.
 pub(super) fn column(share: f64) -> char {
     const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let height = (share.clamp(0.0, 1.0) * 8.0) as usize;
+    let height = (share.clamp(0.0, 1.0) * 8.0).round() as usize;
     HEIGHTS.get(height).copied().unwrap_or('█')
 }
 

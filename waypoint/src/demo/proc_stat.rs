@@ -19,13 +19,22 @@ pub(super) fn resident(pid: u32) -> Option<u64> {
 fn cpu_of(stat: &str) -> Option<Duration> {
     let (_, from_third) = stat.rsplit_once(')')?;
     let mut fields = from_third.split_ascii_whitespace().skip(14 - 3);
-    let ticks: u32 = fields.next()?.parse::<u32>().ok()?.checked_add(fields.next()?.parse().ok()?)?;
+    let ticks: u32 = fields
+        .next()?
+        .parse::<u32>()
+        .ok()?
+        .checked_add(fields.next()?.parse().ok()?)?;
     TICK.checked_mul(ticks)
 }
 
 fn resident_of(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+    line.trim()
+        .strip_suffix(" kB")?
+        .trim()
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(1024)
 }
 
 #[cfg(test)]

@@ -18,22 +18,35 @@ pub(super) struct Scrape {
 
 impl Scraper {
     pub(super) fn new(metrics: SocketAddr) -> Self {
-        Self { connection: Connection::new(metrics, "waypoint") }
+        Self {
+            connection: Connection::new(metrics, "waypoint"),
+        }
     }
 
     pub(super) async fn scrape(&mut self) -> Result<Scrape, DemoError> {
-        let failed = |why| DemoError::Request { path: PATH.to_owned(), why };
+        let failed = |why| DemoError::Request {
+            path: PATH.to_owned(),
+            why,
+        };
         let reply = self.connection.get(PATH, &[]).await.map_err(failed)?;
-        Ok(Scrape { text: String::from_utf8_lossy(&reply.body).into_owned() })
+        Ok(Scrape {
+            text: String::from_utf8_lossy(&reply.body).into_owned(),
+        })
     }
 }
 
 impl Scrape {
     /// The sum of the samples of `name` that have all of these labels (values without quotes in them).
     pub(super) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
-        let wanted: Vec<String> = labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
+        let wanted: Vec<String> = labels
+            .iter()
+            .map(|(label, value)| format!("{label}=\"{value}\""))
+            .collect();
         let samples = self.text.lines().filter_map(|line| sample(line, name));
-        samples.filter(|(found, _)| wanted.iter().all(|label| found.contains(label))).map(|(_, value)| value).sum()
+        samples
+            .filter(|(found, _)| wanted.iter().all(|label| found.contains(label)))
+            .map(|(_, value)| value)
+            .sum()
     }
 }
 

@@ -13,12 +13,18 @@ impl Parent {
     /// A new trace.
     pub(super) fn new() -> Self {
         let mut rng = rand::rng();
-        Self { trace: rng.random::<u128>().max(1), span: rng.random::<u64>().max(1) }
+        Self {
+            trace: rng.random::<u128>().max(1),
+            span: rng.random::<u64>().max(1),
+        }
     }
 
     /// Another span of the same trace.
     pub(super) fn sibling(&self) -> Self {
-        Self { trace: self.trace, ..Self::new() }
+        Self {
+            trace: self.trace,
+            ..Self::new()
+        }
     }
 
     /// W3C Trace Context, with the sampled flag.

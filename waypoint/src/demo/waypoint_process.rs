@@ -48,7 +48,11 @@ impl WaypointProcess {
         let log = folder.join("waypoint.log");
         let log_file = File::create(&log).map_err(doing(format!("create {}", log.display())))?;
         let mut command = command(folder, config, certs, collector)?;
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log_file).kill_on_drop(true);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log_file)
+            .kill_on_drop(true);
         // Ctrl-C is for the demo, which then ends it in order.
         command.process_group(0);
         let mut child = command.spawn().map_err(doing("start the waypoint"))?;
@@ -56,13 +60,30 @@ impl WaypointProcess {
             return Err(DemoError::Waypoint("it ended at once".to_owned()));
         };
         let mut lines = BufReader::new(stdout).lines();
-        let told = tokio::time::timeout(START_LIMIT, Told::read(&mut lines)).await.unwrap_or_default();
-        let Told { hbone: Some(hbone), admin: Some(admin), metrics: Some(metrics) } = told else {
-            return Err(DemoError::Waypoint(format!("it did not become ready. Its log ends:\n{}", tail(&log))));
+        let told = tokio::time::timeout(START_LIMIT, Told::read(&mut lines))
+            .await
+            .unwrap_or_default();
+        let Told {
+            hbone: Some(hbone),
+            admin: Some(admin),
+            metrics: Some(metrics),
+        } = told
+        else {
+            return Err(DemoError::Waypoint(format!(
+                "it did not become ready. Its log ends:\n{}",
+                tail(&log)
+            )));
         };
         // Whatever else it prints is read, so that it never waits for room in the pipe.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Ok(Self { child, log, pid, hbone, admin, metrics })
+        Ok(Self {
+            child,
+            log,
+            pid,
+            hbone,
+            admin,
+            metrics,
+        })
     }
 
     /// SIGTERM: it drains and leaves. Gives how long that took.
@@ -109,7 +130,14 @@ fn command(folder: &Path, config: &Path, certs: &Path, collector: SocketAddr) ->
     for listener in ["--hbone", "--admin", "--metrics", "--ready"] {
         command.args([listener, "127.0.0.1:0"]);
     }
-    command.args(["--namespace", ids::NAMESPACE, "--gateway", ids::WAYPOINT, "--workers", "1"]);
+    command.args([
+        "--namespace",
+        ids::NAMESPACE,
+        "--gateway",
+        ids::WAYPOINT,
+        "--workers",
+        "1",
+    ]);
     command.arg("--upgrade-sock").arg(folder.join("upgrade.sock"));
     Ok(command)
 }
@@ -135,7 +163,10 @@ impl Told {
 
 /// The shell's own `kill`: a signal without unsafe code, on systems without a `kill` binary too.
 async fn terminate(pid: u32) -> Result<(), DemoError> {
-    let killed = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &pid.to_string()]).status().await;
+    let killed = Command::new("sh")
+        .args(["-c", "kill -TERM \"$0\"", &pid.to_string()])
+        .status()
+        .await;
     match killed.map_err(doing("send SIGTERM to the waypoint"))? {
         status if status.success() => Ok(()),
         _ => Err(DemoError::Waypoint("it had ended before SIGTERM".to_owned())),
@@ -146,5 +177,10 @@ fn tail(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     let first = lines.len().saturating_sub(LOG_TAIL);
-    lines.get(first..).unwrap_or_default().iter().map(|line| format!("  | {line}\n")).collect()
+    lines
+        .get(first..)
+        .unwrap_or_default()
+        .iter()
+        .map(|line| format!("  | {line}\n"))
+        .collect()
 }

@@ -40,7 +40,11 @@ pub(crate) struct H2Client {
 
 impl H2Client {
     pub(crate) fn new(body: RecvStream, respond: SendResponse<Bytes>) -> Self {
-        Self { incoming: Incoming::new(body), respond, outgoing: None }
+        Self {
+            incoming: Incoming::new(body),
+            respond,
+            outgoing: None,
+        }
     }
 }
 
@@ -73,8 +77,13 @@ impl Client<'_> {
     /// The next frame of the request's body.
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, ClientFault>>> {
         match self {
-            Self::H1(conn) => conn.poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(h1_fault))),
-            Self::H2(stream) => stream.incoming.poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(h2_fault))),
+            Self::H1(conn) => conn
+                .poll_frame(cx)
+                .map(|frame| frame.map(|frame| frame.map_err(h1_fault))),
+            Self::H2(stream) => stream
+                .incoming
+                .poll_frame(cx)
+                .map(|frame| frame.map(|frame| frame.map_err(h2_fault))),
         }
     }
 

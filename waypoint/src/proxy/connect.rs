@@ -143,7 +143,11 @@ impl Connector {
             headers.insert("baggage", baggage.clone());
         }
         let authority = endpoint.address.to_string();
-        let tunnel = self.tunnels.dial(&destination, &authority, headers).await.map_err(connect_fault)?;
+        let tunnel = self
+            .tunnels
+            .dial(&destination, &authority, headers)
+            .await
+            .map_err(connect_fault)?;
         Ok(Transport::tunnel(tunnel))
     }
 
@@ -158,7 +162,10 @@ impl Connector {
         let mut shard = self.shard(&key);
         let idle = shard.entry(key).or_default();
         if idle.len() < IDLE_PER_ENDPOINT {
-            idle.push(Idle { conn, since: Instant::now() });
+            idle.push(Idle {
+                conn,
+                since: Instant::now(),
+            });
         }
     }
 
@@ -210,7 +217,10 @@ impl Connector {
             return Ok(connection);
         }
         let transport = self.dial(endpoint, lane).await?;
-        let connection = H2Connection { sender: handshake(transport).await?, streams: Arc::new(()) };
+        let connection = H2Connection {
+            sender: handshake(transport).await?,
+            streams: Arc::new(()),
+        };
         lock(&shared.connections).push(connection.clone());
         Ok(connection)
     }
@@ -221,7 +231,9 @@ impl Shared {
     fn with_room(&self) -> Option<H2Connection> {
         let mut connections = lock(&self.connections);
         connections.retain_mut(|connection| is_open(&mut connection.sender));
-        let least = connections.iter().min_by_key(|connection| Arc::strong_count(&connection.streams))?;
+        let least = connections
+            .iter()
+            .min_by_key(|connection| Arc::strong_count(&connection.streams))?;
         let room = STREAMS.min(least.sender.current_max_send_streams());
         // The pool itself holds one.
         (Arc::strong_count(&least.streams) <= room).then(|| least.clone())
@@ -232,7 +244,11 @@ fn key(endpoint: &Endpoint, lane: &Lane) -> Key {
     let workload = &endpoint.workload;
     let identity = workload.identity.as_ref().filter(|_| workload.hbone);
     let source = if identity.is_some() { lane.source } else { 0 };
-    Key { address: endpoint.address, identity: identity.cloned(), source }
+    Key {
+        address: endpoint.address,
+        identity: identity.cloned(),
+        source,
+    }
 }
 
 /// True when a pooled connection neither ended nor spoke out of turn.
@@ -241,7 +257,10 @@ fn is_quiet(conn: &mut ClientConn<Transport>) -> bool {
 }
 
 fn is_open(sender: &mut SendRequest<Bytes>) -> bool {
-    !matches!(sender.poll_ready(&mut Context::from_waker(Waker::noop())), std::task::Poll::Ready(Err(_)))
+    !matches!(
+        sender.poll_ready(&mut Context::from_waker(Waker::noop())),
+        std::task::Poll::Ready(Err(_))
+    )
 }
 
 async fn dial_clear(address: SocketAddr) -> Result<Transport, OpenFault> {

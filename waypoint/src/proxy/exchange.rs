@@ -86,22 +86,27 @@ impl Exchange<'_> {
     }
 
     /// 400: the head is parsed once; what a client may never set goes.
-    fn admit(
-        &mut self,
-        client: &Client<'_>,
-        port: &ServicePort,
-        parts: Parts,
-    ) -> Result<Admitted, Reason> {
+    fn admit(&mut self, client: &Client<'_>, port: &ServicePort, parts: Parts) -> Result<Admitted, Reason> {
         let head = Head::parse(&parts, self.snapshot.settings.path_mode).map_err(|bad| Reason::BadRequest(bad.0))?;
         self.record.head = Some((head.clone(), parts.version));
         let mut headers = parts.headers;
-        let upgrade = if client.wants_upgrade() { headers.get(http::header::UPGRADE).cloned() } else { None };
+        let upgrade = if client.wants_upgrade() {
+            headers.get(http::header::UPGRADE).cloned()
+        } else {
+            None
+        };
         strip_hop_by_hop(&mut headers);
         headers::strip_untrusted(&mut headers);
         for name in port.authn.owned_headers() {
             headers.remove(name);
         }
-        Ok(Admitted { method: parts.method, head, headers, upgrade, verified: None })
+        Ok(Admitted {
+            method: parts.method,
+            head,
+            headers,
+            upgrade,
+            verified: None,
+        })
     }
 
     fn view<'r>(&'r self, admitted: &'r Admitted) -> Request<'r> {
@@ -120,25 +125,24 @@ impl Exchange<'_> {
         if port.authn.is_empty() {
             return Ok(None);
         }
-        port.authn.verify(request, unix_seconds(), &self.tunnel.node.keys.load()).map_err(Reason::Token)
+        port.authn
+            .verify(request, unix_seconds(), &self.tunnel.node.keys.load())
+            .map_err(Reason::Token)
     }
 
     /// 403.
-    fn authorise(
-        &self,
-        port: &ServicePort,
-        request: &Request<'_>,
-        verified: Option<&Verified>,
-    ) -> Result<(), Reason> {
+    fn authorise(&self, port: &ServicePort, request: &Request<'_>, verified: Option<&Verified>) -> Result<(), Reason> {
         if port.policies.is_empty() {
             return Ok(());
         }
-        let decision = port.policies.decide(request, verified.map(|verified| verified.claims.as_ref()));
+        let decision = port
+            .policies
+            .decide(request, verified.map(|verified| verified.claims.as_ref()));
         match decision.verdict {
             Verdict::Allow => Ok(()),
-            Verdict::Deny => Err(Reason::Policy(
-                decision.by.map(|(policy, rule)| format!("ns[{}]-policy[{}]-rule[{rule}]", policy.namespace, policy.name)),
-            )),
+            Verdict::Deny => Err(Reason::Policy(decision.by.map(|(policy, rule)| {
+                format!("ns[{}]-policy[{}]-rule[{rule}]", policy.namespace, policy.name)
+            }))),
         }
     }
 
@@ -154,7 +158,9 @@ impl Exchange<'_> {
         let location = HeaderValue::try_from(location).map_err(|_| Reason::BadRequest("redirect target"))?;
         let status = StatusCode::from_u16(redirect.status).unwrap_or(StatusCode::FOUND);
         self.record.answered(status, None, "direct_response");
-        respond::redirect(client, &admitted.method, status, location).await.map_err(client_fault)
+        respond::redirect(client, &admitted.method, status, location)
+            .await
+            .map_err(client_fault)
     }
 
     /// Filters, mirrors, backend, endpoint, retries: all that is left.
@@ -199,9 +205,15 @@ impl Exchange<'_> {
             client.abort();
             return;
         }
-        let realm = matches!(reason, Reason::Token(_)).then(|| self.record.realm()).flatten();
+        let realm = matches!(reason, Reason::Token(_))
+            .then(|| self.record.realm())
+            .flatten();
         let method = self.record.method.clone();
-        let asked = Asked { method: &method, grpc: self.record.grpc, realm: realm.as_deref() };
+        let asked = Asked {
+            method: &method,
+            grpc: self.record.grpc,
+            realm: realm.as_deref(),
+        };
         match respond::refuse(client, asked, &reason).await {
             Ok(sent) => self.record.refused(&reason, Some(sent)),
             Err(_) => self.record.refused(&Reason::ClientGone, None),
@@ -220,5 +232,7 @@ pub(crate) fn client_fault(fault: ClientFault) -> Reason {
 
 fn unix_seconds() -> u64 {
     // A clock before 1970 makes every token invalid, which is the closed side.
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }

@@ -5,10 +5,10 @@ use super::connect::OpenFault;
 use super::exchange::{Admitted, client_fault};
 use super::headers;
 use super::mirror::{Copy, Tee};
+use super::outbound::Outbound;
 use super::pump::{Body, Fault, Meter, await_response, grpc_status, stream_response};
 use super::reason::Reason;
 use super::record::Record;
-use super::outbound::Outbound;
 use super::tunnel::Tunnel;
 use super::upgrade;
 use super::upstream::{Upstream, UpstreamFault};
@@ -82,12 +82,16 @@ impl Forward<'_> {
             let left = retries.saturating_sub(u32::try_from(tried.len()).unwrap_or(u32::MAX));
             let endpoint = cluster.choose(rand::rng().random(), &tried).ok_or(Reason::NoEndpoint)?;
             record.destination = Some((Arc::clone(&endpoint.workload), endpoint.address));
-            let attempt = self.attempt(client, cluster, endpoint, &mut outbound, &mut body, record, meter).await;
+            let attempt = self
+                .attempt(client, cluster, endpoint, &mut outbound, &mut body, record, meter)
+                .await;
             let again = left > 0 && self.may_retry(&attempt, &mut body);
             match attempt {
                 Attempt::Answer(parts, upstream, serving) if !again => {
                     body.release();
-                    return self.answer(client, parts, upstream, serving, backend, body, record, meter).await;
+                    return self
+                        .answer(client, parts, upstream, serving, backend, body, record, meter)
+                        .await;
                 }
                 Attempt::Failed(reason, _) if !again => return Err(reason),
                 _ => {}
@@ -141,7 +145,14 @@ impl Forward<'_> {
         };
         if record.trace.sampled || error.is_some() {
             let took = record.start.elapsed().saturating_sub(began);
-            record.tries.push(Try { address: endpoint.address, began, took, status, error, span });
+            record.tries.push(Try {
+                address: endpoint.address,
+                began,
+                took,
+                status,
+                error,
+                span,
+            });
         }
         attempt
     }
@@ -208,9 +219,14 @@ impl Forward<'_> {
             return;
         }
         let base = least.unwrap_or(BACKOFF);
-        let factor = 1_u32.checked_shl(u32::try_from(failed).unwrap_or(16)).unwrap_or(1 << 16);
+        let factor = 1_u32
+            .checked_shl(u32::try_from(failed).unwrap_or(16))
+            .unwrap_or(1 << 16);
         let jitter = rand::rng().random_range(1.0..1.25);
-        let wait = base.saturating_mul(factor).min(LONGEST_BACKOFF.max(base)).mul_f64(jitter);
+        let wait = base
+            .saturating_mul(factor)
+            .min(LONGEST_BACKOFF.max(base))
+            .mul_f64(jitter);
         tokio::time::sleep(wait).await;
     }
 
@@ -218,11 +234,15 @@ impl Forward<'_> {
     fn mirrors(&self, outbound: &Outbound, backend: &Backend) -> Tee {
         let mut tee = Tee::default();
         for mirror in self.rule.filters.mirrors.iter().chain(&backend.filters.mirrors) {
-            let Some(cluster) = mirror.cluster.and_then(|id| self.snapshot.cluster(id)) else { continue };
+            let Some(cluster) = mirror.cluster.and_then(|id| self.snapshot.cluster(id)) else {
+                continue;
+            };
             if !mirror.samples(rand::rng().random()) {
                 continue;
             }
-            let Some(endpoint) = cluster.choose(rand::rng().random(), &[]) else { continue };
+            let Some(endpoint) = cluster.choose(rand::rng().random(), &[]) else {
+                continue;
+            };
             let copy = Copy {
                 http2: outbound.http2(cluster.protocol),
                 endpoint: Arc::clone(endpoint),
@@ -262,12 +282,18 @@ impl Forward<'_> {
         }
         let framing = upstream.response_framing();
         let method = &self.admitted.method;
-        if client.start_response(method, parts.status, parts.headers, framing).is_err() {
+        if client
+            .start_response(method, parts.status, parts.headers, framing)
+            .is_err()
+        {
             return Ok(Sent::Broken(Reason::ClientGone));
         }
         match stream_response(client, &mut upstream, &mut body, meter).await {
             Ok(()) => {
-                self.tunnel.node.connector.give_back(&serving.0, &self.tunnel.lane, upstream);
+                self.tunnel
+                    .node
+                    .connector
+                    .give_back(&serving.0, &self.tunnel.lane, upstream);
                 Ok(Sent::Whole)
             }
             Err(Fault::Client(fault)) => Ok(Sent::Broken(client_fault(fault))),
@@ -293,7 +319,10 @@ fn upstream_fault(fault: UpstreamFault) -> Attempt {
 
 /// RFC 9110 section 9.2.2.
 fn is_idempotent(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE)
+    matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE
+    )
 }
 
 /// Counts a request at its endpoint, for least-request, until it is dropped.

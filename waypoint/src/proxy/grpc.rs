@@ -5,7 +5,9 @@ use http::header::CONTENT_TYPE;
 
 /// `application/grpc`, with or without a suffix (`+proto`, `;..`), but not gRPC-Web (which is plain HTTP here).
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(CONTENT_TYPE) else { return false };
+    let Some(value) = headers.get(CONTENT_TYPE) else {
+        return false;
+    };
     match value.as_bytes().strip_prefix(b"application/grpc") {
         Some(rest) => matches!(rest.first(), None | Some(b'+' | b';')),
         None => false,

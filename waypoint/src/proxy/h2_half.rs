@@ -23,7 +23,11 @@ pub(crate) struct Incoming {
 impl Incoming {
     pub(crate) fn new(stream: RecvStream) -> Self {
         let done = stream.is_end_stream();
-        Self { stream, data_done: done, done }
+        Self {
+            stream,
+            data_done: done,
+            done,
+        }
     }
 
     /// Everything was received.
@@ -85,7 +89,12 @@ pub(crate) struct Outgoing {
 impl Outgoing {
     pub(crate) fn new(stream: SendStream<Bytes>, ended: bool) -> Self {
         let end = if ended { End::Sent } else { End::Open };
-        Self { stream, queue: VecDeque::new(), queued: 0, end }
+        Self {
+            stream,
+            queue: VecDeque::new(),
+            queued: 0,
+            end,
+        }
     }
 
     /// Resolves when there is room for more, or the stream is gone.

@@ -1,7 +1,7 @@
 //! What the waypoint itself changes in a request's headers: what a client may never set goes, what Istio adds comes.
 
-use http::header::{EXPECT, HOST, HeaderName, HeaderValue};
 use http::HeaderMap;
+use http::header::{EXPECT, HOST, HeaderName, HeaderValue};
 use rand::Rng;
 use std::net::IpAddr;
 use telemetry::{SpanId, TraceContext};

@@ -52,7 +52,11 @@ impl Tee {
     pub(crate) fn start(&mut self, connector: &Arc<Connector>, metrics: &Arc<Metrics>, lane: Lane, copy: Copy) {
         let (frames, queue) = mpsc::unbounded_channel();
         let waiting = Arc::new(AtomicUsize::new(0));
-        self.sinks.push(Sink { frames, waiting: Arc::clone(&waiting), metrics: Arc::clone(metrics) });
+        self.sinks.push(Sink {
+            frames,
+            waiting: Arc::clone(&waiting),
+            metrics: Arc::clone(metrics),
+        });
         let (connector, metrics) = (Arc::clone(connector), Arc::clone(metrics));
         tokio::spawn(async move {
             let sent = tokio::time::timeout(PATIENCE, copy.send(&connector, &lane, queue, &waiting)).await;
@@ -105,7 +109,10 @@ impl Copy {
             framing: self.framing,
             upgrade: None,
         };
-        let mut upstream = connector.open(&self.endpoint, self.http2, lane, &head).await.map_err(|_| ())?;
+        let mut upstream = connector
+            .open(&self.endpoint, self.http2, lane, &head)
+            .await
+            .map_err(|_| ())?;
         let mut sent = false;
         let mut answered = false;
         poll_fn(|cx| {

@@ -39,7 +39,8 @@ impl Outbound {
         let mut outbound = Self {
             method: admitted.method.clone(),
             target: target(&admitted.head, admitted.verified.as_ref()),
-            host: HeaderValue::try_from(admitted.head.authority.as_str()).map_err(|_| Reason::BadRequest("authority"))?,
+            host: HeaderValue::try_from(admitted.head.authority.as_str())
+                .map_err(|_| Reason::BadRequest("authority"))?,
             headers: admitted.headers.clone(),
             framing,
             upgrade: admitted.upgrade.clone(),
@@ -102,7 +103,9 @@ impl Outbound {
 /// The normalised path and the query, less a token that is not to be forwarded.
 fn target(head: &Head, verified: Option<&Verified>) -> String {
     let path = head.path.as_str();
-    let Some(query) = head.query.as_deref() else { return path.to_owned() };
+    let Some(query) = head.query.as_deref() else {
+        return path.to_owned();
+    };
     let stripped = verified.and_then(|verified| verified.stripped_query(query));
     let query = stripped.as_deref().unwrap_or(query);
     let mut target = String::with_capacity(path.len().saturating_add(query.len()).saturating_add(1));

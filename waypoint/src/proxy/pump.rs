@@ -58,7 +58,16 @@ pub(crate) struct Body {
 
 impl Body {
     pub(crate) fn new(hold: bool, tee: Tee, grpc: bool) -> Self {
-        Self { held: Vec::new(), held_bytes: 0, position: 0, holding: hold, read: false, sent: false, tee, grpc }
+        Self {
+            held: Vec::new(),
+            held_bytes: 0,
+            position: 0,
+            holding: hold,
+            read: false,
+            sent: false,
+            tee,
+            grpc,
+        }
     }
 
     /// Makes the next attempt send the body from its beginning. False when that is not possible any more.

@@ -63,15 +63,27 @@ impl Reason {
     pub(crate) fn refusal(&self) -> Refusal {
         let (status, grpc, flag, label, body) = match self {
             Self::BadRequest(why) => (StatusCode::BAD_REQUEST, 13, "DPE", "bad_request", *why),
-            Self::HeadersTooLarge => {
-                (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, 13, "DPE", "headers_too_large", "request head too large")
-            }
-            Self::NotImplemented => {
-                (StatusCode::NOT_IMPLEMENTED, 12, "DPE", "not_implemented", "transfer coding not implemented")
-            }
-            Self::Version => {
-                (StatusCode::HTTP_VERSION_NOT_SUPPORTED, 13, "DPE", "http_version", "HTTP version not supported")
-            }
+            Self::HeadersTooLarge => (
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                13,
+                "DPE",
+                "headers_too_large",
+                "request head too large",
+            ),
+            Self::NotImplemented => (
+                StatusCode::NOT_IMPLEMENTED,
+                12,
+                "DPE",
+                "not_implemented",
+                "transfer coding not implemented",
+            ),
+            Self::Version => (
+                StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+                13,
+                "DPE",
+                "http_version",
+                "HTTP version not supported",
+            ),
             Self::SlowClient => (StatusCode::REQUEST_TIMEOUT, 4, "DT", "slow_client", "request timeout"),
             Self::NoRoute => (StatusCode::NOT_FOUND, 12, "NR", "no_route", ""),
             Self::NoService => (StatusCode::NOT_FOUND, 12, "NR", "no_service", ""),
@@ -79,7 +91,13 @@ impl Reason {
             Self::Token(error) => (StatusCode::UNAUTHORIZED, 16, "-", "token", error.reason),
             Self::Policy(_) => (StatusCode::FORBIDDEN, 7, "-", "policy", "RBAC: access denied"),
             Self::NoBackend => (StatusCode::INTERNAL_SERVER_ERROR, 13, "NC", "no_backend", ""),
-            Self::NoEndpoint => (StatusCode::SERVICE_UNAVAILABLE, 14, "UH", "no_endpoint", "no healthy upstream"),
+            Self::NoEndpoint => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                14,
+                "UH",
+                "no_endpoint",
+                "no healthy upstream",
+            ),
             Self::Connect => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 14,
@@ -101,11 +119,23 @@ impl Reason {
                 "upstream_protocol",
                 "upstream connect error or disconnect/reset before headers. reset reason: protocol error",
             ),
-            Self::Timeout => (StatusCode::GATEWAY_TIMEOUT, 4, "UT", "timeout", "upstream request timeout"),
+            Self::Timeout => (
+                StatusCode::GATEWAY_TIMEOUT,
+                4,
+                "UT",
+                "timeout",
+                "upstream request timeout",
+            ),
             // 499 is what nginx and Istio's dashboards call a client that left; it is never sent.
             Self::ClientGone => (client_closed_request(), 1, "DC", "client_gone", ""),
         };
-        Refusal { status, grpc, flag, label, body }
+        Refusal {
+            status,
+            grpc,
+            flag,
+            label,
+            body,
+        }
     }
 
     /// Envoy's response code details, for the access log and the span.

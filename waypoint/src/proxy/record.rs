@@ -41,7 +41,12 @@ impl Record {
     pub(crate) fn begin(tunnel: &Tunnel, parts: &Parts) -> Self {
         let trace = match &tunnel.node.spans {
             Some(spans) => spans.begin(&parts.headers),
-            None => TraceContext { trace: TraceId(0), span: SpanId(0), parent: None, sampled: false },
+            None => TraceContext {
+                trace: TraceId(0),
+                span: SpanId(0),
+                parent: None,
+                sampled: false,
+            },
         };
         let told = tunnel.node.access_log.is_some() || trace.sampled;
         let keep = |name| if told { parts.headers.get(name).cloned() } else { None };
@@ -103,9 +108,13 @@ impl Record {
         let node = &tunnel.node;
         let path = self.told_path(node.access_log.is_some());
         let route = self.told_route(node.access_log.is_some());
-        let text = |value: &Option<HeaderValue>| value.as_ref().and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let (user_agent, request_id, forwarded_for) =
-            (text(&self.user_agent), text(&self.request_id), text(&self.forwarded_for));
+        let text =
+            |value: &Option<HeaderValue>| value.as_ref().and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (user_agent, request_id, forwarded_for) = (
+            text(&self.user_agent),
+            text(&self.request_id),
+            text(&self.forwarded_for),
+        );
         let outcome = Outcome {
             start: self.wall,
             duration: self.start.elapsed(),
@@ -116,9 +125,17 @@ impl Record {
             upstream_address: self.destination.as_ref().map(|(_, address)| *address),
             service: &tunnel.service,
             port: tunnel.connection.destination_port,
-            protocol: if self.grpc { RequestProtocol::Grpc } else { RequestProtocol::Http },
+            protocol: if self.grpc {
+                RequestProtocol::Grpc
+            } else {
+                RequestProtocol::Http
+            },
             status: self.status.map_or(0, |status| status.as_u16()),
-            grpc_status: if self.grpc { meter.grpc_status.or(self.grpc_status) } else { None },
+            grpc_status: if self.grpc {
+                meter.grpc_status.or(self.grpc_status)
+            } else {
+                None
+            },
             flags: self.flag,
             details: &self.details,
             mtls: tunnel.connection.identity.is_some(),
@@ -169,6 +186,9 @@ impl Record {
         if rule.route.kind == RouteKind::Implicit {
             return None;
         }
-        Some(format!("{}/{}/rule-{}", rule.route.namespace, rule.route.name, rule.index))
+        Some(format!(
+            "{}/{}/rule-{}",
+            rule.route.namespace, rule.route.name, rule.index
+        ))
     }
 }

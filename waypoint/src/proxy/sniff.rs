@@ -17,6 +17,8 @@ const SLOW: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(3600);
 /// SETTINGS frames beyond this are left to h2.
 const LONGEST_SETTINGS: usize = 4096;
+/// After the drain began, a fresh tunnel may be silent for this long.
+const LATE: Duration = Duration::from_secs(1);
 /// The longest method that is taken for HTTP/1.
 const METHOD: usize = 24;
 
@@ -37,10 +39,10 @@ pub(crate) enum Spoken {
 pub(crate) async fn http<S: AsyncRead + Unpin>(stream: &mut S, drain: &Drain) -> io::Result<(Spoken, BytesMut)> {
     let mut first = BytesMut::new();
     let read = tokio::select! {
-        read = tokio::time::timeout(IDLE, stream.read_buf(&mut first)) => read.unwrap_or(Ok(0))?,
-        () = drain.started() => 0,
+        read = tokio::time::timeout(IDLE, stream.read_buf(&mut first)) => read.unwrap_or(Ok(0)),
+        () = late(drain) => Ok(0),
     };
-    if read == 0 {
+    if read? == 0 {
         return Ok((Spoken::Nothing, first));
     }
     let deadline = Instant::now() + SLOW;
@@ -56,6 +58,12 @@ pub(crate) async fn http<S: AsyncRead + Unpin>(stream: &mut S, drain: &Drain) ->
     }
     settings(stream, &mut first, deadline).await?;
     Ok((Spoken::Http2, first))
+}
+
+/// A tunnel that was opened before the client heard of the drain still gets its first request in.
+async fn late(drain: &Drain) {
+    drain.started().await;
+    tokio::time::sleep(LATE).await;
 }
 
 /// Reads on until the client's SETTINGS are here: they belong to its preface (RFC 9113 section 3.4), and a client that
@@ -74,7 +82,9 @@ async fn settings<S: AsyncRead + Unpin>(stream: &mut S, first: &mut BytesMut, de
 /// True when the frame after the preface is whole, or is one that h2 will refuse by its head.
 fn has_first_frame(first: &[u8]) -> bool {
     const SETTINGS: u8 = 4;
-    let Some(&[high, middle, low, kind, ..]) = first.get(PREFACE.len()..) else { return false };
+    let Some(&[high, middle, low, kind, ..]) = first.get(PREFACE.len()..) else {
+        return false;
+    };
     let length = u32::from_be_bytes([0, high, middle, low]) as usize;
     let whole = PREFACE.len().saturating_add(9).saturating_add(length);
     kind != SETTINGS || length > LONGEST_SETTINGS || first.len() >= whole
@@ -85,7 +95,7 @@ pub(crate) async fn any<S: AsyncRead + Unpin>(stream: &mut S, drain: &Drain) -> 
     let mut first = BytesMut::new();
     let read = tokio::select! {
         read = tokio::time::timeout(SERVER_FIRST, stream.read_buf(&mut first)) => read,
-        () = drain.started() => return Ok((Spoken::Nothing, first)),
+        () = late(drain) => return Ok((Spoken::Nothing, first)),
     };
     match read {
         Err(_) => return Ok((Spoken::Bytes, first)),
@@ -118,16 +128,19 @@ fn is_partial_preface(first: &[u8]) -> bool {
 
 /// A method, a space, a target that begins with `/`, `*` or `http`. `None`: too early to tell.
 fn looks_like_http1(first: &[u8]) -> Option<bool> {
-    let method = first.iter().take_while(|byte| byte.is_ascii_uppercase() || **byte == b'-').count();
+    let method = first
+        .iter()
+        .take_while(|byte| byte.is_ascii_uppercase() || **byte == b'-')
+        .count();
     if method == 0 || method > METHOD {
         return Some(false);
     }
     match first.get(method) {
         None => None,
-        Some(b' ') => match first.get(method.saturating_add(1)) {
-            None => None,
-            Some(byte) => Some(matches!(byte, b'/' | b'*' | b'h' | b'H')),
-        },
+        Some(b' ') => {
+            let target = first.get(method.saturating_add(1));
+            target.map(|byte| matches!(byte, b'/' | b'*' | b'h' | b'H'))
+        }
         Some(_) => Some(false),
     }
 }

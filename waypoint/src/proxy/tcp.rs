@@ -1,5 +1,6 @@
 //! Bytes: a port that is declared TCP, or where nothing else was found.
 
+use super::transport::Transport;
 use super::tunnel::Tunnel;
 use super::upgrade::Primed;
 use authz::Verdict;
@@ -8,7 +9,6 @@ use rand::Rng;
 use routing::{Cluster, Endpoint};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use super::transport::Transport;
 use telemetry::TcpOutcome;
 use tokio::io::AsyncWriteExt;
 
@@ -32,7 +32,12 @@ pub(crate) async fn serve(tunnel: &Tunnel, mut stream: Primed<TunnelStream>) {
 }
 
 async fn carry(tunnel: &Tunnel, stream: &mut Primed<TunnelStream>) -> End {
-    let mut end = End { endpoint: None, flags: "-", received: 0, sent: 0 };
+    let mut end = End {
+        endpoint: None,
+        flags: "-",
+        received: 0,
+        sent: 0,
+    };
     let snapshot = tunnel.node.snapshot.load_full();
     let port = tunnel.port(&snapshot);
     let Some((port, cluster)) = port.and_then(|port| Some((Arc::clone(&port), snapshot.cluster(port.cluster)?))) else {
@@ -70,7 +75,9 @@ async fn carry(tunnel: &Tunnel, stream: &mut Primed<TunnelStream>) -> End {
 async fn reach(tunnel: &Tunnel, cluster: &Cluster) -> Result<(Arc<Endpoint>, Transport), &'static str> {
     let mut tried: Vec<SocketAddr> = Vec::new();
     while tried.len() < ATTEMPTS {
-        let Some(endpoint) = cluster.choose(rand::rng().random(), &tried) else { return Err("UH") };
+        let Some(endpoint) = cluster.choose(rand::rng().random(), &tried) else {
+            return Err("UH");
+        };
         match tunnel.node.connector.dial(endpoint, &tunnel.lane).await {
             Ok(transport) => return Ok((Arc::clone(endpoint), transport)),
             Err(fault) => tracing::debug!(endpoint = %endpoint.address, ?fault, "no way to the endpoint"),

@@ -24,11 +24,17 @@ enum Bytes {
 
 impl Transport {
     pub(crate) fn tunnel(stream: TunnelStream) -> Self {
-        Self { bytes: Bytes::Tunnel(stream), cut_on_drop: false }
+        Self {
+            bytes: Bytes::Tunnel(stream),
+            cut_on_drop: false,
+        }
     }
 
     pub(crate) fn tcp(stream: TcpStream) -> Self {
-        Self { bytes: Bytes::Tcp(stream), cut_on_drop: false }
+        Self {
+            bytes: Bytes::Tcp(stream),
+            cut_on_drop: false,
+        }
     }
 
     /// Whether a drop resets the tunnel at once. Otherwise it ends in order, which lets the other side go on for a while.

@@ -84,7 +84,10 @@ impl Tunnel {
                 destination_port: port.port,
                 sni: None,
             },
-            lane: Lane { source: hasher.finish(), baggage: baggage(&source) },
+            lane: Lane {
+                source: hasher.finish(),
+                baggage: baggage(&source),
+            },
             source,
             service: Arc::new(ServiceName {
                 host: Arc::clone(&port.host),
@@ -110,15 +113,18 @@ impl Tunnel {
 
     /// The client's namespace, from its certificate.
     pub(crate) fn namespace(&self) -> &str {
-        self.connection.identity.as_ref().map_or("", |identity| identity.namespace())
+        self.connection
+            .identity
+            .as_ref()
+            .map_or("", |identity| identity.namespace())
     }
 }
 
 /// The client's workload: known by address if its identity agrees, else by identity, else what the certificate tells.
 fn source_workload(snapshot: &Snapshot, connect: &Connect) -> Arc<Workload> {
-    let by_address = snapshot.workload(connect.peer.ip()).filter(|workload| {
-        workload.identity.as_ref() == Some(&connect.identity)
-    });
+    let by_address = snapshot
+        .workload(connect.peer.ip())
+        .filter(|workload| workload.identity.as_ref() == Some(&connect.identity));
     if let Some(workload) = by_address.or_else(|| snapshot.workload_by_identity(&connect.identity)) {
         return Arc::clone(workload);
     }
@@ -129,7 +135,9 @@ fn source_workload(snapshot: &Snapshot, connect: &Connect) -> Arc<Workload> {
         .unwrap_or_default();
     Arc::new(Workload {
         kind: kind.to_owned(),
-        canonical_name: Some(told("service.name")).filter(|told| !told.is_empty()).unwrap_or_else(|| name.clone()),
+        canonical_name: Some(told("service.name"))
+            .filter(|told| !told.is_empty())
+            .unwrap_or_else(|| name.clone()),
         canonical_revision: told("service.version"),
         name,
         namespace: connect.identity.namespace().to_owned(),
@@ -144,7 +152,11 @@ fn source_workload(snapshot: &Snapshot, connect: &Connect) -> Arc<Workload> {
 
 /// A value of ztunnel's `baggage`. It labels telemetry and nothing else.
 fn baggage_value(headers: &HeaderMap, key: &str) -> Option<String> {
-    let text = headers.get("baggage")?.to_str().ok().filter(|text| text.len() <= 4096)?;
+    let text = headers
+        .get("baggage")?
+        .to_str()
+        .ok()
+        .filter(|text| text.len() <= 4096)?;
     text.split(',').find_map(|member| {
         let (name, value) = member.trim().split_once('=')?;
         (name == key && value.len() <= 253).then(|| value.to_owned())
@@ -164,9 +176,14 @@ fn baggage(source: &Workload) -> Option<HeaderValue> {
         ("cloud.region", &source.region),
         ("cloud.availability_zone", &source.zone),
     ];
-    let told: Vec<String> =
-        members.iter().filter(|(_, value)| !value.is_empty()).map(|(key, value)| format!("{key}={value}")).collect();
-    HeaderValue::try_from(told.join(",")).ok().filter(|value| !value.is_empty())
+    let told: Vec<String> = members
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    HeaderValue::try_from(told.join(","))
+        .ok()
+        .filter(|value| !value.is_empty())
 }
 
 /// Counts an open tunnel.

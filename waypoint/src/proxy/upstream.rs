@@ -61,7 +61,14 @@ impl Upstream {
     pub(crate) fn start_h1(mut conn: Box<ClientConn<Transport>>, head: &RequestHead<'_>) -> Self {
         // Dropped before the pool has it back, it is cut: the endpoint must not go on for a client that has gone.
         conn.io_mut().cut_on_drop(true);
-        conn.start_request(head.method, head.target, head.host, head.headers, head.framing, head.upgrade);
+        conn.start_request(
+            head.method,
+            head.target,
+            head.host,
+            head.headers,
+            head.framing,
+            head.upgrade,
+        );
         Self::H1(conn)
     }
 
@@ -107,9 +114,13 @@ impl Upstream {
     /// The next frame of the answer's body.
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, UpstreamFault>>> {
         match self {
-            Self::H1(conn) => conn.poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(h1_body_fault))),
+            Self::H1(conn) => conn
+                .poll_frame(cx)
+                .map(|frame| frame.map(|frame| frame.map_err(h1_body_fault))),
             Self::H2(stream) => match stream.incoming.as_mut() {
-                Some(incoming) => incoming.poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(h2_fault))),
+                Some(incoming) => incoming
+                    .poll_frame(cx)
+                    .map(|frame| frame.map(|frame| frame.map_err(h2_fault))),
                 None => Poll::Ready(None),
             },
         }
@@ -149,11 +160,7 @@ impl Upstream {
 }
 
 impl H2Upstream {
-    fn poll_response(
-        &mut self,
-        cx: &mut Context<'_>,
-        method: &Method,
-    ) -> Poll<Result<response::Parts, UpstreamFault>> {
+    fn poll_response(&mut self, cx: &mut Context<'_>, method: &Method) -> Poll<Result<response::Parts, UpstreamFault>> {
         let Some(future) = self.response.as_mut() else {
             return Poll::Ready(Err(UpstreamFault::Malformed));
         };
@@ -211,7 +218,11 @@ fn h2_request(head: &RequestHead<'_>) -> Option<http::Request<()>> {
 fn h2_fault(error: h2::Error) -> UpstreamFault {
     let refused = error.reason() == Some(h2::Reason::REFUSED_STREAM)
         || (error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR));
-    if refused { UpstreamFault::Refused } else { UpstreamFault::Reset }
+    if refused {
+        UpstreamFault::Refused
+    } else {
+        UpstreamFault::Reset
+    }
 }
 
 fn h1_head_fault(error: HeadError) -> UpstreamFault {

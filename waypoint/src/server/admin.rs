@@ -41,7 +41,11 @@ impl ServeHttp for Admin {
                 page(StatusCode::OK, JSON, format!("{dump:#}\n"))
             }
             "/logging" => self.set_logging(request.uri.query().unwrap_or_default(), post),
-            "/stats/prometheus" => page(StatusCode::OK, telemetry::Metrics::CONTENT_TYPE, self.node.metrics.encode()),
+            "/stats/prometheus" => page(
+                StatusCode::OK,
+                telemetry::Metrics::CONTENT_TYPE,
+                self.node.metrics.encode(),
+            ),
             _ => page(StatusCode::NOT_FOUND, TEXT, format!("no such page\n\n{HELP}")),
         }
     }
@@ -71,7 +75,11 @@ impl Admin {
 impl ServeHttp for Metrics {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         match session.req_header().uri.path() {
-            "/stats/prometheus" | "/metrics" => page(StatusCode::OK, telemetry::Metrics::CONTENT_TYPE, self.node.metrics.encode()),
+            "/stats/prometheus" | "/metrics" => page(
+                StatusCode::OK,
+                telemetry::Metrics::CONTENT_TYPE,
+                self.node.metrics.encode(),
+            ),
             _ => page(StatusCode::NOT_FOUND, TEXT, "metrics are at /stats/prometheus\n"),
         }
     }
@@ -98,7 +106,9 @@ fn page(status: StatusCode, content_type: &'static str, body: impl Into<String>)
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let length = http::HeaderValue::from(response.body().len());
-    response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
     response.headers_mut().insert(header::CONTENT_LENGTH, length);
     response
 }

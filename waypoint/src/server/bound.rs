@@ -35,12 +35,18 @@ impl Bound {
         socket.bind(&address.into())?;
         socket.listen(1024)?;
         let listener: TcpListener = socket.into();
-        Ok(Self { address: listener.local_addr()?, listener: Some(listener) })
+        Ok(Self {
+            address: listener.local_addr()?,
+            listener: Some(listener),
+        })
     }
 
     /// Takes `address` over from the process that hands its descriptors on.
     pub(crate) fn inherit(address: SocketAddr) -> Self {
-        Self { address, listener: None }
+        Self {
+            address,
+            listener: None,
+        }
     }
 
     /// The real address.

@@ -23,7 +23,11 @@ impl ServerApp for HboneApp {
             return None;
         };
         let node = Arc::clone(&self.node);
-        let served = self.server.serve(session, peer, self.node.drain.clone(), move |connect| on_connect(&node, connect));
+        let served = self
+            .server
+            .serve(session, peer, self.node.drain.clone(), move |connect| {
+                on_connect(&node, connect)
+            });
         match served.await {
             Ok(()) => {}
             Err(error @ (ServeError::Handshake(_) | ServeError::Peer(_) | ServeError::Timeout(_))) => {

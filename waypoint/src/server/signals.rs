@@ -22,7 +22,11 @@ pub(crate) struct Signals {
 #[async_trait]
 impl ShutdownSignalWatch for Signals {
     async fn recv(&self) -> ShutdownSignal {
-        let handlers = (signal(SignalKind::terminate()), signal(SignalKind::quit()), signal(SignalKind::interrupt()));
+        let handlers = (
+            signal(SignalKind::terminate()),
+            signal(SignalKind::quit()),
+            signal(SignalKind::interrupt()),
+        );
         let (Ok(mut terminate), Ok(mut quit), Ok(mut interrupt)) = handlers else {
             tracing::error!("signal handlers cannot be installed: shutting down");
             return ShutdownSignal::FastShutdown;

@@ -200,7 +200,10 @@ fn socket(address: SocketAddr) -> Value {
 
 fn typed(message: &str, mut config: Value) -> Value {
     if let Some(config) = config.as_object_mut() {
-        config.insert("@type".to_owned(), json!(format!("type.googleapis.com/envoy.extensions.{message}")));
+        config.insert(
+            "@type".to_owned(),
+            json!(format!("type.googleapis.com/envoy.extensions.{message}")),
+        );
     }
     config
 }

@@ -12,7 +12,7 @@ fn thousands_are_grouped_from_the_right() {
 fn bars_and_columns_keep_their_bounds() {
     assert_eq!(bar(0.1, 20), "██");
     assert_eq!(bar(7.0, 2), "██");
-    assert_eq!([0.0, 0.1, 0.5, 1.0, 7.0].map(column), ['▁', '▁', '▅', '█', '█']);
+    assert_eq!([0.0, 0.1, 0.5, 1.0, 7.0].map(column), ['▁', '▂', '▅', '█', '█']);
     assert!((share(1, 4) - 0.25).abs() < f64::EPSILON);
     assert!(share(0, 0).abs() < f64::EPSILON);
 }

@@ -11,6 +11,9 @@ fn cpu_is_found_behind_a_hostile_name() {
 
 #[test]
 fn resident_memory_is_in_bytes() {
-    assert_eq!(resident_of("VmPeak:\t 99 kB\nVmRSS:\t   14336 kB\n"), Some(14 * 1024 * 1024));
+    assert_eq!(
+        resident_of("VmPeak:\t 99 kB\nVmRSS:\t   14336 kB\n"),
+        Some(14 * 1024 * 1024)
+    );
     assert_eq!(resident_of("VmPeak:\t 99 kB\n"), None);
 }

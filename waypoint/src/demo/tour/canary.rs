@@ -6,7 +6,7 @@ use crate::demo::demo_mesh::DemoMesh;
 use crate::demo::destination::PODS;
 use crate::demo::error::DemoError;
 use crate::demo::load::{CONNECTIONS, Lap, Load};
-use crate::demo::manifests::FIRST_SHARE;
+use crate::demo::manifests::{FIRST_SHARE, ROUTE_FILE};
 use crate::demo::print::{bar, column, millis, say, share, step, thousands};
 use crate::demo::scrape::Scraper;
 use std::time::{Duration, Instant};
@@ -38,13 +38,16 @@ pub(super) async fn show(
 
     step(2, &format!("Now {SECOND_SHARE} %, while the requests go on"));
     let (took, between) = shift(mesh, &mut load, &mut scraper, checks).await?;
-    chart.push('|');
+    chart.push('│');
     let (after, columns) = traffic(&mut load, seconds, cost).await;
     chart.push_str(&columns);
     let last = load.stop().await;
-    say(format!("   {} replaced by rename, in force after {} ms", mesh.config.route().display(), took.as_millis()));
+    say(format!(
+        "   {ROUTE_FILE} rewritten; in force after {} ms, on the open connections too",
+        took.as_millis()
+    ));
     results(&after, SECOND_SHARE, checks);
-    say(format!("   share of v2 over time   {chart}"));
+    say(format!("   v2 over time            {chart}"));
 
     let mut all = before;
     [between, after, last].into_iter().for_each(|lap| all.add(lap));
@@ -70,9 +73,18 @@ async fn traffic(load: &mut Load, seconds: Duration, cost: &mut Cost) -> (Lap, S
 fn results(lap: &Lap, wanted: u32, checks: &mut Checks) {
     say("\n        wanted   measured");
     for (pod, answers) in PODS.iter().zip(lap.answers) {
-        let wanted = if pod.version == "v2" { wanted } else { 100_u32.saturating_sub(wanted) };
+        let wanted = if pod.version == "v2" {
+            wanted
+        } else {
+            100_u32.saturating_sub(wanted)
+        };
         let measured = share(answers, lap.requests());
-        say(format!("   {}   {wanted:>4} %   {:>6.2} %   {}", pod.version, measured * 100.0, bar(measured, BAR)));
+        say(format!(
+            "   {}   {wanted:>4} %   {:>6.2} %   {}",
+            pod.version,
+            measured * 100.0,
+            bar(measured, BAR)
+        ));
     }
     let (requests, seconds) = (lap.requests(), lap.elapsed.as_millis().max(1));
     let rate = u128::from(requests).saturating_mul(1000) / seconds;
@@ -85,7 +97,10 @@ fn results(lap: &Lap, wanted: u32, checks: &mut Checks) {
         lap.errors,
     ));
     checks.hold(plausible(lap.canary(), requests, f64::from(wanted) / 100.0), || {
-        format!("v2 got {} of {requests} requests, more than 5 standard deviations off {wanted} %", lap.canary())
+        format!(
+            "v2 got {} of {requests} requests, more than 5 standard deviations off {wanted} %",
+            lap.canary()
+        )
     });
 }
 
@@ -105,7 +120,9 @@ async fn shift(
     let began = Instant::now();
     while generation(scraper).await? <= old {
         if began.elapsed() > IN_FORCE {
-            checks.hold(false, || format!("the new weights were not in force after {} s", IN_FORCE.as_secs()));
+            checks.hold(false, || {
+                format!("the new weights were not in force after {} s", IN_FORCE.as_secs())
+            });
             break;
         }
         tokio::time::sleep(LOOK).await;
@@ -118,7 +135,11 @@ async fn shift(
 fn whole(all: &Lap, checks: &mut Checks) {
     checks.hold(all.errors == 0, || {
         let first = all.first_error.as_deref().unwrap_or_default();
-        format!("{} of {} requests failed; the first: {first}", all.errors, all.requests().saturating_add(all.errors))
+        format!(
+            "{} of {} requests failed; the first: {first}",
+            all.errors,
+            all.requests().saturating_add(all.errors)
+        )
     });
     checks.hold(all.opened == CONNECTIONS as u64, || {
         format!("the {CONNECTIONS} connections had to be opened {} times", all.opened)
@@ -131,7 +152,11 @@ async fn counted(scraper: &mut Scraper, all: &Lap, checks: &mut Checks) -> Resul
     let seen = loop {
         let scrape = scraper.scrape().await?;
         let seen = PODS.map(|pod| {
-            let labels = [("reporter", "waypoint"), ("destination_version", pod.version), ("response_code", "200")];
+            let labels = [
+                ("reporter", "waypoint"),
+                ("destination_version", pod.version),
+                ("response_code", "200"),
+            ];
             scrape.sum("istio_requests_total", &labels)
         });
         // A request is counted a moment after its answer has left.
@@ -141,9 +166,14 @@ async fn counted(scraper: &mut Scraper, all: &Lap, checks: &mut Checks) -> Resul
         tokio::time::sleep(LOOK).await;
     };
     let [v1, v2] = seen.map(thousands);
-    say(format!("   istio_requests_total    v1 {v1}, v2 {v2}: what the clients counted"));
+    say(format!(
+        "   istio_requests_total    v1 {v1}, v2 {v2}: what the clients counted"
+    ));
     checks.hold(seen == all.answers, || {
-        format!("istio_requests_total says {seen:?} for v1 and v2, the clients counted {:?}", all.answers)
+        format!(
+            "istio_requests_total says {seen:?} for v1 and v2, the clients counted {:?}",
+            all.answers
+        )
     });
     Ok(())
 }

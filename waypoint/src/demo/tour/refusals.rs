@@ -38,17 +38,31 @@ pub(super) async fn show(mesh: &DemoMesh, checks: &mut Checks) -> Result<(), Dem
         asked.push((case, parent, reply));
     }
     // One span for each request, and one for the attempt of the one that passed.
-    let spans = mesh.collector.trace(&trace.trace_id(), asked.len().saturating_add(1)).await;
+    let spans = mesh
+        .collector
+        .trace(&trace.trace_id(), asked.len().saturating_add(1))
+        .await;
     for (case, parent, reply) in &asked {
-        let span = spans.iter().find(|span| span.parent_span_id == parent.span_id() && is_server(span));
+        let span = spans
+            .iter()
+            .find(|span| span.parent_span_id == parent.span_id() && is_server(span));
         tell(case, reply, span, checks);
     }
     Ok(())
 }
 
 fn cases() -> Result<Vec<Case>, DemoError> {
-    let case = |title, path, status, reason| Case { title, path, token: None, status, reason };
-    let token = |title, token, status, reason| Case { token: Some(token), ..case(title, PATH, status, reason) };
+    let case = |title, path, status, reason| Case {
+        title,
+        path,
+        token: None,
+        status,
+        reason,
+    };
+    let token = |title, token, status, reason| Case {
+        token: Some(token),
+        ..case(title, PATH, status, reason)
+    };
     let good = TOKEN.trim().to_owned();
     let altered = altered(&good)?;
     Ok(vec![
@@ -63,8 +77,13 @@ fn cases() -> Result<Vec<Case>, DemoError> {
 fn altered(token: &str) -> Result<String, DemoError> {
     let broken = || DemoError::Manifests("demo.jwt is not a signed token for alice".to_owned());
     let [header, payload, signature] = token.split('.').collect::<Vec<_>>().try_into().map_err(|_| broken())?;
-    let payload = URL_SAFE_NO_PAD.decode(payload).ok().and_then(|payload| String::from_utf8(payload).ok());
-    let payload = payload.filter(|payload| payload.contains("\"alice\"")).ok_or_else(broken)?;
+    let payload = URL_SAFE_NO_PAD
+        .decode(payload)
+        .ok()
+        .and_then(|payload| String::from_utf8(payload).ok());
+    let payload = payload
+        .filter(|payload| payload.contains("\"alice\""))
+        .ok_or_else(broken)?;
     let payload = URL_SAFE_NO_PAD.encode(payload.replace("\"alice\"", "\"mallory\""));
     Ok(format!("{header}.{payload}.{signature}"))
 }
@@ -74,7 +93,10 @@ async fn ask(connection: &mut Connection, case: &Case, parent: &Parent) -> Resul
     let authorization = case.token.as_ref().map(|token| format!("Bearer {token}"));
     let mut headers = vec![("traceparent", traceparent.as_str())];
     headers.extend(authorization.as_deref().map(|value| ("authorization", value)));
-    let failed = |why| DemoError::Request { path: case.path.to_owned(), why };
+    let failed = |why| DemoError::Request {
+        path: case.path.to_owned(),
+        why,
+    };
     connection.get(case.path, &headers).await.map_err(failed)
 }
 
@@ -83,23 +105,41 @@ fn is_server(span: &Span) -> bool {
 }
 
 fn tell(case: &Case, reply: &Reply, span: Option<&Span>, checks: &mut Checks) {
-    let details = span.map(|span| attribute(span, "response_code_details")).unwrap_or_default();
-    say(format!("   {:<31}{}  {}", case.title, reply.status.as_u16(), reply.text()));
+    let details = span
+        .map(|span| attribute(span, "response_code_details"))
+        .unwrap_or_default();
+    say(format!(
+        "   {:<31}{}  {}",
+        case.title,
+        reply.status.as_u16(),
+        reply.text()
+    ));
     if !reply.status.is_success() {
-        say(format!("   {:<31}     {details}", ""));
+        say(format!("   {:>34}  {details}", "why"));
     }
     if reply.status.as_u16() == 401 {
-        say(format!("   {:<31}     www-authenticate: {}", "", reply.header(WWW_AUTHENTICATE)));
+        say(format!(
+            "   {:>34}  www-authenticate: {}",
+            "",
+            reply.header(WWW_AUTHENTICATE)
+        ));
     }
     checks.hold(reply.status.as_u16() == case.status, || {
         format!("{}: expected {}, found {}", case.title, case.status, reply.status)
     });
     checks.hold(details.contains(case.reason), || {
-        format!("{}: expected {:?} in the reason the span tells, found {details:?}", case.title, case.reason)
+        format!(
+            "{}: expected {:?} in the reason the span tells, found {details:?}",
+            case.title, case.reason
+        )
     });
     let challenged = reply.header(WWW_AUTHENTICATE).starts_with("Bearer ");
     checks.hold(challenged == (case.status == 401), || {
-        format!("{}: www-authenticate is {:?}", case.title, reply.header(WWW_AUTHENTICATE))
+        format!(
+            "{}: www-authenticate is {:?}",
+            case.title,
+            reply.header(WWW_AUTHENTICATE)
+        )
     });
 }
 

@@ -11,11 +11,30 @@ pub(super) fn show(mesh: &DemoMesh) {
         let identity = format!("{}/ns/{}/sa/{account}", ids::TRUST_DOMAIN, ids::NAMESPACE);
         say(format!("   {who:<12}{place:<34}{identity}"));
     };
-    row("client", format!("{} → {}", mesh.port.address, ids::SERVICE_HOST), ids::CLIENT);
-    row("waypoint", format!("{} (process {})", mesh.waypoint.hbone, mesh.waypoint.pid), ids::WAYPOINT);
+    row(
+        "client",
+        format!("{} → {}", mesh.port.address, ids::SERVICE_HOST),
+        ids::CLIENT,
+    );
+    row(
+        "waypoint",
+        format!("{} (process {})", mesh.waypoint.hbone, mesh.waypoint.pid),
+        ids::WAYPOINT,
+    );
     for pod in PODS {
-        row(&format!("reviews {}", pod.version), pod.hbone().to_string(), ids::SERVICE);
+        row(
+            &format!("reviews {}", pod.version),
+            pod.hbone().to_string(),
+            ids::SERVICE,
+        );
     }
-    say(format!("   {:<12}{:<34}takes OTLP over gRPC", "collector", mesh.collector.address));
-    say(format!("   {:<12}config-examples/canary, watched in {}", "manifests", mesh.config.path().display()));
+    say(format!(
+        "   {:<12}{:<34}takes OTLP over gRPC",
+        "collector", mesh.collector.address
+    ));
+    say(format!(
+        "   {:<12}config-examples/canary, watched in {}",
+        "manifests",
+        mesh.config.path().display()
+    ));
 }

@@ -18,7 +18,11 @@ pub(super) fn lines(spans: &[Span], parent: &[u8]) -> Vec<String> {
 
 /// One line: who, how long, what.
 pub(super) fn line(depth: usize, who: &str, took: Duration, what: &str) -> String {
-    let branch = if depth == 0 { String::new() } else { format!("{}└─ ", "   ".repeat(depth - 1)) };
+    let branch = if depth == 0 {
+        String::new()
+    } else {
+        format!("{}└─ ", "   ".repeat(depth - 1))
+    };
     format!("{:<WIDTH$}{:>9}   {what}", format!("{branch}{who}"), millis(took))
 }
 
@@ -41,7 +45,10 @@ fn of(span: &Span, depth: usize) -> String {
     let status = told("http.response.status_code");
     let (who, what) = if span.kind == i32::from(SpanKind::Server) {
         let from = told("istio.source_principal");
-        (format!("waypoint, route {}", span.name), format!("{status}  from {from}"))
+        (
+            format!("waypoint, route {}", span.name),
+            format!("{status}  from {from}"),
+        )
     } else {
         let pod = format!("{} {}", told("istio.destination_workload"), told("upstream_address"));
         (pod, format!("{status}  to {}", told("istio.destination_principal")))

@@ -10,13 +10,37 @@ pub(in crate::demo) fn try_it(mesh: &DemoMesh) {
     let route = mesh.config.route();
     say("\nTry it\n");
     for (command, what) in [
-        (format!("for i in $(seq 100); do curl -s {local}{PATH}; done | sort | uniq -c"), "the weights"),
-        (format!("sed -i 's/weight: .*/weight: 1/' {}", route.display()), "change them, then count again"),
+        (
+            format!("for i in $(seq 100); do curl -s {local}{PATH}; done | sort | uniq -c"),
+            "the weights",
+        ),
+        (
+            format!(
+                "sed -i.bak '/reviews-v1/,/weight/s/weight: .*/weight: 0/' {}",
+                route.display()
+            ),
+            "nothing for v1 any more; then count again",
+        ),
         (format!("curl -i {local}/admin/users"), "403: 20-deny.yaml"),
-        (format!("curl -i --path-as-is {local}/x/../admin/users"), "403: paths are normalised first"),
-        (format!("curl -i -H 'Authorization: Bearer nonsense' {local}{PATH}"), "401: 30-jwt.yaml"),
-        (format!("curl -s http://{}/stats/prometheus | grep ^istio_", mesh.waypoint.metrics), "Istio's metrics"),
-        (format!("curl -s http://{}/config_dump", mesh.waypoint.admin), "the config in force"),
+        (
+            format!("curl -i --path-as-is {local}/x/../admin/users"),
+            "403: paths are normalised first",
+        ),
+        (
+            format!("curl -i -H 'Authorization: Bearer nonsense' {local}{PATH}"),
+            "401: 30-jwt.yaml",
+        ),
+        (
+            format!(
+                "curl -s http://{}/stats/prometheus | grep ^istio_",
+                mesh.waypoint.metrics
+            ),
+            "Istio's metrics",
+        ),
+        (
+            format!("curl -s http://{}/config_dump", mesh.waypoint.admin),
+            "the config in force",
+        ),
     ] {
         say(format!("   # {what}\n   {command}"));
     }

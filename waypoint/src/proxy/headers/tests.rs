@@ -26,8 +26,14 @@ fn the_right_most_forwarded_address_counts() {
     let peer = "10.0.0.1".parse().unwrap();
     let seen = |pairs| remote_ip(&headers(pairs), peer);
     assert_eq!(seen(&[]), peer);
-    assert_eq!(seen(&[("x-forwarded-for", "1.2.3.4, 5.6.7.8")]), "5.6.7.8".parse::<IpAddr>().unwrap());
-    assert_eq!(seen(&[("x-forwarded-for", "1.2.3.4"), ("x-forwarded-for", "::1")]), "::1".parse::<IpAddr>().unwrap());
+    assert_eq!(
+        seen(&[("x-forwarded-for", "1.2.3.4, 5.6.7.8")]),
+        "5.6.7.8".parse::<IpAddr>().unwrap()
+    );
+    assert_eq!(
+        seen(&[("x-forwarded-for", "1.2.3.4"), ("x-forwarded-for", "::1")]),
+        "::1".parse::<IpAddr>().unwrap()
+    );
     assert_eq!(seen(&[("x-forwarded-for", "nonsense")]), peer);
 }
 
@@ -45,7 +51,13 @@ fn a_request_id_is_a_version_4_uuid() {
 
 #[test]
 fn a_trace_state_without_its_trace_is_dropped() {
-    let mut map = headers(&[("traceparent", "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"), ("tracestate", "a=b")]);
+    let mut map = headers(&[
+        ("traceparent", "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+        ("tracestate", "a=b"),
+    ]);
     finish_request(&mut map, None, false);
-    assert!(!map.contains_key("traceparent") && !map.contains_key("tracestate"), "{map:?}");
+    assert!(
+        !map.contains_key("traceparent") && !map.contains_key("tracestate"),
+        "{map:?}"
+    );
 }

@@ -16,7 +16,12 @@ async fn told(pieces: &[&[u8]], declared: bool) -> (Spoken, usize) {
         client
     });
     let drain = Drain::new();
-    let (spoken, first) = if declared { http(&mut server, &drain).await } else { any(&mut server, &drain).await }.unwrap();
+    let (spoken, first) = if declared {
+        http(&mut server, &drain).await
+    } else {
+        any(&mut server, &drain).await
+    }
+    .unwrap();
     drop(writer.await.unwrap());
     (spoken, first.len())
 }
@@ -26,10 +31,19 @@ async fn versions_are_told_however_the_bytes_come() {
     for declared in [true, false] {
         assert_eq!(told(&[b"GET / HTTP/1.1\r\n"], declared).await.0, Spoken::Http1);
         assert_eq!(told(&[PREFACE, SETTINGS], declared).await.0, Spoken::Http2);
-        let pieces: &[&[u8]] = &[b"P", b"RI * HT", b"TP/2.0\r\n\r\nSM\r\n\r\n", b"\0\0", b"\0\x04\0\0\0\0\0"];
+        let pieces: &[&[u8]] = &[
+            b"P",
+            b"RI * HT",
+            b"TP/2.0\r\n\r\nSM\r\n\r\n",
+            b"\0\0",
+            b"\0\x04\0\0\0\0\0",
+        ];
         assert_eq!(told(pieces, declared).await.0, Spoken::Http2);
         // A request that begins like the preface and is not it.
-        assert_eq!(told(&[b"PR", b"OPFIND / HTTP/1.1\r\n"], declared).await.0, Spoken::Http1);
+        assert_eq!(
+            told(&[b"PR", b"OPFIND / HTTP/1.1\r\n"], declared).await.0,
+            Spoken::Http1
+        );
     }
 }
 
@@ -37,7 +51,11 @@ async fn versions_are_told_however_the_bytes_come() {
 async fn an_undeclared_port_carries_bytes() {
     assert_eq!(told(&[b"\x16\x03\x01"], false).await, (Spoken::Bytes, 3));
     assert_eq!(told(&[b"EHLO", b" mail\r\n"], false).await.0, Spoken::Bytes);
-    assert_eq!(told(&[b"GET"], false).await.0, Spoken::Bytes, "ten seconds without a target");
+    assert_eq!(
+        told(&[b"GET"], false).await.0,
+        Spoken::Bytes,
+        "ten seconds without a target"
+    );
 }
 
 #[tokio::test(start_paused = true)]

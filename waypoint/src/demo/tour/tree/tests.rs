@@ -7,7 +7,9 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 fn span(id: u8, parent: u8, kind: SpanKind, (start, end): (u64, u64), attributes: &[(&str, &str)]) -> Span {
     let attributes = attributes.iter().map(|(key, value)| KeyValue {
         key: (*key).to_owned(),
-        value: Some(AnyValue { value: Some(Value::StringValue((*value).to_owned())) }),
+        value: Some(AnyValue {
+            value: Some(Value::StringValue((*value).to_owned())),
+        }),
         ..KeyValue::default()
     });
     Span {
@@ -25,12 +27,21 @@ fn span(id: u8, parent: u8, kind: SpanKind, (start, end): (u64, u64), attributes
 #[test]
 fn children_stand_below_their_parents_in_the_order_they_began() {
     let attempt = |id, at, pod| {
-        let attributes = [("istio.destination_workload", pod), ("upstream_address", "127.10.0.11:9080")];
+        let attributes = [
+            ("istio.destination_workload", pod),
+            ("upstream_address", "127.10.0.11:9080"),
+        ];
         span(id, 1, SpanKind::Client, (at, at + 250_000), &attributes)
     };
-    let from = [("istio.source_principal", "spiffe://td/ns/demo/sa/curl"), ("http.response.status_code", "200")];
-    let spans =
-        [attempt(3, 900, "late"), attempt(2, 100, "early"), span(1, 9, SpanKind::Server, (0, 1_500_000), &from)];
+    let from = [
+        ("istio.source_principal", "spiffe://td/ns/demo/sa/curl"),
+        ("http.response.status_code", "200"),
+    ];
+    let spans = [
+        attempt(3, 900, "late"),
+        attempt(2, 100, "early"),
+        span(1, 9, SpanKind::Server, (0, 1_500_000), &from),
+    ];
     let expected = "
 └─ waypoint, route demo/reviews/canary      1.50 ms   200  from spiffe://td/ns/demo/sa/curl
    └─ early 127.10.0.11:9080                0.25 ms     to\u{20}
