@@ -153,7 +153,7 @@ struct Listeners {
 
 impl Listeners {
     fn bind(args: &RunArgs) -> Result<Self, StartError> {
-        let bind = |listener, address| {
+        let bind = |listener, address: SocketAddr| {
             // Port 0 names no listener that could be handed over.
             if args.upgrade && address.port() != 0 {
                 return Ok(Bound::inherit(address));
