@@ -2,7 +2,7 @@
 
 use crate::proxy::Node;
 use async_trait::async_trait;
-use hbone::{CertSource, Destination, FileCerts};
+use hbone::{CertSource, Destination, FileCerts, Identity};
 use mesh::{Files, Finding, Severity, Snapshot};
 use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
@@ -13,9 +13,6 @@ use std::time::{Duration, UNIX_EPOCH};
 
 /// Between two looks for connections that were idle too long.
 const SWEEP: Duration = Duration::from_secs(10);
-
-/// Between two looks at the certificate in force.
-const IDENTITY: Duration = Duration::from_secs(1);
 
 /// The control thread.
 pub(crate) struct Control {
@@ -53,9 +50,7 @@ impl Control {
     /// Ready once every file was read whole. A file that is broken from the start has no last good state, and the policy
     /// that may be in it is not in force: that is not a state to send traffic to.
     fn become_ready(&self, findings: &[Finding]) {
-        let unread = findings
-            .iter()
-            .find(|finding| finding.severity == Severity::Error && finding.object.is_none());
+        let unread = findings.iter().find(|finding| is_unread_file(finding));
         match unread {
             Some(finding) if !self.ready.load(Ordering::Acquire) => {
                 tracing::warn!(target: "waypoint::config", "not ready until this file can be read: {finding}");
@@ -78,25 +73,19 @@ impl Control {
         }
     }
 
-    /// Tells of the certificate in force and of every rotation.
-    async fn watch_identity(&self) {
+    async fn watch_certs(&self) {
         let own = &self.node.metrics.own;
-        let mut known = self.certs.current();
-        let mut tick = tokio::time::interval(IDENTITY);
-        loop {
-            tick.tick().await;
-            let current = self.certs.current();
-            if !Arc::ptr_eq(&known, &current) {
-                own.certificate_rotations.inc();
-            }
-            let expiry = current
-                .not_after
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default()
-                .as_secs();
-            own.certificate_expiry.set(i64::try_from(expiry).unwrap_or(i64::MAX));
-            known = current;
-        }
+        let expiry = |identity: &Identity| {
+            let since = identity.not_after.duration_since(UNIX_EPOCH).unwrap_or_default();
+            own.certificate_expiry
+                .set(i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
+        };
+        expiry(&self.certs.current());
+        let rotated = |identity: &Identity| {
+            own.certificate_rotations.inc();
+            expiry(identity);
+        };
+        Arc::clone(&self.certs).watch(rotated).await;
     }
 
     async fn export_spans(&self, mut shutdown: ShutdownWatch) {
@@ -115,8 +104,7 @@ impl BackgroundService for Control {
     async fn start(&self, shutdown: ShutdownWatch) {
         tokio::join!(
             self.watch_files(),
-            Arc::clone(&self.certs).watch(),
-            self.watch_identity(),
+            self.watch_certs(),
             self.sweep(),
             self.export_spans(shutdown),
         );

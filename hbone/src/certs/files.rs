@@ -63,8 +63,8 @@ impl FileCerts {
     }
 
     /// Watches the folder for as long as it is polled: a change that cannot be used is logged and the last good
-    /// identity stays.
-    pub async fn watch(self: Arc<Self>) {
+    /// identity stays. `taken` hears of every new identity.
+    pub async fn watch(self: Arc<Self>, mut taken: impl FnMut(&Identity) + Send) {
         let (events, mut changed) = mpsc::channel(1);
         let watcher = watch_folder(&self.folder, events);
         if let Err(error) = &watcher {
@@ -78,7 +78,12 @@ impl FileCerts {
                 }
                 Err(_) => tokio::time::sleep(POLL_INTERVAL).await,
             }
+            let before = self.current.load_full();
             self.reread().await;
+            let now = self.current.load_full();
+            if !Arc::ptr_eq(&before, &now) {
+                taken(&now);
+            }
         }
     }
 

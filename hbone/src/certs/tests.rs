@@ -121,7 +121,7 @@ impl Watched {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), ca, first);
         let certs = FileCerts::load(folder.path()).unwrap();
-        tokio::spawn(Arc::clone(&certs).watch());
+        tokio::spawn(Arc::clone(&certs).watch(|_| ()));
         Self { folder, certs }
     }
 
@@ -214,7 +214,7 @@ async fn swapped_links_are_followed() {
         symlink(Path::new("..data").join(file), folder.path().join(file)).unwrap();
     }
     let certs = FileCerts::load(folder.path()).unwrap();
-    tokio::spawn(Arc::clone(&certs).watch());
+    tokio::spawn(Arc::clone(&certs).watch(|_| ()));
     assert_eq!(certs.current().id.service_account(), "first");
     publish("..2", &leaf(&ca, "second"));
     tokio::time::sleep(Duration::from_secs(10)).await;

@@ -96,6 +96,9 @@ fn results(lap: &Lap, wanted: u32, checks: &mut Checks) {
         millis(lap.quantile(0.99)),
         lap.errors,
     ));
+    if let Some(error) = &lap.first_error {
+        say(format!("   the first error: {error}"));
+    }
     checks.hold(plausible(lap.canary(), requests, f64::from(wanted) / 100.0), || {
         format!(
             "v2 got {} of {requests} requests, more than 5 standard deviations off {wanted} %",
