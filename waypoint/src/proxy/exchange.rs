@@ -11,6 +11,7 @@ use super::respond::{self, Asked};
 use super::tunnel::Tunnel;
 use crate::http1::strip_hop_by_hop;
 use authz::{Verdict, Verified};
+use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use mesh::{ServicePort, Snapshot};
@@ -30,7 +31,9 @@ pub(crate) struct Exchange<'t> {
 /// What the steps before forwarding leave for it.
 pub(crate) struct Admitted {
     pub(crate) method: Method,
-    pub(crate) head: Head,
+    pub(crate) head: Arc<Head>,
+    /// `Host` as received: sent on as it is when it says the same as the authority.
+    pub(crate) host: Option<HeaderValue>,
     pub(crate) headers: HeaderMap,
     pub(crate) upgrade: Option<HeaderValue>,
     pub(crate) verified: Option<Verified>,
@@ -82,19 +85,21 @@ impl Exchange<'_> {
         if let Some(redirect) = &matched.rule.filters.redirect {
             return self.redirect(client, &admitted, redirect, matched.prefix).await;
         }
-        self.forward(client, &admitted, matched).await
+        self.forward(client, admitted, matched).await
     }
 
     /// 400: the head is parsed once; what a client may never set goes.
     fn admit(&mut self, client: &Client<'_>, port: &ServicePort, parts: Parts) -> Result<Admitted, Reason> {
         let head = Head::parse(&parts, self.snapshot.settings.path_mode).map_err(|bad| Reason::BadRequest(bad.0))?;
-        self.record.head = Some((head.clone(), parts.version));
+        let head = Arc::new(head);
+        self.record.head = Some((Arc::clone(&head), parts.version));
         let mut headers = parts.headers;
         let upgrade = if client.wants_upgrade() {
             headers.get(http::header::UPGRADE).cloned()
         } else {
             None
         };
+        let host = headers.remove(HOST);
         strip_hop_by_hop(&mut headers);
         headers::strip_untrusted(&mut headers);
         for name in port.authn.owned_headers() {
@@ -103,6 +108,7 @@ impl Exchange<'_> {
         Ok(Admitted {
             method: parts.method,
             head,
+            host,
             headers,
             upgrade,
             verified: None,
@@ -167,18 +173,19 @@ impl Exchange<'_> {
     async fn forward(
         &mut self,
         client: &mut Client<'_>,
-        admitted: &Admitted,
+        mut admitted: Admitted,
         matched: Match<'_>,
     ) -> Result<(), Reason> {
+        let headers = std::mem::take(&mut admitted.headers);
         let forward = Forward {
             tunnel: self.tunnel,
             snapshot: &self.snapshot,
             rule: matched.rule,
             prefix: matched.prefix,
-            admitted,
+            admitted: &admitted,
         };
         let deadline = matched.rule.timeouts.request;
-        let sending = forward.send(client, &mut self.record, &mut self.meter);
+        let sending = forward.send(headers, client, &mut self.record, &mut self.meter);
         let sent = match deadline {
             None => sending.await,
             Some(limit) => match tokio::time::timeout(limit, sending).await {

@@ -68,13 +68,14 @@ impl Forward<'_> {
     /// Sends it. `Err` is a refusal still to be answered.
     pub(crate) async fn send(
         &self,
+        headers: HeaderMap,
         client: &mut Client<'_>,
         record: &mut Record,
         meter: &mut Meter,
     ) -> Result<Sent, Reason> {
         let backend = self.backend()?;
         let cluster = self.cluster(backend)?;
-        let mut outbound = Outbound::build(self, backend, client, record)?;
+        let mut outbound = Outbound::build(self, headers, backend, client, record)?;
         let mut body = Body::new(true, self.mirrors(&outbound, backend), record.grpc);
         let retries = self.rule.retry.as_ref().map_or(DEFAULT_RETRIES, |retry| retry.attempts);
         let mut tried: Vec<SocketAddr> = Vec::new();

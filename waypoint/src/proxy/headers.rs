@@ -1,7 +1,7 @@
 //! What the waypoint itself changes in a request's headers: what a client may never set goes, what Istio adds comes.
 
 use http::HeaderMap;
-use http::header::{EXPECT, HOST, HeaderName, HeaderValue};
+use http::header::{EXPECT, HeaderName, HeaderValue};
 use rand::Rng;
 use std::net::IpAddr;
 use telemetry::{SpanId, TraceContext};
@@ -50,7 +50,6 @@ pub(crate) fn remote_ip(headers: &HeaderMap, peer: IpAddr) -> IpAddr {
 /// What every upstream request carries, whatever the client sent. `trace` is `None` when nothing is traced here:
 /// the client's own context passes then, if it is one.
 pub(crate) fn finish_request(headers: &mut HeaderMap, trace: Option<&TraceContext>, keep_expect: bool) {
-    headers.remove(HOST);
     headers.insert(FORWARDED_PROTO, HTTP);
     if !headers.contains_key(REQUEST_ID) {
         headers.insert(REQUEST_ID, request_id());

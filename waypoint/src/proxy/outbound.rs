@@ -1,6 +1,7 @@
 //! The request as it goes upstream: built once per request, sent by every attempt.
 
 use super::client::Client;
+use super::exchange::Admitted;
 use super::forward::Forward;
 use super::grpc::is_grpc;
 use super::headers;
@@ -30,18 +31,18 @@ impl Outbound {
     /// Applies what the token, the rule and the backend change.
     pub(crate) fn build(
         forward: &Forward<'_>,
+        headers: HeaderMap,
         backend: &Backend,
         client: &Client<'_>,
         record: &Record,
     ) -> Result<Self, Reason> {
         let admitted = forward.admitted;
-        let framing = client.request_framing(&admitted.headers);
+        let framing = client.request_framing(&headers);
         let mut outbound = Self {
             method: admitted.method.clone(),
             target: target(&admitted.head, admitted.verified.as_ref()),
-            host: HeaderValue::try_from(admitted.head.authority.as_str())
-                .map_err(|_| Reason::BadRequest("authority"))?,
-            headers: admitted.headers.clone(),
+            host: host(admitted)?,
+            headers,
             framing,
             upgrade: admitted.upgrade.clone(),
             client_http2: matches!(record.head, Some((_, Version::HTTP_2))),
@@ -97,6 +98,15 @@ impl Outbound {
         if let Some(target) = rewrite.path_and_query(head, prefix) {
             self.target = target;
         }
+    }
+}
+
+/// The parsed authority: what was routed and judged is what is sent.
+fn host(admitted: &Admitted) -> Result<HeaderValue, Reason> {
+    let authority = admitted.head.authority.as_str();
+    match &admitted.host {
+        Some(host) if host.as_bytes() == authority.as_bytes() => Ok(host.clone()),
+        _ => HeaderValue::try_from(authority).map_err(|_| Reason::BadRequest("authority")),
     }
 }
 

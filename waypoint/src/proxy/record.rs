@@ -22,7 +22,7 @@ pub(crate) struct Record {
     pub(crate) trace: TraceContext,
     pub(crate) method: Method,
     pub(crate) grpc: bool,
-    pub(crate) head: Option<(Head, Version)>,
+    pub(crate) head: Option<(Arc<Head>, Version)>,
     pub(crate) route: Option<Arc<Rule>>,
     pub(crate) destination: Option<(Arc<Workload>, SocketAddr)>,
     pub(crate) tries: Vec<Try>,
@@ -180,15 +180,16 @@ impl Record {
         })
     }
 
-    /// `ns/name/rule-N`; `None` for the implicit route of a Service, which telemetry names by the Service.
+    /// `ns/name/` and the rule's name, or `rule-N`; `None` for the implicit route of a Service, which telemetry names by the Service.
     fn told_route(&self, logged: bool) -> Option<String> {
         let rule = self.route.as_ref().filter(|_| logged || self.trace.sampled)?;
         if rule.route.kind == RouteKind::Implicit {
             return None;
         }
-        Some(format!(
-            "{}/{}/rule-{}",
-            rule.route.namespace, rule.route.name, rule.index
-        ))
+        let (namespace, name) = (&rule.route.namespace, &rule.route.name);
+        Some(match &rule.name {
+            Some(rule) => format!("{namespace}/{name}/{rule}"),
+            None => format!("{namespace}/{name}/rule-{}", rule.index),
+        })
     }
 }
