@@ -32,13 +32,13 @@ impl Ends {
     }
 
     async fn tunnel(&mut self) -> (TunnelStream, TunnelStream) {
-        let mut near = self.pool.dial().await.unwrap();
+        let near = self.pool.dial().await.unwrap();
         (near, self.accepted.recv().await.unwrap())
     }
 
     /// The dialled end first, or the accepted one.
     async fn directed(&mut self, swap: bool) -> (TunnelStream, TunnelStream) {
-        let (mut near, far) = self.tunnel().await;
+        let (near, far) = self.tunnel().await;
         if swap { (far, near) } else { (near, far) }
     }
 }
@@ -111,7 +111,7 @@ async fn a_slow_reader_still_gets_what_was_written_before_the_drop() {
 #[tokio::test(start_paused = true)]
 async fn a_dropped_tunnel_ends_although_the_peer_goes_on() {
     let mut ends = Ends::new();
-    let (mut near, mut far) = ends.tunnel().await;
+    let (near, mut far) = ends.tunnel().await;
     drop(near);
     let begun = tokio::time::Instant::now();
     loop {

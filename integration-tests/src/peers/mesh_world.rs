@@ -149,9 +149,23 @@ impl MeshWorld {
         F: Fn(RawHttp<TcpStream>) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
+        self.script_as(name, "http", script).await
+    }
+
+    /// The same with a port of another protocol.
+    pub async fn script_as<F, Fut>(&mut self, name: &str, port_name: &str, script: F) -> Pod<Scripted>
+    where
+        F: Fn(RawHttp<TcpStream>) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
         let ip = self.pod(name, "v1", Reach::Clear);
         let app = Scripted::start(ip, POD_PORT, script).await;
-        self.finish_pod(name, "http", ip, Reach::Clear, app).await
+        self.finish_pod(name, port_name, ip, Reach::Clear, app).await
+    }
+
+    /// The address of a pod on which nothing listens, neither the application's port nor a tunnel's.
+    pub fn dead_pod(&mut self, name: &str, reach: Reach) -> Ipv4Addr {
+        self.pod(name, "v1", reach)
     }
 
     /// A Service over these pods. `port_name` tells the protocol (`http`, `grpc`, `tcp`, ..; empty = detect).

@@ -3,6 +3,7 @@
 use super::waiting::soon;
 use std::io;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// A byte stream with what was read and not yet used.
 pub struct RawHttp<IO> {
@@ -79,21 +80,40 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> RawHttp<IO> {
     /// # Errors
     /// As [`RawHttp::head`].
     pub async fn body(&mut self, head: &RawHead) -> io::Result<Vec<u8>> {
+        Ok(self.body_and_trailers(head).await?.0)
+    }
+
+    /// The same, and the trailer lines as they came.
+    ///
+    /// # Errors
+    /// As [`RawHttp::head`].
+    pub async fn body_and_trailers(&mut self, head: &RawHead) -> io::Result<(Vec<u8>, Vec<String>)> {
+        let (mut body, mut trailers) = (Vec::new(), Vec::new());
         if head.get("transfer-encoding").is_some_and(|v| v.ends_with("chunked")) {
-            let mut body = Vec::new();
             loop {
                 let size = self.line().await?;
                 let size = usize::from_str_radix(size.split(';').next().unwrap_or_default().trim(), 16).unwrap();
                 if size == 0 {
-                    while !self.line().await?.is_empty() {}
-                    return Ok(body);
+                    break;
                 }
                 body.extend(self.exactly(size).await?);
                 self.exactly(2).await?;
             }
+            loop {
+                match self.line().await? {
+                    end if end.is_empty() => return Ok((body, trailers)),
+                    line => trailers.push(line),
+                }
+            }
         }
-        self.exactly(head.get("content-length").map_or(0, |v| v.parse().unwrap()))
-            .await
+        let length = head.get("content-length").map_or(0, |v| v.parse().unwrap());
+        body.extend(self.exactly(length).await?);
+        Ok((body, trailers))
+    }
+
+    /// The stream, for another protocol. What was read of it and not used is lost.
+    pub fn into_io(self) -> IO {
+        self.io
     }
 
     /// Reads one line without its end.
@@ -141,6 +161,13 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> RawHttp<IO> {
     }
 }
 
+impl RawHttp<TcpStream> {
+    /// Breaks the connection with a TCP reset instead of an end.
+    pub fn reset(self) {
+        self.io.set_zero_linger().unwrap();
+    }
+}
+
 impl RawHead {
     fn parse(text: &str) -> Self {
         let mut lines = text.split("\r\n");
@@ -155,6 +182,11 @@ impl RawHead {
     /// The first header of this (lower case) name.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    /// How often a header of this (lower case) name is there.
+    pub fn count(&self, name: &str) -> usize {
+        self.headers.iter().filter(|(n, _)| n == name).count()
     }
 
     /// The status code of a response's first line (0 when it has none).

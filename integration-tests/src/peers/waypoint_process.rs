@@ -70,6 +70,11 @@ impl Launch {
         self
     }
 
+    /// With an access log on stdout, for [`Waypoint::logged_field`].
+    pub fn access_log(self) -> Self {
+        self.env("WAYPOINT_ACCESS_LOG", "json")
+    }
+
     /// One more environment variable.
     pub fn env(mut self, name: &str, value: impl ToString) -> Self {
         self.env.push((name.to_owned(), value.to_string()));
@@ -198,6 +203,15 @@ impl Waypoint {
         self.status_kib("VmHWM:") * 1024
     }
 
+    /// CPU time it has used so far, user and system.
+    pub fn cpu_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap();
+        // After the name in parentheses: state is field 3, utime and stime are 14 and 15, in ticks of 10 ms.
+        let fields: Vec<_> = stat[stat.rfind(')').unwrap() + 2..].split(' ').collect();
+        let ticks = |field: usize| fields[field - 3].parse::<u64>().unwrap();
+        Duration::from_millis((ticks(14) + ticks(15)) * 10)
+    }
+
     fn status_kib(&self, field: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
         let line = status.lines().find_map(|l| l.strip_prefix(field));
@@ -224,6 +238,14 @@ impl Waypoint {
             Ok(lines) => find(&lines.unwrap()).unwrap(),
             Err(_) => panic!("the waypoint never logged {what}"),
         }
+    }
+
+    /// A field of the access log line (`WAYPOINT_ACCESS_LOG=json`) of the request with this path.
+    pub async fn logged_field(&self, path: &str, field: &str) -> String {
+        let wanted = format!("\"path\":\"{path}\"");
+        let line = self.until_logged(&wanted, |l| l.contains(&wanted)).await;
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        line[field].to_string().trim_matches('"').to_owned()
     }
 
     /// Its metrics now.
