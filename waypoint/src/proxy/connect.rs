@@ -12,6 +12,7 @@ use routing::Endpoint;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -79,6 +80,8 @@ struct Shared {
     connections: Mutex<Vec<H2Connection>>,
     /// One dial at a time.
     dial: tokio::sync::Mutex<()>,
+    /// Dials that failed: who waited for one of them has its answer, and does not try in its turn.
+    failed: AtomicU64,
 }
 
 /// All ways to endpoints. Shared by `Arc`.
@@ -212,17 +215,29 @@ impl Connector {
         if let Some(connection) = shared.with_room() {
             return Ok(connection);
         }
+        let failed = shared.failed.load(Ordering::Acquire);
         let _one = shared.dial.lock().await;
         if let Some(connection) = shared.with_room() {
             return Ok(connection);
         }
-        let transport = self.dial(endpoint, lane).await?;
-        let connection = H2Connection {
-            sender: handshake(transport).await?,
-            streams: Arc::new(()),
-        };
-        lock(&shared.connections).push(connection.clone());
-        Ok(connection)
+        if shared.failed.load(Ordering::Acquire) != failed {
+            return Err(OpenFault::Connect("the dial that was waited for failed".to_owned()));
+        }
+        let dialled = async { handshake(self.dial(endpoint, lane).await?).await };
+        match dialled.await {
+            Ok(sender) => {
+                let connection = H2Connection {
+                    sender,
+                    streams: Arc::new(()),
+                };
+                lock(&shared.connections).push(connection.clone());
+                Ok(connection)
+            }
+            Err(fault) => {
+                shared.failed.fetch_add(1, Ordering::AcqRel);
+                Err(fault)
+            }
+        }
     }
 }
 
