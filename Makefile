@@ -3,6 +3,7 @@
 
 CARGO ?= cargo
 TOOLS := $(CURDIR)/.tools
+TARGET := $(if $(CARGO_TARGET_DIR),$(abspath $(CARGO_TARGET_DIR)),$(CURDIR)/target)
 export PATH := $(TOOLS)/cmake/bin:$(PATH)
 
 .PHONY: demo test lint bench clean-tools cmake
@@ -13,7 +14,7 @@ demo: cmake
 # One build for the binary and all tests, so that dependencies are built once.
 test: cmake
 	$(CARGO) build --workspace --bins --tests
-	$(CARGO) test --workspace
+	WAYPOINT_BIN=$(TARGET)/debug/waypoint $(CARGO) test --workspace
 
 lint: cmake
 	$(CARGO) fmt --all -- --check
