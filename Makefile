@@ -22,7 +22,7 @@ lint: cmake
 
 bench: cmake
 	$(CARGO) build --release -p waypoint -p benches
-	$(CARGO) run --release -p benches --bin waypoint-bench -- compare $(BENCH_ARGS)
+	$(CARGO) run --release -p benches --bin waypoint-bench -- compare --gate 0.4 --markdown benches/RESULTS.md $(BENCH_ARGS)
 
 cmake:
 	@command -v cmake >/dev/null 2>&1 || $(MAKE) --no-print-directory $(TOOLS)/cmake/bin/cmake

@@ -14,6 +14,9 @@ use crate::subject::{Kind, Subject};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+/// What the others are measured by.
+pub(crate) const YARDSTICK: Kind = Kind::Envoy;
+
 /// How often a measurement looks whether it is over.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -121,6 +124,3 @@ impl Row {
         self.failures.extend(failures);
     }
 }
-
-/// What the others are measured by.
-pub(crate) const YARDSTICK: Kind = Kind::Envoy;

@@ -4,9 +4,12 @@
 
 use integration_tests::peers::echo::{Digest, pattern};
 use integration_tests::peers::mesh_world::{MeshWorld, Reach};
+use integration_tests::peers::raw_http::RawHttp;
 use integration_tests::peers::tcp_backend::{BANNER, Manner};
 use integration_tests::peers::waiting::soon;
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 #[tokio::test]
 async fn megabytes_come_back_unchanged_while_both_sides_talk() {
@@ -137,4 +140,41 @@ async fn a_backend_that_is_not_there_closes_the_tunnel() {
     let mut got = Vec::new();
     let _ = soon("the end", tunnel.read_to_end(&mut got)).await;
     assert_eq!(got, b"");
+}
+
+#[tokio::test]
+async fn a_connection_that_the_backend_breaks_does_not_look_complete() {
+    let mut world = MeshWorld::new();
+    let script = |mut connection: RawHttp<TcpStream>| async move {
+        connection.line().await.unwrap();
+        connection.send("half of it").await.unwrap();
+        connection.reset();
+    };
+    let pod = world.script_as("db", "tcp", script).await;
+    let waypoint = world.start().await;
+    let mut tunnel = world.client(&waypoint).raw(&pod.vip).await;
+    tunnel.write_all(b"all of it, please\r\n").await.unwrap();
+    let mut got = Vec::new();
+    let end = soon("the end", tunnel.read_to_end(&mut got)).await;
+    assert!(end.is_err(), "{:?} passed for the whole", String::from_utf8_lossy(&got));
+}
+
+#[tokio::test]
+async fn a_policy_that_comes_later_ends_what_it_denies() {
+    let mut world = MeshWorld::new();
+    let pod = world.tcp("db", "tcp", Manner::Echo, Reach::Hbone).await;
+    let waypoint = world.start().await;
+    let mut tunnel = world.client(&waypoint).raw(&pod.vip).await;
+    tunnel.write_all(b"x").await.unwrap();
+    soon("an echo", tunnel.read_exact(&mut [0])).await.unwrap();
+    world.policy(
+        "other",
+        "db",
+        "DENY",
+        json!([{ "from": [{ "source": { "namespaces": ["nobody"] } }] }]),
+    );
+    world.policy("nobody", "db", "DENY", json!([{}]));
+    let end = soon("the end", tunnel.read(&mut [0])).await;
+    assert!(!matches!(end, Ok(1..)), "{end:?}");
+    pod.app.until_open(0).await;
 }

@@ -1,10 +1,11 @@
 //! Resources -> Snapshot. Never fails: what cannot be is a finding, the rest is served.
 //!
 //! One step per module: `gateways` (which waypoint is ours, whose Services may use it), `workloads` (pods),
-//! `services` (ports, endpoints, clusters, which are ours), `routes` (rules with resolved backends, and which Service
+//! `services` (ports, endpoints, clusters, which are ours), `pods` (those addressed by themselves), `routes` (rules with resolved backends, and which Service
 //! they shape), `policies` (what binds where). Every step is linear in the objects it reads.
 
 mod gateways;
+mod pods;
 mod policies;
 mod report;
 mod routes;
@@ -69,11 +70,13 @@ impl Compiler {
         let gateways = gateways::Gateways::find(&self.scope, &index, &mut report);
         let workloads = workloads::Workloads::build(&index, &settings.trust, &mut self.kept_services);
         let services = services::Services::build(&index, &gateways, &workloads, &mut self.kept_services, &mut report);
+        let pods = pods::Pods::find(&index, &gateways, &services);
         let routes = routes::Routes::build(&index, &gateways, &services, &mut report);
         let policies = policies::Policies::bind(
             &index,
             &gateways,
             &services,
+            &pods,
             &settings,
             &mut self.kept_policies,
             &mut report,
@@ -81,6 +84,7 @@ impl Compiler {
 
         self.generation += 1;
         let mut builder = Builder::new(self.generation, settings);
+        pods.finish(&services, &workloads, &policies, &mut builder);
         workloads.finish(&mut builder);
         services.finish(routes, policies, &mut report, &mut builder);
         (Arc::new(builder.finish()), report.finish())

@@ -4,6 +4,7 @@
 //! not in force (for security: denied).
 
 pub(crate) mod backend_ref;
+pub(crate) mod cors;
 pub(crate) mod duration;
 pub(crate) mod endpoint_slice;
 pub(crate) mod filter;

@@ -1,10 +1,12 @@
 //! The compiled config: immutable, published by `ArcSwap`, held by every request from start to end.
 
 mod dump;
+mod pod;
 
 use authz::{Authn, KeySource, Policies, TrustDomains};
+pub(crate) use pod::PodTarget;
 use request::{Authority, Mode, SpiffeId, Workload};
-use routing::{Cluster, ClusterId, Protocol, Rule, Table};
+use routing::{Cluster, ClusterId, Protocol, Rule, Table, Target};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,6 +22,8 @@ pub struct Snapshot {
     by_address: HashMap<(IpAddr, u16), Arc<ServicePort>>,
     /// By `name.namespace`.
     by_host: HashMap<Box<str>, Vec<Arc<ServicePort>>>,
+    /// Pods that are served by their own address.
+    pods: HashMap<IpAddr, Arc<PodTarget>>,
     clusters: Vec<Option<Arc<Cluster>>>,
     workloads: HashMap<IpAddr, Arc<Workload>>,
     identities: HashMap<SpiffeId, Arc<Workload>>,
@@ -44,21 +48,21 @@ pub struct Settings {
     pub extension_providers: Vec<serde_json::Value>,
 }
 
-/// One port of one Service that is ours: all a tunnel to it needs.
+/// One port of one Service that is ours, or of one pod that is addressed by itself: all a tunnel to it needs.
 #[derive(Debug)]
 pub struct ServicePort {
-    /// `<name>.<namespace>.svc.<domain>`.
+    /// `<name>.<namespace>.svc.<domain>`; empty for a pod.
     pub host: Arc<str>,
-    /// Service name.
+    /// Service name; empty for a pod.
     pub name: Arc<str>,
     /// Namespace.
     pub namespace: Arc<str>,
-    /// Service port.
+    /// Service port, or the pod's.
     pub port: u16,
     /// What is spoken on it.
     pub protocol: Protocol,
-    /// Its own endpoints.
-    pub cluster: ClusterId,
+    /// Its own endpoints: see [`Snapshot::endpoints_of`].
+    pub cluster: Target,
     /// RequestAuthentications. The same `Arc` as long as nothing changes in them, so that token caches last.
     pub authn: Arc<Authn>,
     /// AuthorizationPolicies.
@@ -94,19 +98,31 @@ impl ServicePort {
 }
 
 impl Snapshot {
-    /// The Service port a CONNECT authority names (VIP:port or host:port), when it is ours to serve. Hosts are
-    /// `name.namespace`, with or without `.svc` and `.svc.cluster.local`.
-    pub fn target(&self, authority: &Authority) -> Option<&Arc<ServicePort>> {
+    /// The port a CONNECT authority names (VIP:port, host:port, or pod IP:port), when it is ours to serve. Hosts are
+    /// `name.namespace`, with or without `.svc` and `.svc.cluster.local`. A pod is ours by its own address when its
+    /// waypoint is for workloads (`istio.io/waypoint-for: workload` or `all`): then every port of it is.
+    pub fn target(&self, authority: &Authority) -> Option<Arc<ServicePort>> {
         let port = authority.port()?;
-        if let Some(ip) = authority.ip() {
-            return self.by_address.get(&(ip.to_canonical(), port));
+        if let Some(ip) = authority.ip().map(|ip| ip.to_canonical()) {
+            let service = self.by_address.get(&(ip, port)).cloned();
+            return service.or_else(|| Some(self.pods.get(&ip)?.port(ip, port)));
         }
         let host = authority.host();
         let name = host
             .strip_suffix(".svc.cluster.local")
             .or_else(|| host.strip_suffix(".svc"))
             .unwrap_or(host);
-        self.by_host.get(name)?.iter().find(|service| service.port == port)
+        let mut ports = self.by_host.get(name)?.iter();
+        ports.find(|service| service.port == port).cloned()
+    }
+
+    /// Where a backend, or a port's own `cluster`, leads.
+    pub fn endpoints_of<'a>(&'a self, target: &'a Target) -> Option<&'a Arc<Cluster>> {
+        match target {
+            Target::Cluster(id) => self.cluster(*id),
+            Target::Direct(cluster) => Some(cluster),
+            Target::Invalid => None,
+        }
     }
 
     /// A cluster by the id that backends hold.
@@ -201,6 +217,11 @@ impl Builder {
         taken
     }
 
+    /// Adds a pod that is served by its own address.
+    pub(crate) fn pod(&mut self, ip: IpAddr, pod: Arc<PodTarget>) {
+        self.snapshot.pods.entry(ip).or_insert(pod);
+    }
+
     pub(crate) fn finish(self) -> Snapshot {
         let Self {
             mut snapshot,
@@ -212,7 +233,13 @@ impl Builder {
         let key = |port: &ServicePort| (Arc::clone(&port.namespace), Arc::clone(&port.name), port.port);
         snapshot.ports.sort_by_cached_key(|port| key(port));
         let mut seen = HashSet::new();
-        let sources = snapshot.ports.iter().flat_map(|port| port.authn.key_sources());
+        // Pods of one waypoint share what binds to it.
+        let mut pods: Vec<&Arc<PodTarget>> = snapshot.pods.values().collect();
+        pods.sort_by_key(|pod| Arc::as_ptr(&pod.authn));
+        pods.dedup_by_key(|pod| Arc::as_ptr(&pod.authn));
+        let authn = snapshot.ports.iter().map(|port| &port.authn);
+        let authn = authn.chain(pods.into_iter().map(|pod| &pod.authn));
+        let sources = authn.flat_map(|authn| authn.key_sources());
         snapshot.key_sources = sources
             .filter(|source| seen.insert(Arc::clone(&source.id)))
             .cloned()

@@ -1,6 +1,7 @@
 //! Where a rule sends its requests: weighted backends.
 
-use crate::{Filters, HeaderModifier};
+use crate::{Cluster, Filters, HeaderModifier};
+use std::sync::Arc;
 
 /// Names a [`crate::Cluster`] of the snapshot: stable across compiles, so that a table outlives the change of
 /// endpoints.
@@ -19,10 +20,12 @@ pub struct Backend {
 }
 
 /// Where a backendRef leads.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Target {
     /// A Service port.
     Cluster(ClusterId),
+    /// These very endpoints: a pod that is addressed by itself.
+    Direct(Arc<Cluster>),
     /// A reference that resolves to nothing: 500 for its share.
     Invalid,
 }

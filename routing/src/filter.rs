@@ -1,10 +1,12 @@
 //! What a rule does to a request and a response, as data that is ready to apply. One file for each kind of filter.
 
+mod cors;
 mod headers;
 mod mirror;
 mod redirect;
 mod rewrite;
 
+pub use cors::{Cors, Listed, OriginPattern};
 pub use headers::HeaderModifier;
 pub use mirror::Mirror;
 pub use redirect::Redirect;
@@ -21,6 +23,8 @@ pub struct Filters {
     pub redirect: Option<Redirect>,
     /// URLRewrite.
     pub rewrite: Option<Rewrite>,
+    /// CORS: preflights are answered by the proxy.
+    pub cors: Option<Box<Cors>>,
     /// RequestMirror, each.
     pub mirrors: Vec<Mirror>,
 }

@@ -6,7 +6,7 @@
 //! Start reading at [`Table::find`]; `table/naive.rs` (tests) is the plain reading of the spec it must equal.
 //!
 //! Room is left beside the others for what is to come: a filter is a file in `filter/` and a field of [`Filters`]
-//! (CORS, external authorisation), a property of a rule a file beside `rule.rs` and a field of [`Rule`] (session
+//! (external authorisation), a property of a rule a file beside `rule.rs` and a field of [`Rule`] (session
 //! persistence).
 
 mod backend;
@@ -20,7 +20,9 @@ mod table;
 pub use backend::{Backend, ClusterId, Pick, Target};
 pub use endpoint::{Cluster, Endpoint, Protocol};
 pub use explain::{Considered, Explanation};
-pub use filter::{Filters, HeaderModifier, HostRewrite, Mirror, PathRewrite, Redirect, Rewrite};
+pub use filter::{
+    Cors, Filters, HeaderModifier, HostRewrite, Listed, Mirror, OriginPattern, PathRewrite, Redirect, Rewrite,
+};
 pub use matching::{GrpcMatch, HeaderMatch, HttpMatch, Matches, PathMatch, QueryMatch, TextMatch};
 pub use rule::{Retry, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Timeouts};
 pub use table::{Match, Table};

@@ -10,9 +10,13 @@ use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
+use tokio::sync::watch;
 
 /// Between two looks for connections that were idle too long.
 const SWEEP: Duration = Duration::from_secs(10);
+
+/// Writing the last lines of the access log takes at most this long.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// The control thread.
 pub(crate) struct Control {
@@ -21,15 +25,24 @@ pub(crate) struct Control {
     /// Taken when the thread starts.
     files: Mutex<Option<Files>>,
     ready: Arc<AtomicBool>,
+    /// True: no request will come any more. Taken when the thread starts, dropped when the last words have left.
+    ended: Mutex<Option<watch::Receiver<bool>>>,
 }
 
 impl Control {
-    pub(crate) fn new(node: Arc<Node>, certs: Arc<FileCerts>, files: Files, ready: Arc<AtomicBool>) -> Self {
+    pub(crate) fn new(
+        node: Arc<Node>,
+        certs: Arc<FileCerts>,
+        files: Files,
+        ready: Arc<AtomicBool>,
+        ended: watch::Receiver<bool>,
+    ) -> Self {
         Self {
             node,
             certs,
             files: Mutex::new(Some(files)),
             ready,
+            ended: Mutex::new(Some(ended)),
         }
     }
 
@@ -88,26 +101,31 @@ impl Control {
         Arc::clone(&self.certs).watch(rotated).await;
     }
 
-    async fn export_spans(&self, mut shutdown: ShutdownWatch) {
+    /// Exports spans until the end, and sends then what waits: the last spans, the last lines of the access log.
+    async fn export(&self) {
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut ended) = ended else { return };
         if let Some(spans) = &self.node.spans {
-            let ended = async move {
-                // A closed channel is a shutdown too.
-                let _ = shutdown.wait_for(|ended| *ended).await;
-            };
-            Arc::clone(spans).run(ended).await;
+            let mut ended = ended.clone();
+            let run = Arc::clone(spans).run(async move {
+                // A closed channel is an end too.
+                let _ = ended.wait_for(|ended| *ended).await;
+            });
+            run.await;
+        }
+        let _ = ended.wait_for(|ended| *ended).await;
+        if let Some(log) = &self.node.access_log
+            && !log.flush(LAST_LINES)
+        {
+            tracing::warn!("the last lines of the access log were not written");
         }
     }
 }
 
 #[async_trait]
 impl BackgroundService for Control {
-    async fn start(&self, shutdown: ShutdownWatch) {
-        tokio::join!(
-            self.watch_files(),
-            self.watch_certs(),
-            self.sweep(),
-            self.export_spans(shutdown),
-        );
+    async fn start(&self, _shutdown: ShutdownWatch) {
+        tokio::join!(self.watch_files(), self.watch_certs(), self.sweep(), self.export(),);
     }
 }
 
@@ -153,6 +171,7 @@ impl Told {
                 "config in force"
             );
         }
+        node.changes.send_replace(snapshot.generation);
         node.connector.retain(|destination| is_known(snapshot, destination));
         self.generation = snapshot.generation;
         self.findings = findings.to_vec();

@@ -27,6 +27,7 @@ mod script;
 mod server;
 
 pub use client::ClientConn;
+pub use encode::strip_trailers;
 pub use error::{BodyError, HeadError};
 pub use hop::strip_hop_by_hop;
 pub use limits::Limits;

@@ -5,6 +5,7 @@
 mod client;
 mod connect;
 mod exchange;
+mod filters;
 mod forward;
 mod grpc;
 mod h2_half;

@@ -8,11 +8,13 @@ use crate::proxy::{Connector, Node};
 use crate::server::{Admin, Bound, BoundService, HboneApp, Metrics, Readiness, Signals};
 use arc_swap::ArcSwap;
 use hbone::{CertSource, Drain, FileCerts, Pool, PoolConfig, PoolEvents, Server, ServerConfig, ServerEvents};
+use http::StatusCode;
 use mesh::{Files, Scope, Snapshot};
 use pingora_core::apps::http_app::HttpServer;
 use pingora_core::server::configuration::{Opt, ServerConf};
 use pingora_core::server::{RunArgs as PingoraRun, Server as Pingora};
 use pingora_core::services::background::background_service;
+use request::SpiffeId;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -90,12 +92,14 @@ fn node(args: &RunArgs, snapshot: &Arc<ArcSwap<Snapshot>>, certs: &Arc<FileCerts
     let settings = &snapshot.load().settings;
     Ok(Arc::new(Node {
         snapshot: Arc::clone(snapshot),
+        changes: watch::Sender::default(),
         keys: ArcSwap::default(),
         connector: Connector::new(tunnels, limits),
         spans: spans(args, settings.trace_sampling_percent, &metrics)?,
         access_log: access_log(args, settings.access_log.as_deref(), &metrics),
         metrics,
         drain: Drain::new(),
+        mirrors: Arc::default(),
         limits,
     }))
 }
@@ -229,7 +233,8 @@ fn serve(args: &RunArgs, node: Arc<Node>, certs: Arc<FileCerts>, files: Files, l
         ready: Arc::clone(&ready),
     });
     server.add_service(BoundService::new("readiness", readiness, listeners.ready, 1, stop));
-    let control = Control::new(Arc::clone(&node), certs, files, ready);
+    let (ended, last_words) = watch::channel(false);
+    let control = Control::new(Arc::clone(&node), certs, files, ready, last_words);
     let mut control = background_service("control", control);
     control.threads = Some(1);
     server.add_service(control);
@@ -238,6 +243,7 @@ fn serve(args: &RunArgs, node: Arc<Node>, certs: Arc<FileCerts>, files: Files, l
         drain: node.drain.clone(),
         grace,
         stop_listening,
+        ended,
     };
     server.run(PingoraRun {
         shutdown_signal: Box::new(signals),
@@ -292,10 +298,22 @@ impl ServerEvents for Events {
     fn connections(&self, delta: i64) {
         self.0.own.connections.inc_by(delta);
     }
+
+    fn refused(&self, status: StatusCode, _identity: &SpiffeId, _peer: SocketAddr) {
+        self.0.own.connect_refusal(match status {
+            StatusCode::METHOD_NOT_ALLOWED => "method",
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "headers_too_large",
+            _ => "authority",
+        });
+    }
 }
 
 impl PoolEvents for Events {
     fn dialled(&self, result: &'static str) {
         self.0.own.dial(result);
+    }
+
+    fn connections(&self, delta: i64) {
+        self.0.own.upstream_connections.inc_by(delta);
     }
 }

@@ -15,6 +15,7 @@ pub mod pki;
 pub mod prometheus_text;
 pub mod python_tools;
 pub mod raw_http;
+pub mod raw_http2;
 pub mod rotel;
 pub mod scripted;
 pub mod tcp_backend;

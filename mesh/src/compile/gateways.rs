@@ -1,4 +1,4 @@
-//! Which Gateway is ours, and which Services name it and may.
+//! Which Gateway is ours, and which Services and pods name it and may.
 
 use super::Report;
 use crate::Scope;
@@ -21,6 +21,15 @@ const USE_CANARY_NAMESPACE: &str = "istio.io/use-waypoint-canary-namespace";
 /// On the Service of a Gateway that Istio deployed: a waypoint has no waypoint.
 const MANAGED: &str = "gateway.istio.io/managed";
 const WAYPOINT_FOR: &str = "istio.io/waypoint-for";
+
+/// What is addressed: a waypoint is for one of them, or for both (`istio.io/waypoint-for`, default `service`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Addressed {
+    /// A Service.
+    Service,
+    /// A pod, by its own address.
+    Workload,
+}
 
 /// The waypoints that this process is.
 #[derive(Debug)]
@@ -72,21 +81,21 @@ impl<'r> Gateways<'r> {
         class == ISTIO_WAYPOINT || self.ours.iter().any(|ours| ours.gateway.class == class)
     }
 
-    /// Those of ours that a Service uses: named by its labels, else by its Namespace's, and allowed by the listener.
-    /// `refused` is told why one that is named is not used.
-    pub(crate) fn used_by(&self, service: &Meta, mut refused: impl FnMut(String)) -> Vec<&'r Object> {
-        let namespace = self.namespaces.get(&*service.namespace).copied();
+    /// Those of ours that a Service or pod uses: named by its labels, else by its Namespace's, and allowed by the
+    /// listener. `refused` is told why one that is named is not used.
+    pub(crate) fn used_by(&self, what: Addressed, user: &Meta, mut refused: impl FnMut(String)) -> Vec<&'r Object> {
+        let namespace = self.namespaces.get(&*user.namespace).copied();
         let no_labels = BTreeMap::new();
         let namespace_labels = namespace.map_or(&no_labels, |namespace| &namespace.labels);
         let mut used: Vec<&'r Object> = Vec::new();
-        if service.labels.contains_key(MANAGED) {
+        if user.labels.contains_key(MANAGED) {
             return used;
         }
         for (label, label_namespace) in [
             (USE_WAYPOINT, USE_WAYPOINT_NAMESPACE),
             (USE_CANARY, USE_CANARY_NAMESPACE),
         ] {
-            let Some(labels) = [&service.labels, namespace_labels]
+            let Some(labels) = [&user.labels, namespace_labels]
                 .into_iter()
                 .find(|labels| labels.contains_key(label))
             else {
@@ -96,9 +105,9 @@ impl<'r> Gateways<'r> {
             if name == "none" || name.is_empty() {
                 continue;
             }
-            let of = labels.get(label_namespace).map_or(&*service.namespace, String::as_str);
+            let of = labels.get(label_namespace).map_or(&*user.namespace, String::as_str);
             for ours in self.ours.iter().filter(|ours| is_named(ours.object, of, name)) {
-                match ours.refuses(service, namespace_labels) {
+                match ours.refuses(what, user, namespace_labels) {
                     Some(why) => refused(why),
                     None if used.iter().any(|object| is_named(object, of, name)) => {}
                     None => used.push(ours.object),
@@ -110,18 +119,20 @@ impl<'r> Gateways<'r> {
 }
 
 impl Ours<'_> {
-    /// Why a Service may not use it.
-    fn refuses(&self, service: &Meta, namespace_labels: &BTreeMap<String, String>) -> Option<String> {
+    /// Why a Service or pod may not use it.
+    fn refuses(&self, what: Addressed, user: &Meta, namespace_labels: &BTreeMap<String, String>) -> Option<String> {
         let gateway = self.object;
-        match gateway.meta.labels.get(WAYPOINT_FOR).map_or("service", String::as_str) {
-            "service" | "all" => {}
-            other => {
-                return Some(format!(
-                    "{gateway} is a waypoint for {other:?}, not for Services: it is not used"
-                ));
-            }
+        let is_for = gateway.meta.labels.get(WAYPOINT_FOR).map_or("service", String::as_str);
+        let (who, is_meant) = match what {
+            Addressed::Service => ("Services", matches!(is_for, "service" | "all")),
+            Addressed::Workload => ("pods", matches!(is_for, "workload" | "all")),
+        };
+        if !is_meant {
+            return Some(format!(
+                "{gateway} is a waypoint for {is_for:?}, not for {who}: it is not used"
+            ));
         }
-        let is_same = service.namespace == gateway.meta.namespace;
+        let is_same = user.namespace == gateway.meta.namespace;
         let allows = |allowed: &Allowed| match allowed {
             Allowed::All => true,
             Allowed::Same => is_same,
@@ -142,7 +153,7 @@ impl Ours<'_> {
         (!is_allowed).then(|| {
             format!(
                 "the listener's allowedRoutes of {gateway} do not admit namespace {}: it is not used",
-                service.namespace
+                user.namespace
             )
         })
     }

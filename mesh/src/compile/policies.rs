@@ -1,9 +1,12 @@
-//! RequestAuthentications and AuthorizationPolicies: which Services they bind to.
+//! RequestAuthentications and AuthorizationPolicies: which Services and pods they bind to.
+//!
+//! Services are numbered as [`Services`] numbers them, the groups of [`Pods`] go on from there.
 //!
 //! A waypoint binds by `targetRefs` only (Istio: policies without them, or with a selector, are the node tunnel's).
 
 use super::Report;
 use super::gateways::Gateways;
+use super::pods::Pods;
 use super::services::Services;
 use crate::kinds::Body;
 use crate::kinds::policy::{Authentication, Authorization, Binding, TargetRef};
@@ -25,7 +28,7 @@ pub(crate) struct Kept {
     policies: HashMap<Key, Arc<authz::Policies>>,
 }
 
-/// What binds to each Service.
+/// What binds to each Service, and to each group of pods.
 #[derive(Debug, Default)]
 pub(crate) struct Policies<'r> {
     authorizations: HashMap<usize, Vec<(&'r Arc<Object>, &'r Authorization)>>,
@@ -40,6 +43,7 @@ impl<'r> Policies<'r> {
         index: &Index<'r>,
         gateways: &Gateways<'r>,
         services: &Services<'r>,
+        pods: &Pods<'r>,
         settings: &Settings,
         kept: &mut Kept,
         report: &mut Report,
@@ -49,6 +53,7 @@ impl<'r> Policies<'r> {
             index,
             gateways,
             services,
+            pods,
             root: &settings.root_namespace,
             report,
         };
@@ -112,6 +117,7 @@ struct Binder<'a, 'r> {
     index: &'a Index<'r>,
     gateways: &'a Gateways<'r>,
     services: &'a Services<'r>,
+    pods: &'a Pods<'r>,
     root: &'a str,
     report: &'a mut Report,
 }
@@ -195,10 +201,14 @@ impl<'r> Binder<'_, 'r> {
         }
     }
 
-    /// Services that use such a Gateway of ours.
+    /// Services and pods that use such a Gateway of ours.
     fn using(&self, wanted: impl Fn(&Object) -> bool) -> Vec<usize> {
-        let services = self.services.numbered();
-        let using = services.filter(|(_, entry)| entry.gateways.iter().any(|gateway| wanted(gateway)));
+        let services = self
+            .services
+            .numbered()
+            .map(|(number, entry)| (number, &entry.gateways));
+        let all = services.chain(self.pods.numbered());
+        let using = all.filter(|(_, gateways)| gateways.iter().any(|gateway| wanted(gateway)));
         using.map(|(number, _)| number).collect()
     }
 

@@ -6,14 +6,12 @@ use super::services::{Entry, Services};
 use crate::kinds::Body;
 use crate::kinds::backend_ref::{BackendRef, ParentRef};
 use crate::kinds::filter::FilterSet;
-use crate::kinds::route::{Route, RouteRule, any_request};
+use crate::kinds::route::{Route, RouteRule};
 use crate::kinds::service::Port;
 use crate::object::Object;
 use crate::resources::Index;
 use crate::snapshot::Routing;
-use routing::{
-    Backend, ClusterId, Filters, Mirror, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Table, Target, Timeouts,
-};
+use routing::{Backend, ClusterId, Filters, Mirror, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Table, Target};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -163,7 +161,7 @@ impl<'r> Routes<'r> {
             .map(|(namespace, list)| (Box::from(namespace), list))
             .collect();
         let producer = if producers.is_empty() {
-            routing_of(vec![implicit(entry, cluster)])
+            implicit(entry, cluster)
         } else {
             self.table(producers, report)
         };
@@ -217,37 +215,15 @@ fn no_such_port(parent: &ParentRef) -> String {
     }
 }
 
-/// What a Service port does without routes: everything goes to its own endpoints.
-fn implicit(entry: &Entry<'_>, cluster: ClusterId) -> RouteSpec {
+/// A Service port without routes.
+fn implicit(entry: &Entry<'_>, cluster: ClusterId) -> Routing {
     let meta = &entry.object.meta;
     let id = RouteId {
         kind: RouteKind::Implicit,
         namespace: Arc::clone(&meta.namespace),
         name: Arc::clone(&meta.name),
     };
-    let backend = Backend {
-        target: Target::Cluster(cluster),
-        weight: 1,
-        filters: Filters::default(),
-    };
-    let rule = Rule {
-        route: id.clone(),
-        index: 0,
-        name: None,
-        filters: Filters::default(),
-        backends: vec![backend],
-        timeouts: Timeouts::default(),
-        retry: None,
-    };
-    let rules = vec![RuleSpec {
-        matches: any_request(),
-        rule: Arc::new(rule),
-    }];
-    RouteSpec {
-        id,
-        created: i64::MAX,
-        rules,
-    }
+    Routing::implicit(id, Target::Cluster(cluster))
 }
 
 /// Resolves the references of one route.

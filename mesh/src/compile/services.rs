@@ -1,7 +1,7 @@
 //! Services: their clusters (ports with endpoints), and which of them are ours to serve.
 
 use super::Report;
-use super::gateways::Gateways;
+use super::gateways::{Addressed, Gateways};
 use super::policies::Policies;
 use super::routes::Routes;
 use super::workloads::Workloads;
@@ -12,7 +12,7 @@ use crate::object::Object;
 use crate::resources::{Index, Name};
 use crate::snapshot::{Builder, ServicePort};
 use request::Workload;
-use routing::{Cluster, ClusterId, Endpoint};
+use routing::{Cluster, ClusterId, Endpoint, Target};
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -101,7 +101,9 @@ impl<'r> Services<'r> {
                 (kept.id(namespace, name, port.port), Arc::new(cluster))
             });
             let clusters = clusters.collect();
-            let used = gateways.used_by(&object.meta, |why| report.warning(object, "metadata.labels", why));
+            let used = gateways.used_by(Addressed::Service, &object.meta, |why| {
+                report.warning(object, "metadata.labels", why);
+            });
             services.by_name.insert((namespace, name), services.all.len());
             services.all.push(Entry {
                 object,
@@ -149,7 +151,7 @@ impl<'r> Services<'r> {
                     namespace: Arc::clone(&cluster.namespace),
                     port: cluster.port,
                     protocol: cluster.protocol,
-                    cluster: *id,
+                    cluster: Target::Cluster(*id),
                     authn: Arc::clone(&authn),
                     policies: Arc::clone(&judges),
                     bound: policies.names(number),

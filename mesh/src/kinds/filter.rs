@@ -2,10 +2,11 @@
 //! answers 500, as the Gateway API asks.
 
 use super::backend_ref::BackendRef;
+use super::cors;
 use super::matches::header_name;
 use crate::decode::{Fields, Problems, describe, quoted};
 use http::{HeaderName, HeaderValue};
-use routing::{Filters, HeaderModifier, HostRewrite, PathRewrite, Redirect, Rewrite};
+use routing::{Filters, HeaderModifier, HostRewrite, PathRewrite, Redirect, Rewrite, RouteKind};
 
 /// The filters of one rule or backendRef.
 #[derive(Clone, Debug, Default)]
@@ -32,15 +33,15 @@ pub(crate) struct MirrorRef {
 }
 
 impl FilterSet {
-    /// Reads the list `filters`.
-    pub(crate) fn read(fields: &Fields<'_>, problems: &Problems) -> Self {
+    /// Reads the list `filters` of a route of this kind.
+    pub(crate) fn read(fields: &Fields<'_>, kind: RouteKind, problems: &Problems) -> Self {
         let mut set = Self {
             is_broken: fields.get("filters").is_some_and(|v| !v.is_array()),
             ..Self::default()
         };
         let _ = fields.list("filters", 16, |value, at| {
             let read = crate::decode::record(value, at, problems, |fields| {
-                set.read_one(fields, at.position(), problems)
+                set.read_one(fields, at.position(), kind, problems)
             });
             set.is_broken |= read.flatten().is_none();
             Some(())
@@ -55,15 +56,19 @@ impl FilterSet {
         set
     }
 
-    fn read_one(&mut self, fields: &Fields<'_>, index: usize, problems: &Problems) -> Option<()> {
-        const KNOWN: [&str; 5] = [
-            "RequestHeaderModifier",
-            "ResponseHeaderModifier",
-            "RequestMirror",
-            "RequestRedirect",
-            "URLRewrite",
-        ];
+    /// `None`: it cannot be applied.
+    fn read_one(&mut self, fields: &Fields<'_>, index: usize, route: RouteKind, problems: &Problems) -> Option<()> {
         let kind = fields.required("type")?;
+        if !known(route).contains(&kind) {
+            fields.leave_open();
+            let known = known(route).join(", ");
+            let message = format!(
+                "filter {} is not supported (known: {known}): the rule answers 500",
+                quoted(kind)
+            );
+            fields.error("type", message);
+            return None;
+        }
         let repeated = match kind {
             "RequestHeaderModifier" => {
                 let modifier = fields.record("requestHeaderModifier", |fields| modifier(fields, problems));
@@ -93,26 +98,39 @@ impl FilterSet {
                     .replace(given(fields, "urlRewrite", rewrite)?)
                     .is_some()
             }
-            "RequestMirror" => {
+            "CORS" => {
+                let cors = fields.record("cors", cors::read);
+                self.filters
+                    .cors
+                    .replace(Box::new(given(fields, "cors", cors)?))
+                    .is_some()
+            }
+            _ => {
                 let mirror = fields.record("requestMirror", |fields| mirror(fields, index));
                 self.mirrors.push(given(fields, "requestMirror", mirror)?);
                 false
-            }
-            other => {
-                fields.leave_open();
-                let known = KNOWN.join(", ");
-                let message = format!(
-                    "filter {} is not supported (known: {known}): the rule answers 500",
-                    quoted(other)
-                );
-                fields.error("type", message);
-                return None;
             }
         };
         if repeated {
             fields.error("type", format!("filter {kind} stands twice: the rule answers 500"));
         }
         (!repeated).then_some(())
+    }
+}
+
+/// The filters that a kind of route may have; RequestMirror is the one that may be repeated.
+fn known(route: RouteKind) -> &'static [&'static str] {
+    const ALL: [&str; 6] = [
+        "RequestHeaderModifier",
+        "ResponseHeaderModifier",
+        "RequestMirror",
+        "RequestRedirect",
+        "URLRewrite",
+        "CORS",
+    ];
+    match route {
+        RouteKind::Grpc => ALL.split_at(3).0,
+        RouteKind::Http | RouteKind::Implicit => &ALL,
     }
 }
 
@@ -130,7 +148,7 @@ fn given<T>(fields: &Fields<'_>, name: &'static str, read: Option<Option<T>>) ->
 fn modifier(fields: &Fields<'_>, problems: &Problems) -> Option<HeaderModifier> {
     let mut is_whole = true;
     let mut pairs = |name: &'static str| {
-        fields.list(name, 16, |value, at| {
+        let read = fields.list(name, 16, |value, at| {
             let read = crate::decode::record(value, at, problems, |fields| {
                 let name = modifiable(fields, header_name(fields, "name")?)?;
                 let text = fields.text("value").or_else(|| fields.required("value"))?;
@@ -147,7 +165,8 @@ fn modifier(fields: &Fields<'_>, problems: &Problems) -> Option<HeaderModifier> 
             });
             is_whole &= read.as_ref().is_some_and(Option::is_some);
             read.flatten()
-        })
+        });
+        first_of_each(fields, name, read)
     };
     let (set, add) = (pairs("set"), pairs("add"));
     let remove = fields.texts("remove", 16);
@@ -170,6 +189,25 @@ fn modifier(fields: &Fields<'_>, problems: &Problems) -> Option<HeaderModifier> 
         add,
         remove: removed,
     })
+}
+
+/// Of entries with equal names the first counts (HTTPHeader.name).
+fn first_of_each(
+    fields: &Fields<'_>,
+    list: &'static str,
+    mut pairs: Vec<(HeaderName, HeaderValue)>,
+) -> Vec<(HeaderName, HeaderValue)> {
+    let mut seen: Vec<HeaderName> = Vec::with_capacity(pairs.len());
+    pairs.retain(|(name, _)| {
+        let is_first = !seen.contains(name);
+        if is_first {
+            seen.push(name.clone());
+        } else {
+            fields.warning(list, format!("header {name} stands twice: the first counts"));
+        }
+        is_first
+    });
+    pairs
 }
 
 fn modifiable(fields: &Fields<'_>, name: HeaderName) -> Option<HeaderName> {

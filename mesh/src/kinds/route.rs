@@ -147,8 +147,8 @@ fn rule(fields: &Fields<'_>, index: usize, kind: RouteKind, problems: &Problems)
             "session persistence is not supported yet: it is not in force",
         );
     }
-    let mut filters = FilterSet::read(fields, problems);
-    let backends = backends(fields, problems);
+    let mut filters = FilterSet::read(fields, kind, problems);
+    let mut backends = backends(fields, kind, problems);
     if filters.filters.redirect.is_some() && !backends.is_empty() {
         fields.error(
             "backendRefs",
@@ -156,12 +156,17 @@ fn rule(fields: &Fields<'_>, index: usize, kind: RouteKind, problems: &Problems)
         );
     }
     let matches = rule_matches(fields, kind, problems);
-    if filters_need_prefix(&filters) && !only_prefixes(matches.as_ref()) {
-        fields.error(
-            "filters",
-            "ReplacePrefixMatch needs matches of type PathPrefix only: the rule answers 500",
-        );
-        filters.is_broken = true;
+    if !only_prefixes(matches.as_ref()) {
+        let backends = backends
+            .iter_mut()
+            .map(|one| ("backendRefs", &mut one.filters, "its share"));
+        for (field, set, who) in std::iter::once(("filters", &mut filters, "the rule")).chain(backends) {
+            if filters_need_prefix(set) {
+                let message = format!("ReplacePrefixMatch needs matches of type PathPrefix only: {who} answers 500");
+                fields.error(field, message);
+                set.is_broken = true;
+            }
+        }
     }
     let http = kind == RouteKind::Http;
     RouteRule {
@@ -229,7 +234,7 @@ fn rule_matches(fields: &Fields<'_>, kind: RouteKind, problems: &Problems) -> Op
     (!is_empty).then_some(matches)
 }
 
-fn backends(fields: &Fields<'_>, problems: &Problems) -> Vec<WeightedRef> {
+fn backends(fields: &Fields<'_>, kind: RouteKind, problems: &Problems) -> Vec<WeightedRef> {
     fields.list("backendRefs", 16, |value, at| {
         let index = at.position();
         let read = record(value, at, problems, |fields| {
@@ -239,7 +244,7 @@ fn backends(fields: &Fields<'_>, problems: &Problems) -> Vec<WeightedRef> {
                 Some(_) => fields.integer("weight", 0..=MAX_WEIGHT),
             };
             let weight = weight.and_then(|weight| u32::try_from(weight).ok()).unwrap_or(0);
-            let filters = FilterSet::read(fields, problems);
+            let filters = FilterSet::read(fields, kind, problems);
             WeightedRef {
                 index,
                 reference: BackendRef::read(fields),

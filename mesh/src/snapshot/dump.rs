@@ -28,6 +28,7 @@ pub(super) fn dump(snapshot: &Snapshot) -> Value {
                 .filter_map(|provider| provider.get("name").and_then(Value::as_str)).collect::<Vec<_>>(),
         },
         "services": services,
+        "pods": pods(snapshot),
         "workloads": workloads,
         "keySources": snapshot.key_sources.iter().map(|source| source_text(&source.location)).collect::<Vec<_>>(),
     })
@@ -46,7 +47,7 @@ fn service(snapshot: &Snapshot, port: &ServicePort) -> Value {
         "port": port.port,
         "protocol": format!("{:?}", port.protocol),
         "addresses": addresses,
-        "endpoints": snapshot.cluster(port.cluster).map(|cluster| endpoints(cluster)),
+        "endpoints": snapshot.endpoints_of(&port.cluster).map(|cluster| endpoints(cluster)),
         "policies": port.bound,
         "rules": rules(snapshot, &port.producer),
         "consumers": port.consumers.iter()
@@ -67,6 +68,7 @@ fn rules(snapshot: &Snapshot, routing: &Routing) -> Value {
                 "weight": backend.weight,
             })).collect::<Vec<_>>(),
             "redirects": rule.filters.redirect.is_some(),
+            "cors": rule.filters.cors.is_some(),
             "mirrors": rule.filters.mirrors.len(),
             "requestTimeoutMs": rule.timeouts.request.map(|limit| limit.as_millis().to_string()),
             "backendRequestTimeoutMs": rule.timeouts.backend_request.map(|limit| limit.as_millis().to_string()),
@@ -77,12 +79,21 @@ fn rules(snapshot: &Snapshot, routing: &Routing) -> Value {
 }
 
 fn target(snapshot: &Snapshot, target: &Target) -> Option<String> {
-    match target {
-        Target::Cluster(id) => snapshot
-            .cluster(*id)
-            .map(|cluster| format!("{}:{}", cluster.host, cluster.port)),
-        Target::Invalid => None,
-    }
+    let cluster = snapshot.endpoints_of(target)?;
+    Some(format!("{}:{}", cluster.host, cluster.port))
+}
+
+fn pods(snapshot: &Snapshot) -> Vec<Value> {
+    let mut pods: Vec<_> = snapshot.pods.iter().collect();
+    pods.sort_by_key(|(ip, _)| **ip);
+    let pod = |(ip, pod): (_, &std::sync::Arc<super::PodTarget>)| {
+        json!({
+            "address": format!("{ip}"),
+            "pod": pod.workload.pod,
+            "policies": *pod.bound,
+        })
+    };
+    pods.into_iter().map(pod).collect()
 }
 
 fn endpoints(cluster: &Cluster) -> Vec<Value> {

@@ -41,6 +41,18 @@ pub(super) fn trailers(out: &mut Vec<u8>, trailers: &HeaderMap) {
     }
 }
 
+/// Removes the fields that may not be trailers, for what the HTTP/1 codec does not write itself.
+pub fn strip_trailers(trailers: &mut HeaderMap) {
+    let names: Vec<HeaderName> = trailers
+        .keys()
+        .filter(|name| is_forbidden_in_trailers(name))
+        .cloned()
+        .collect();
+    for name in names {
+        trailers.remove(name);
+    }
+}
+
 /// Fields that frame, route, authenticate or describe the content of a message mean nothing in trailers, but a
 /// receiver that merges trailers into headers may believe them (RFC 9110 section 6.5.1).
 pub(super) fn is_forbidden_in_trailers(name: &HeaderName) -> bool {

@@ -47,6 +47,8 @@ enum Body {
 
 /// Data of this size is queued, not copied.
 const LARGE: usize = 8 << 10;
+/// A buffer above this is not kept while the connection is idle.
+const KEPT_IDLE: usize = 2 << 10;
 /// A buffer above this is not kept for the next message.
 const KEPT: usize = 8 << 10;
 
@@ -177,9 +179,9 @@ impl Outbound {
         self.poll_flush_io(io, cx)
     }
 
-    /// Drops the memory of an empty buffer, for a wait of unknown length.
+    /// Drops the memory of an empty buffer, for a wait of unknown length. A small one stays: the next head needs it.
     pub(super) fn release(&mut self) {
-        if self.pending() == 0 {
+        if self.pending() == 0 && self.small.capacity() > KEPT_IDLE {
             self.small = Vec::new();
             self.large = VecDeque::new();
         }

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use hbone::TunnelStream;
-use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::header::{CONTENT_LENGTH, EXPECT};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use std::task::{Context, Poll};
 
 /// What went wrong on the client's side of a request.
@@ -36,12 +36,17 @@ pub(crate) struct H2Client {
     incoming: Incoming,
     respond: SendResponse<Bytes>,
     outgoing: Option<Outgoing>,
+    /// It waits for `100 Continue`, and nothing of its body has come.
+    expects_continue: bool,
 }
 
 impl H2Client {
-    pub(crate) fn new(body: RecvStream, respond: SendResponse<Bytes>) -> Self {
+    pub(crate) fn new(headers: &HeaderMap, body: RecvStream, respond: SendResponse<Bytes>) -> Self {
+        let incoming = Incoming::new(body);
+        let expects = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
         Self {
-            incoming: Incoming::new(body),
+            expects_continue: !incoming.is_done() && headers.get(EXPECT).is_some_and(expects),
+            incoming,
             respond,
             outgoing: None,
         }
@@ -70,7 +75,7 @@ impl Client<'_> {
     pub(crate) fn expects_continue(&self) -> bool {
         match self {
             Self::H1(conn) => conn.expects_continue(),
-            Self::H2(_) => false,
+            Self::H2(stream) => stream.expects_continue,
         }
     }
 
@@ -80,10 +85,11 @@ impl Client<'_> {
             Self::H1(conn) => conn
                 .poll_frame(cx)
                 .map(|frame| frame.map(|frame| frame.map_err(h1_fault))),
-            Self::H2(stream) => stream
-                .incoming
-                .poll_frame(cx)
-                .map(|frame| frame.map(|frame| frame.map_err(h2_fault))),
+            Self::H2(stream) => {
+                let frame = std::task::ready!(stream.incoming.poll_frame(cx));
+                stream.expects_continue = false;
+                Poll::Ready(frame.map(|frame| frame.map_err(h2_fault)))
+            }
         }
     }
 
@@ -103,6 +109,7 @@ impl Client<'_> {
         match self {
             Self::H1(conn) => conn.informational(status, &headers),
             Self::H2(stream) => {
+                stream.expects_continue &= status != StatusCode::CONTINUE;
                 let mut response = Response::new(());
                 *response.status_mut() = status;
                 *response.headers_mut() = headers;

@@ -9,9 +9,10 @@ use hbone::{Destination, DialError, Pool};
 use http::{HeaderMap, HeaderValue};
 use request::SpiffeId;
 use routing::Endpoint;
+use socket2::{SockRef, TcpKeepalive};
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
-use std::net::SocketAddr;
+use std::hash::{Hash, Hasher};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
@@ -23,15 +24,18 @@ use tokio::time::Instant;
 pub(crate) const HBONE_PORT: u16 = 15008;
 /// TCP connect to a pod outside the mesh.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// An idle HTTP/1.1 connection is kept this long.
+/// An idle connection is kept this long.
 const IDLE: Duration = Duration::from_secs(60);
 /// Idle HTTP/1.1 connections to one endpoint at most.
 const IDLE_PER_ENDPOINT: usize = 256;
 /// Streams of one inner HTTP/2 connection before another is opened.
 const STREAMS: usize = 100;
-/// Flow-control windows of inner HTTP/2 connections.
+/// Flow-control windows of inner HTTP/2 connections: streams whose clients do not read, however many, leave the others
+/// their room. A limit; nothing is allocated for it.
 const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW * STREAMS as u32;
+/// Idle connections in clear are probed after this, and this often: a pod outside the mesh may go without a word.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const SHARDS: usize = 16;
 
 /// Whose requests a connection carries. Tunnels announce their source to the destination (`baggage`), so
@@ -53,12 +57,32 @@ pub(crate) enum OpenFault {
     Upstream(UpstreamFault),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Key {
     address: SocketAddr,
     /// `Some`: through HBONE, to exactly this identity.
     identity: Option<SpiffeId>,
     source: u64,
+}
+
+/// Address and source tell nearly all keys apart; the identity is compared, not hashed.
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.address.hash(state);
+        state.write_u64(self.source);
+    }
+}
+
+impl Key {
+    /// Spreads keys over the shards; any spread will do.
+    fn shard(&self) -> usize {
+        let ip = match self.address.ip() {
+            IpAddr::V4(ip) => u32::from(ip),
+            IpAddr::V6(ip) => ip.segments().iter().fold(0, |sum, part| sum ^ u32::from(*part)),
+        };
+        let mixed = u64::from(ip) ^ u64::from(self.address.port()) ^ self.source;
+        usize::try_from(mixed % SHARDS as u64).unwrap_or(0)
+    }
 }
 
 #[derive(Debug)]
@@ -72,6 +96,8 @@ struct Idle {
 struct H2Connection {
     sender: SendRequest<Bytes>,
     streams: Arc<()>,
+    /// When it was last seen in use.
+    used: Instant,
 }
 
 /// Shared HTTP/2 connections of one key.
@@ -88,7 +114,6 @@ struct Shared {
 pub(crate) struct Connector {
     tunnels: Arc<Pool>,
     limits: Limits,
-    hasher: RandomState,
     idle: [Mutex<HashMap<Key, Vec<Idle>>>; SHARDS],
     shared: Mutex<HashMap<Key, Arc<Shared>>>,
 }
@@ -104,7 +129,6 @@ impl Connector {
         Arc::new(Self {
             tunnels,
             limits,
-            hasher: RandomState::new(),
             idle: Default::default(),
             shared: Mutex::default(),
         })
@@ -134,8 +158,12 @@ impl Connector {
     /// A raw connection, for TCP.
     pub(crate) async fn dial(&self, endpoint: &Endpoint, lane: &Lane) -> Result<Transport, OpenFault> {
         let workload = &endpoint.workload;
-        let (true, Some(identity)) = (workload.hbone, workload.identity.as_ref()) else {
+        if !workload.hbone {
             return dial_clear(endpoint.address).await;
+        }
+        let Some(identity) = workload.identity.as_ref() else {
+            let why = format!("{} speaks HBONE, and its identity is not known", endpoint.address);
+            return Err(OpenFault::Connect(why));
         };
         let destination = Destination {
             address: SocketAddr::new(endpoint.address.ip(), HBONE_PORT),
@@ -172,7 +200,8 @@ impl Connector {
         }
     }
 
-    /// Drops connections that were idle too long or that the endpoint closed. Called every few seconds.
+    /// Drops connections that were idle too long or that the endpoint closed. Called every few seconds. Without it the
+    /// connections of sources and endpoints that have gone would stay for ever.
     pub(crate) fn sweep(&self) {
         let now = Instant::now();
         for shard in &self.idle {
@@ -183,7 +212,7 @@ impl Connector {
         }
         lock(&self.shared).retain(|_, shared| {
             let mut connections = lock(&shared.connections);
-            connections.retain_mut(|connection| is_open(&mut connection.sender));
+            connections.retain_mut(|connection| is_open(&mut connection.sender) && !connection.is_unused(now));
             !connections.is_empty() || Arc::strong_count(shared) > 1
         });
     }
@@ -205,9 +234,8 @@ impl Connector {
     }
 
     fn shard(&self, key: &Key) -> MutexGuard<'_, HashMap<Key, Vec<Idle>>> {
-        let index = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or(0);
         #[allow(clippy::indexing_slicing)] // below SHARDS, the length of the array
-        lock(&self.idle[index])
+        lock(&self.idle[key.shard()])
     }
 
     async fn shared(&self, key: &Key, endpoint: &Endpoint, lane: &Lane) -> Result<H2Connection, OpenFault> {
@@ -229,6 +257,7 @@ impl Connector {
                 let connection = H2Connection {
                     sender,
                     streams: Arc::new(()),
+                    used: Instant::now(),
                 };
                 lock(&shared.connections).push(connection.clone());
                 Ok(connection)
@@ -247,11 +276,25 @@ impl Shared {
         let mut connections = lock(&self.connections);
         connections.retain_mut(|connection| is_open(&mut connection.sender));
         let least = connections
-            .iter()
+            .iter_mut()
             .min_by_key(|connection| Arc::strong_count(&connection.streams))?;
         let room = STREAMS.min(least.sender.current_max_send_streams());
         // The pool itself holds one.
-        (Arc::strong_count(&least.streams) <= room).then(|| least.clone())
+        if Arc::strong_count(&least.streams) > room {
+            return None;
+        }
+        least.used = Instant::now();
+        Some(least.clone())
+    }
+}
+
+impl H2Connection {
+    /// No stream now, and none for long enough. To be asked again and again.
+    fn is_unused(&mut self, now: Instant) -> bool {
+        if Arc::strong_count(&self.streams) > 1 {
+            self.used = now;
+        }
+        now.duration_since(self.used) >= IDLE
     }
 }
 
@@ -285,6 +328,8 @@ async fn dial_clear(address: SocketAddr) -> Result<Transport, OpenFault> {
         .map_err(|_| OpenFault::Connect(format!("connect to {address}: no answer in {CONNECT_TIMEOUT:?}")))?
         .map_err(fault)?;
     stream.set_nodelay(true).map_err(fault)?;
+    let probes = TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE);
+    SockRef::from(&stream).set_tcp_keepalive(&probes).map_err(fault)?;
     Ok(Transport::tcp(stream))
 }
 
@@ -318,3 +363,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A poisoned pool is still a pool: nothing in here panics while it holds the lock.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! One request from its head to its last byte. [`Exchange::run`] reads like the design's "path of one request".
 
 use super::client::{Client, ClientFault};
+use super::filters::{self, Direct};
 use super::forward::{Forward, Sent};
 use super::grpc::is_grpc;
 use super::headers;
@@ -9,16 +10,19 @@ use super::reason::Reason;
 use super::record::Record;
 use super::respond::{self, Asked};
 use super::tunnel::Tunnel;
+use super::upgrade;
 use crate::http1::strip_hop_by_hop;
 use authz::{Verdict, Verified};
 use http::header::HOST;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method};
 use mesh::{ServicePort, Snapshot};
+use rand::Rng;
 use request::{Head, Request};
-use routing::{Match, Redirect};
+use routing::{Backend, Filters, Match, Pick, Rule, Target};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+use telemetry::OwnMetrics;
 
 /// A request in the loop.
 pub(crate) struct Exchange<'t> {
@@ -26,6 +30,8 @@ pub(crate) struct Exchange<'t> {
     snapshot: Arc<Snapshot>,
     record: Record,
     meter: Meter,
+    /// `Origin`, where a CORS filter asks for it.
+    origin: Option<HeaderValue>,
 }
 
 /// What the steps before forwarding leave for it.
@@ -41,13 +47,13 @@ pub(crate) struct Admitted {
 
 /// Serves one request. Returns when the answer is out, or cannot be given.
 pub(crate) async fn serve(tunnel: &Tunnel, client: &mut Client<'_>, parts: Parts) {
-    let node = &tunnel.node;
-    node.metrics.own.in_flight.inc();
+    let _counted = InFlight::begin(&tunnel.node.metrics.own);
     let mut exchange = Exchange {
         tunnel,
-        snapshot: node.snapshot.load_full(),
+        snapshot: tunnel.node.snapshot.load_full(),
         record: Record::begin(tunnel, &parts),
         meter: Meter::default(),
+        origin: None,
     };
     exchange.record.grpc = is_grpc(&parts.headers);
     exchange.record.method = parts.method.clone();
@@ -55,7 +61,6 @@ pub(crate) async fn serve(tunnel: &Tunnel, client: &mut Client<'_>, parts: Parts
         exchange.refuse(client, reason).await;
     }
     exchange.record.publish(tunnel, &exchange.meter);
-    node.metrics.own.in_flight.dec();
 }
 
 /// Answers a request whose head could not even be read.
@@ -66,6 +71,7 @@ pub(crate) async fn refuse_unread(tunnel: &Tunnel, client: &mut Client<'_>, reas
         snapshot: tunnel.node.snapshot.load_full(),
         record: Record::begin(tunnel, &parts),
         meter: Meter::default(),
+        origin: None,
     };
     exchange.refuse(client, reason).await;
     exchange.record.publish(tunnel, &exchange.meter);
@@ -82,10 +88,15 @@ impl Exchange<'_> {
         admitted.verified = verified;
         let matched = matched.ok_or(Reason::NoRoute)?;
         self.record.route = Some(Arc::clone(matched.rule));
-        if let Some(redirect) = &matched.rule.filters.redirect {
-            return self.redirect(client, &admitted, redirect, matched.prefix).await;
+        let rule = matched.rule;
+        if let Some(answer) = self.direct(&[&rule.filters], &admitted, matched.prefix)? {
+            return self.answer(client, &admitted, answer).await;
         }
-        self.forward(client, admitted, matched).await
+        let backend = pick(rule)?;
+        if let Some(answer) = self.direct(&[&rule.filters, &backend.filters], &admitted, matched.prefix)? {
+            return self.answer(client, &admitted, answer).await;
+        }
+        self.forward(client, admitted, matched, backend).await
     }
 
     /// 400: the head is parsed once; what a client may never set goes.
@@ -102,6 +113,7 @@ impl Exchange<'_> {
         let host = headers.remove(HOST);
         strip_hop_by_hop(&mut headers);
         headers::strip_untrusted(&mut headers);
+        headers::join_cookies(&mut headers);
         for name in port.authn.owned_headers() {
             headers.remove(name);
         }
@@ -152,37 +164,44 @@ impl Exchange<'_> {
         }
     }
 
-    async fn redirect(
+    /// A preflight or a redirect, when the innermost of these filters asks for one.
+    fn direct(
         &mut self,
-        client: &mut Client<'_>,
+        levels: &[&Filters],
         admitted: &Admitted,
-        redirect: &Redirect,
         prefix: Option<&str>,
-    ) -> Result<(), Reason> {
+    ) -> Result<Option<Direct>, Reason> {
         let port = self.tunnel.connection.destination_port;
-        let location = redirect.location(&admitted.head, "http", port, prefix);
-        let location = HeaderValue::try_from(location).map_err(|_| Reason::BadRequest("redirect target"))?;
-        let status = StatusCode::from_u16(redirect.status).unwrap_or(StatusCode::FOUND);
-        self.record.answered(status, None, "direct_response");
-        respond::redirect(client, &admitted.method, status, location)
+        if let Some(own) = levels.last().filter(|_| self.origin.is_none()) {
+            self.origin = filters::origin(own, &admitted.headers);
+        }
+        filters::direct(levels, admitted, self.origin.as_ref(), port, prefix)
+    }
+
+    async fn answer(&mut self, client: &mut Client<'_>, admitted: &Admitted, answer: Direct) -> Result<(), Reason> {
+        self.record.answered(answer.status, None, "direct_response");
+        respond::direct(client, &admitted.method, answer.status, answer.headers)
             .await
             .map_err(client_fault)
     }
 
-    /// Filters, mirrors, backend, endpoint, retries: all that is left.
+    /// Filters, mirrors, endpoint, retries: all that is left.
     async fn forward(
         &mut self,
         client: &mut Client<'_>,
         mut admitted: Admitted,
         matched: Match<'_>,
+        backend: &Backend,
     ) -> Result<(), Reason> {
         let headers = std::mem::take(&mut admitted.headers);
         let forward = Forward {
             tunnel: self.tunnel,
             snapshot: &self.snapshot,
             rule: matched.rule,
+            backend,
             prefix: matched.prefix,
             admitted: &admitted,
+            origin: self.origin.as_ref(),
         };
         let deadline = matched.rule.timeouts.request;
         let sending = forward.send(headers, client, &mut self.record, &mut self.meter);
@@ -194,7 +213,19 @@ impl Exchange<'_> {
                 Err(_) => Err(Reason::Timeout),
             },
         }?;
+        // The answer is complete, and no deadline of the rule is one of the other protocol.
+        let sent = match sent {
+            Sent::Switched(parts, upstream, _serving) => {
+                upgrade::splice(client, *parts, upstream, &mut self.meter).await
+            }
+            sent => sent,
+        };
         if let Sent::Broken(reason) = sent {
+            match reason {
+                Reason::ClientGone => self.tunnel.node.metrics.own.reset("downstream"),
+                Reason::Reset | Reason::BadAnswer => self.tunnel.node.metrics.own.reset("upstream"),
+                _ => {}
+            }
             self.record.broke_off(&reason);
             client.abort();
         }
@@ -203,28 +234,56 @@ impl Exchange<'_> {
 
     async fn refuse(&mut self, client: &mut Client<'_>, reason: Reason) {
         let own = &self.tunnel.node.metrics.own;
-        own.refusal(reason.refusal().label);
-        if let Reason::Policy(policy) = &reason {
-            own.denial(policy.as_deref().unwrap_or("none"));
-        }
         if reason == Reason::ClientGone {
+            own.reset("downstream");
             self.record.refused(&reason, None);
             client.abort();
             return;
+        }
+        own.refusal(reason.refusal().label);
+        if let Reason::Policy(policy) = &reason {
+            own.denial(policy.as_deref().unwrap_or("none"));
         }
         let realm = matches!(reason, Reason::Token(_))
             .then(|| self.record.realm())
             .flatten();
         let method = self.record.method.clone();
+        let route = self.record.route.clone();
         let asked = Asked {
             method: &method,
             grpc: self.record.grpc,
             realm: realm.as_deref(),
+            cors: route.as_ref().and_then(|rule| rule.filters.cors.as_deref()),
+            origin: self.origin.as_ref(),
         };
         match respond::refuse(client, asked, &reason).await {
             Ok(sent) => self.record.refused(&reason, Some(sent)),
             Err(_) => self.record.refused(&Reason::ClientGone, None),
         }
+    }
+}
+
+/// Counts a request for as long as it is served, even if its task is dropped or panics.
+struct InFlight<'m>(&'m OwnMetrics);
+
+impl<'m> InFlight<'m> {
+    fn begin(metrics: &'m OwnMetrics) -> Self {
+        metrics.in_flight.inc();
+        Self(metrics)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.dec();
+    }
+}
+
+/// A backend by weight; 500 when there is none, or its reference is invalid, whatever its filters say.
+fn pick(rule: &Rule) -> Result<&Backend, Reason> {
+    match rule.pick(rand::rng().random()) {
+        Pick::Backend(backend) if !matches!(backend.target, Target::Invalid) => Ok(backend),
+        _ => Err(Reason::NoBackend),
     }
 }
 

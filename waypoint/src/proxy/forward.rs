@@ -3,6 +3,7 @@
 use super::client::Client;
 use super::connect::OpenFault;
 use super::exchange::{Admitted, client_fault};
+use super::filters;
 use super::headers;
 use super::mirror::{Copy, Tee};
 use super::outbound::Outbound;
@@ -10,18 +11,18 @@ use super::pump::{Body, Fault, Meter, await_response, grpc_status, stream_respon
 use super::reason::Reason;
 use super::record::Record;
 use super::tunnel::Tunnel;
-use super::upgrade;
 use super::upstream::{Upstream, UpstreamFault};
 use crate::http1::strip_hop_by_hop;
-use http::{HeaderMap, Method, StatusCode, response};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, response};
 use mesh::Snapshot;
 use rand::Rng;
-use routing::{Backend, Cluster, Endpoint, Filters, Pick, Retry, Rule, Target};
+use routing::{Backend, Cluster, Endpoint, Retry, Rule};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use telemetry::{SpanId, Try};
+use tokio::time::Instant;
 
 /// Retries of a rule without a retry policy, as Istio's default: where nothing was sent, or nothing was processed.
 const DEFAULT_RETRIES: u32 = 2;
@@ -34,6 +35,8 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
 pub(crate) enum Sent {
     /// Complete.
     Whole,
+    /// The endpoint answered 101: what follows is another protocol.
+    Switched(Box<response::Parts>, Upstream, Serving),
     /// Broken off.
     Broken(Reason),
 }
@@ -43,8 +46,11 @@ pub(crate) struct Forward<'f> {
     pub(crate) tunnel: &'f Tunnel,
     pub(crate) snapshot: &'f Snapshot,
     pub(crate) rule: &'f Arc<Rule>,
+    pub(crate) backend: &'f Backend,
     pub(crate) prefix: Option<&'f str>,
     pub(crate) admitted: &'f Admitted,
+    /// `Origin`, where a CORS filter asks for it.
+    pub(crate) origin: Option<&'f HeaderValue>,
 }
 
 /// What one attempt came to.
@@ -60,6 +66,8 @@ enum Progress {
     Unprocessed,
     /// It may have been processed.
     Unknown,
+    /// The try had its time. More of the same would load a slow endpoint threefold: a policy must ask for it.
+    Late,
     /// Our own doing, or the client's: no retry.
     Final,
 }
@@ -73,8 +81,8 @@ impl Forward<'_> {
         record: &mut Record,
         meter: &mut Meter,
     ) -> Result<Sent, Reason> {
-        let backend = self.backend()?;
-        let cluster = self.cluster(backend)?;
+        let backend = self.backend;
+        let cluster = self.snapshot.endpoints_of(&backend.target).ok_or(Reason::NoBackend)?;
         let mut outbound = Outbound::build(self, headers, backend, client, record)?;
         let mut body = Body::new(true, self.mirrors(&outbound, backend), record.grpc);
         let retries = self.rule.retry.as_ref().map_or(DEFAULT_RETRIES, |retry| retry.attempts);
@@ -83,15 +91,25 @@ impl Forward<'_> {
             let left = retries.saturating_sub(u32::try_from(tried.len()).unwrap_or(u32::MAX));
             let endpoint = cluster.choose(rand::rng().random(), &tried).ok_or(Reason::NoEndpoint)?;
             record.destination = Some((Arc::clone(&endpoint.workload), endpoint.address));
+            let until = self.end_of_try();
             let attempt = self
-                .attempt(client, cluster, endpoint, &mut outbound, &mut body, record, meter)
+                .attempt(
+                    client,
+                    cluster,
+                    endpoint,
+                    until,
+                    &mut outbound,
+                    &mut body,
+                    record,
+                    meter,
+                )
                 .await;
             let again = left > 0 && self.may_retry(&attempt, &mut body);
             match attempt {
                 Attempt::Answer(parts, upstream, serving) if !again => {
                     body.release();
                     return self
-                        .answer(client, parts, upstream, serving, backend, body, record, meter)
+                        .answer(client, parts, upstream, serving, until, body, record, meter)
                         .await;
                 }
                 Attempt::Failed(reason, _) if !again => return Err(reason),
@@ -103,18 +121,9 @@ impl Forward<'_> {
         }
     }
 
-    fn backend(&self) -> Result<&Backend, Reason> {
-        match self.rule.pick(rand::rng().random()) {
-            Pick::Backend(backend) => Ok(backend),
-            Pick::Nothing => Err(Reason::NoBackend),
-        }
-    }
-
-    fn cluster(&self, backend: &Backend) -> Result<&Arc<Cluster>, Reason> {
-        match backend.target {
-            Target::Cluster(id) => self.snapshot.cluster(id).ok_or(Reason::NoBackend),
-            Target::Invalid => Err(Reason::NoBackend),
-        }
+    /// When a try that begins now has had its time, the body of its answer included.
+    fn end_of_try(&self) -> Option<Instant> {
+        Instant::now().checked_add(self.rule.timeouts.backend_request?)
     }
 
     /// One try at one endpoint, up to the head of its answer.
@@ -124,6 +133,7 @@ impl Forward<'_> {
         client: &mut Client<'_>,
         cluster: &Cluster,
         endpoint: &Arc<Endpoint>,
+        until: Option<Instant>,
         outbound: &mut Outbound,
         body: &mut Body,
         record: &mut Record,
@@ -131,13 +141,12 @@ impl Forward<'_> {
     ) -> Attempt {
         let began = record.start.elapsed();
         let span = self.begin_try(outbound, record);
-        let limit = self.rule.timeouts.backend_request;
         let trying = self.try_endpoint(client, cluster, endpoint, outbound, body, meter);
-        let attempt = match limit {
+        let attempt = match until {
             None => trying.await,
-            Some(limit) => match tokio::time::timeout(limit, trying).await {
+            Some(until) => match tokio::time::timeout_at(until, trying).await {
                 Ok(attempt) => attempt,
-                Err(_) => Attempt::Failed(Reason::Timeout, Progress::Unknown),
+                Err(_) => Attempt::Failed(Reason::Timeout, Progress::Late),
             },
         };
         let (status, error) = match &attempt {
@@ -197,6 +206,9 @@ impl Forward<'_> {
         match await_response(client, &mut upstream, body, &outbound.method, meter).await {
             Ok(parts) => Attempt::Answer(parts, upstream, serving),
             Err(Fault::Client(fault)) => Attempt::Failed(client_fault(fault), Progress::Final),
+            Err(Fault::Upstream(UpstreamFault::Reset)) if upstream.nothing_sent() => {
+                upstream_fault(UpstreamFault::Refused)
+            }
             Err(Fault::Upstream(fault)) => upstream_fault(fault),
         }
     }
@@ -208,6 +220,7 @@ impl Forward<'_> {
             Attempt::Answer(parts, ..) => policy.is_some_and(|retry| retry.codes.contains(&parts.status.as_u16())),
             Attempt::Failed(_, Progress::Final) => false,
             Attempt::Failed(_, Progress::Unprocessed) => true,
+            Attempt::Failed(_, Progress::Late) => policy.is_some(),
             Attempt::Failed(_, Progress::Unknown) => policy.is_some() || is_idempotent(&self.admitted.method),
         };
         wanted && body.rewind()
@@ -253,8 +266,7 @@ impl Forward<'_> {
                 headers: outbound.headers.clone(),
                 framing: outbound.framing,
             };
-            let node = &self.tunnel.node;
-            tee.start(&node.connector, &node.metrics, self.tunnel.lane.clone(), copy);
+            tee.start(&self.tunnel.node, self.tunnel.lane.clone(), copy);
         }
         tee
     }
@@ -267,7 +279,7 @@ impl Forward<'_> {
         mut parts: response::Parts,
         mut upstream: Upstream,
         serving: Serving,
-        backend: &Backend,
+        until: Option<Instant>,
         mut body: Body,
         record: &mut Record,
         meter: &mut Meter,
@@ -275,11 +287,11 @@ impl Forward<'_> {
         meter.grpc_status = grpc_status(&parts.headers);
         record.answered(parts.status, meter.grpc_status, "via_upstream");
         if parts.status == StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(upgrade::splice(client, parts, upstream, meter).await);
+            return Ok(Sent::Switched(Box::new(parts), upstream, serving));
         }
         strip_hop_by_hop(&mut parts.headers);
-        for filters in [&backend.filters, &self.rule.filters] {
-            response_filters(filters, &mut parts.headers);
+        for level in [&self.backend.filters, &self.rule.filters] {
+            filters::on_response(level, self.origin, &mut parts.headers);
         }
         let framing = upstream.response_framing();
         let method = &self.admitted.method;
@@ -289,7 +301,15 @@ impl Forward<'_> {
         {
             return Ok(Sent::Broken(Reason::ClientGone));
         }
-        match stream_response(client, &mut upstream, &mut body, meter).await {
+        let streaming = stream_response(client, &mut upstream, &mut body, meter);
+        let streamed = match until {
+            None => streaming.await,
+            Some(until) => match tokio::time::timeout_at(until, streaming).await {
+                Ok(streamed) => streamed,
+                Err(_) => return Ok(Sent::Broken(Reason::Timeout)),
+            },
+        };
+        match streamed {
             Ok(()) => {
                 self.tunnel
                     .node
@@ -301,12 +321,6 @@ impl Forward<'_> {
             Err(Fault::Upstream(UpstreamFault::Malformed)) => Ok(Sent::Broken(Reason::BadAnswer)),
             Err(Fault::Upstream(_)) => Ok(Sent::Broken(Reason::Reset)),
         }
-    }
-}
-
-fn response_filters(filters: &Filters, headers: &mut HeaderMap) {
-    if let Some(modifier) = &filters.response_headers {
-        modifier.apply(headers);
     }
 }
 
@@ -326,11 +340,11 @@ fn is_idempotent(method: &Method) -> bool {
     )
 }
 
-/// Counts a request at its endpoint, for least-request, until it is dropped.
+/// Counts a request, or a TCP connection, at its endpoint, for least-request, until it is dropped.
 pub(crate) struct Serving(Arc<Endpoint>);
 
 impl Serving {
-    fn begin(endpoint: &Arc<Endpoint>) -> Self {
+    pub(crate) fn begin(endpoint: &Arc<Endpoint>) -> Self {
         endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(endpoint))
     }

@@ -2,7 +2,7 @@
 //!
 //! Both sides of the proxy use them: a client's stream and an upstream's are the same two halves.
 
-use crate::http1::Frame;
+use crate::http1::{Frame, strip_trailers};
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream};
 use http::HeaderMap;
@@ -62,7 +62,11 @@ impl Incoming {
         let trailers = ready!(self.stream.poll_trailers(cx));
         self.done = true;
         match trailers {
-            Ok(Some(trailers)) => Poll::Ready(Some(Ok(Frame::Trailers(trailers)))),
+            Ok(Some(mut trailers)) => {
+                // Here, because HTTP/2 would carry any further: the HTTP/1 codec reads and writes none of these.
+                strip_trailers(&mut trailers);
+                Poll::Ready((!trailers.is_empty()).then_some(Ok(Frame::Trailers(trailers))))
+            }
             Ok(None) => Poll::Ready(None),
             Err(error) => Poll::Ready(Some(Err(error))),
         }

@@ -1,7 +1,7 @@
 //! What the waypoint itself changes in a request's headers: what a client may never set goes, what Istio adds comes.
 
 use http::HeaderMap;
-use http::header::{EXPECT, HeaderName, HeaderValue};
+use http::header::{COOKIE, EXPECT, HeaderName, HeaderValue};
 use rand::Rng;
 use std::net::IpAddr;
 use telemetry::{SpanId, TraceContext};
@@ -28,6 +28,24 @@ pub(crate) fn strip_untrusted(headers: &mut HeaderMap) {
         for name in names {
             headers.remove(name);
         }
+    }
+}
+
+/// One Cookie field: HTTP/2 may send it in crumbs, which HTTP/1.1 has not (RFC 9113 section 8.2.3).
+pub(crate) fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let mut joined = Vec::new();
+    for crumb in headers.get_all(COOKIE) {
+        if !joined.is_empty() {
+            joined.extend_from_slice(b"; ");
+        }
+        joined.extend_from_slice(crumb.as_bytes());
+    }
+    // Never fails: valid values and a separator make a valid value.
+    if let Ok(joined) = HeaderValue::try_from(joined) {
+        headers.insert(COOKIE, joined);
     }
 }
 

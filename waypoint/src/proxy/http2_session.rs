@@ -20,9 +20,10 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 const STREAMS: u32 = 100;
 /// Request header bytes, as HPACK counts them.
 const HEADER_LIST: u32 = 64 * 1024;
-/// Flow-control windows: four stalled streams leave the rest of the connection its room.
+/// Flow-control windows: streams that an endpoint does not read, however many, leave the others their room. A limit;
+/// nothing is allocated for it.
 const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW * STREAMS;
 
 type Io = Primed<TunnelStream>;
 
@@ -74,7 +75,7 @@ fn serve_stream(tunnel: &Arc<Tunnel>, request: Request<RecvStream>, respond: Sen
     let tunnel = Arc::clone(tunnel);
     tokio::spawn(async move {
         let (parts, body) = request.into_parts();
-        let mut client = Client::H2(Box::new(H2Client::new(body, respond)));
+        let mut client = Client::H2(Box::new(H2Client::new(&parts.headers, body, respond)));
         exchange::serve(&tunnel, &mut client, parts).await;
     });
 }

@@ -1,6 +1,7 @@
 //! What every request of this process shares.
 
 use super::connect::Connector;
+use super::mirror::Load;
 use crate::http1::Limits;
 use arc_swap::ArcSwap;
 use authz::KeySets;
@@ -8,12 +9,15 @@ use hbone::Drain;
 use mesh::Snapshot;
 use std::sync::Arc;
 use telemetry::{AccessLog, Metrics, Spans};
+use tokio::sync::watch;
 
 /// The process's state on the data path. Shared by `Arc`, never locked by a request.
 #[derive(Debug)]
 pub(crate) struct Node {
     /// The published config.
     pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
+    /// Its generation, told after it was published: for what stays open across changes.
+    pub(crate) changes: watch::Sender<u64>,
     /// Fetched JWKS.
     pub(crate) keys: ArcSwap<KeySets>,
     /// Ways to endpoints.
@@ -26,6 +30,8 @@ pub(crate) struct Node {
     pub(crate) access_log: Option<Arc<AccessLog>>,
     /// The drain everything in flight takes part in.
     pub(crate) drain: Drain,
+    /// What mirrors hold.
+    pub(crate) mirrors: Arc<Load>,
     /// Bounds of HTTP/1 connections, both sides.
     pub(crate) limits: Limits,
 }

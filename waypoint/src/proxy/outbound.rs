@@ -72,11 +72,10 @@ impl Outbound {
 
     /// Whether an endpoint is spoken to in HTTP/2: what its port declares, else what the client speaks.
     pub(crate) fn http2(&self, protocol: Protocol) -> bool {
-        if self.upgrade.is_some() {
-            return false;
-        }
         match protocol {
+            // It cannot switch protocols; the wish is left out, as any server may ignore it.
             Protocol::H2c | Protocol::Grpc => true,
+            _ if self.upgrade.is_some() => false,
             Protocol::Http => is_grpc(&self.headers),
             Protocol::Detect | Protocol::Tcp | Protocol::Tls => self.client_http2,
         }
@@ -85,6 +84,9 @@ impl Outbound {
     fn filter(&mut self, filters: &Filters, head: &Head, prefix: Option<&str>) {
         if let Some(modifier) = &filters.request_headers {
             modifier.apply(&mut self.headers);
+            if let Some(host) = modifier.host() {
+                self.host = host.clone();
+            }
         }
         if let Some(rewrite) = &filters.rewrite {
             self.rewrite(rewrite, head, prefix);

@@ -6,9 +6,10 @@
 
 use super::client::{Client, ClientFault};
 use super::grpc::MessageCounter;
+use super::headers::strip_untrusted;
 use super::mirror::Tee;
 use super::upstream::{Upstream, UpstreamFault};
-use crate::http1::Frame;
+use crate::http1::{Frame, strip_hop_by_hop};
 use http::{HeaderMap, Method, response};
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -17,6 +18,8 @@ use std::task::{Context, Poll};
 const FRAMES_PER_POLL: usize = 32;
 /// Bytes of a request's body kept for a retry. A longer body cannot be sent again.
 const HELD_BYTES: usize = 64 * 1024;
+/// ... and frames: an HTTP/2 client may send its body byte by byte.
+const HELD_FRAMES: usize = 1024;
 
 /// Why a pump stopped before its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +45,9 @@ pub(crate) struct Meter {
 #[derive(Debug)]
 pub(crate) struct Body {
     held: Vec<Frame>,
-    held_bytes: usize,
+    /// What the client has sent so far, held or not.
+    read_bytes: usize,
+    read_frames: usize,
     /// Frames of `held` that this attempt has sent.
     position: usize,
     /// False once the body outgrew what is held, or no retry can follow.
@@ -60,7 +65,8 @@ impl Body {
     pub(crate) fn new(hold: bool, tee: Tee, grpc: bool) -> Self {
         Self {
             held: Vec::new(),
-            held_bytes: 0,
+            read_bytes: 0,
+            read_frames: 0,
             position: 0,
             holding: hold,
             read: false,
@@ -72,7 +78,7 @@ impl Body {
 
     /// Makes the next attempt send the body from its beginning. False when that is not possible any more.
     pub(crate) fn rewind(&mut self) -> bool {
-        if !self.holding && (self.read || self.held_bytes > 0) {
+        if !self.holding && (self.read || self.read_frames > 0) {
             return false;
         }
         self.position = 0;
@@ -80,9 +86,17 @@ impl Body {
         true
     }
 
-    /// No further attempt will follow: what is held may go.
+    /// No further attempt will follow: what is held may go, once this attempt has sent it.
     pub(crate) fn release(&mut self) {
         self.holding = false;
+        self.drop_sent();
+    }
+
+    fn drop_sent(&mut self) {
+        if !self.holding && self.position >= self.held.len() {
+            self.held = Vec::new();
+            self.position = 0;
+        }
     }
 
     fn poll_frame(
@@ -92,13 +106,19 @@ impl Body {
         meter: &mut Meter,
     ) -> Poll<Option<Result<Frame, ClientFault>>> {
         if let Some(frame) = self.held.get(self.position) {
+            let frame = frame.clone();
             self.position = self.position.saturating_add(1);
-            return Poll::Ready(Some(Ok(frame.clone())));
+            self.drop_sent();
+            return Poll::Ready(Some(Ok(frame)));
         }
         if self.read {
             return Poll::Ready(None);
         }
         let frame = match std::task::ready!(client.poll_frame(cx)) {
+            Some(Ok(Frame::Trailers(mut trailers))) => {
+                strip_untrusted(&mut trailers);
+                Frame::Trailers(trailers)
+            }
             Some(Ok(frame)) => frame,
             Some(Err(fault)) => return Poll::Ready(Some(Err(fault))),
             None => {
@@ -123,14 +143,13 @@ impl Body {
             Frame::Data(data) => data.len(),
             Frame::Trailers(_) => 0,
         };
-        self.held_bytes = self.held_bytes.saturating_add(size);
+        self.read_bytes = self.read_bytes.saturating_add(size);
+        self.read_frames = self.read_frames.saturating_add(1);
         if !self.holding {
             return;
         }
-        if self.held_bytes > HELD_BYTES {
-            self.holding = false;
-            self.held = Vec::new();
-            self.position = 0;
+        if self.read_bytes > HELD_BYTES || self.read_frames > HELD_FRAMES {
+            self.release();
             return;
         }
         self.held.push(frame.clone());
@@ -196,22 +215,27 @@ pub(crate) async fn await_response(
     method: &Method,
     meter: &mut Meter,
 ) -> Result<response::Parts, Fault> {
+    // A 1xx that the client has not wholly taken.
+    let mut interim = false;
     poll_fn(|cx| {
         pump_request(cx, client, upstream, body, meter)?;
         loop {
             match upstream.poll_response(cx, method) {
-                Poll::Ready(Ok(parts)) if parts.status.is_informational() && parts.status.as_u16() != 101 => {
+                Poll::Ready(Ok(mut parts)) if parts.status.is_informational() && parts.status.as_u16() != 101 => {
+                    strip_hop_by_hop(&mut parts.headers);
                     client.informational(parts.status, parts.headers);
-                    if let Poll::Ready(Err(fault)) = client.poll_flush(cx) {
-                        return Poll::Ready(Err(Fault::Client(fault)));
-                    }
+                    interim = true;
                 }
                 Poll::Ready(Ok(parts)) => return Poll::Ready(Ok(parts)),
                 Poll::Ready(Err(fault)) => return Poll::Ready(Err(Fault::Upstream(fault))),
                 Poll::Pending => break,
             }
         }
-        if body.read && client.poll_gone(cx).is_ready() {
+        if interim && let Poll::Ready(flushed) = client.poll_flush(cx) {
+            flushed.map_err(Fault::Client)?;
+            interim = false;
+        }
+        if client.poll_gone(cx).is_ready() {
             return Poll::Ready(Err(Fault::Client(ClientFault::Gone)));
         }
         Poll::Pending
@@ -228,9 +252,8 @@ pub(crate) async fn stream_response(
 ) -> Result<(), Fault> {
     let mut done = false;
     poll_fn(|cx| {
-        if !body.sent {
-            pump_request(cx, client, upstream, body, meter)?;
-        }
+        // Even when all was queued: flow control may hold the end of it back.
+        pump_request(cx, client, upstream, body, meter)?;
         if !done {
             done = pump_response(cx, client, upstream, body.grpc, meter)?;
         }
@@ -239,7 +262,7 @@ pub(crate) async fn stream_response(
             Poll::Ready(Err(fault)) => return Poll::Ready(Err(Fault::Client(fault))),
             _ => {}
         }
-        if body.read && !done && client.poll_gone(cx).is_ready() {
+        if !done && client.poll_gone(cx).is_ready() {
             return Poll::Ready(Err(Fault::Client(ClientFault::Gone)));
         }
         Poll::Pending
@@ -290,3 +313,6 @@ fn pump_response(
 pub(crate) fn grpc_status(headers: &HeaderMap) -> Option<u32> {
     headers.get("grpc-status")?.to_str().ok()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests;

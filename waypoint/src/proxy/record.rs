@@ -12,7 +12,7 @@ use routing::{RouteKind, Rule};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
-use telemetry::{Outcome, RequestProtocol, SpanId, TraceContext, TraceId, Try};
+use telemetry::{Outcome, RequestProtocol, ServiceName, SpanId, TraceContext, TraceId, Try};
 
 /// The running record of one request.
 #[derive(Debug)]
@@ -94,7 +94,9 @@ impl Record {
     /// An answer had begun and could not be completed.
     pub(crate) fn broke_off(&mut self, reason: &Reason) {
         self.flag = reason.refusal().flag;
-        self.details = reason.details();
+        self.details = reason
+            .details()
+            .replace("before_response_started", "after_response_started");
     }
 
     /// `http://host/path`, for the realm of a 401.
@@ -107,7 +109,7 @@ impl Record {
     pub(crate) fn publish(&self, tunnel: &Tunnel, meter: &Meter) {
         let node = &tunnel.node;
         let path = self.told_path(node.access_log.is_some());
-        let route = self.told_route(node.access_log.is_some());
+        let route = self.told_route(&tunnel.service, node.access_log.is_some());
         let text =
             |value: &Option<HeaderValue>| value.as_ref().and_then(|value| value.to_str().ok()).map(str::to_owned);
         let (user_agent, request_id, forwarded_for) = (
@@ -180,13 +182,14 @@ impl Record {
         })
     }
 
-    /// `ns/name/` and the rule's name, or `rule-N`; `None` for the implicit route of a Service, which telemetry names by the Service.
-    fn told_route(&self, logged: bool) -> Option<String> {
+    /// `ns/name/` and the rule's name, or `rule-N`; `None` for the implicit route of a Service, which telemetry names
+    /// by the Service. A pod that is addressed by itself is named as such.
+    fn told_route(&self, service: &ServiceName, logged: bool) -> Option<String> {
         let rule = self.route.as_ref().filter(|_| logged || self.trace.sampled)?;
-        if rule.route.kind == RouteKind::Implicit {
-            return None;
-        }
         let (namespace, name) = (&rule.route.namespace, &rule.route.name);
+        if rule.route.kind == RouteKind::Implicit {
+            return service.host.is_empty().then(|| format!("pod {namespace}/{name}"));
+        }
         Some(match &rule.name {
             Some(rule) => format!("{namespace}/{name}/{rule}"),
             None => format!("{namespace}/{name}/rule-{}", rule.index),

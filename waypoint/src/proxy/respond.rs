@@ -4,8 +4,9 @@ use super::client::{Client, ClientFault};
 use super::reason::Reason;
 use crate::http1::Framing;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE};
+use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use routing::Cors;
 use std::future::poll_fn;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -20,6 +21,10 @@ pub(crate) struct Asked<'r> {
     pub(crate) grpc: bool,
     /// `http://host/path`, the realm of a 401.
     pub(crate) realm: Option<&'r str>,
+    /// The CORS filter of its rule: a page may read refusals as it may read answers.
+    pub(crate) cors: Option<&'r Cors>,
+    /// For `cors`.
+    pub(crate) origin: Option<&'r HeaderValue>,
 }
 
 /// Answers with a refusal; gives the HTTP status and the gRPC status sent.
@@ -30,7 +35,8 @@ pub(crate) async fn refuse(
 ) -> Result<(StatusCode, Option<u32>), ClientFault> {
     let refusal = reason.refusal();
     if asked.grpc {
-        let headers = trailers_only(refusal.grpc, refusal.body);
+        let mut headers = trailers_only(refusal.grpc, refusal.body);
+        asked.share(&mut headers);
         send(client, asked.method, StatusCode::OK, headers, "").await?;
         return Ok((StatusCode::OK, Some(refusal.grpc)));
     }
@@ -45,20 +51,27 @@ pub(crate) async fn refuse(
     if let Some(challenge) = challenge.and_then(|challenge| HeaderValue::try_from(challenge).ok()) {
         headers.insert(WWW_AUTHENTICATE, challenge);
     }
+    asked.share(&mut headers);
     send(client, asked.method, refusal.status, headers, refusal.body).await?;
     Ok((refusal.status, None))
 }
 
-/// Answers with a redirect.
-pub(crate) async fn redirect(
+/// Answers without a body.
+pub(crate) async fn direct(
     client: &mut Client<'_>,
     method: &Method,
     status: StatusCode,
-    location: HeaderValue,
+    headers: HeaderMap,
 ) -> Result<(), ClientFault> {
-    let mut headers = HeaderMap::with_capacity(2);
-    headers.insert(LOCATION, location);
     send(client, method, status, headers, "").await
+}
+
+impl Asked<'_> {
+    fn share(&self, headers: &mut HeaderMap) {
+        if let Some(cors) = self.cors {
+            cors.apply(self.origin, headers);
+        }
+    }
 }
 
 async fn send(

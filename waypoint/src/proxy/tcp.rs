@@ -1,16 +1,19 @@
 //! Bytes: a port that is declared TCP, or where nothing else was found.
 
+use super::forward::Serving;
 use super::transport::Transport;
 use super::tunnel::Tunnel;
 use super::upgrade::Primed;
 use authz::Verdict;
 use hbone::TunnelStream;
+use mesh::ServicePort;
 use rand::Rng;
 use routing::{Cluster, Endpoint};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use telemetry::TcpOutcome;
 use tokio::io::AsyncWriteExt;
+use tokio::sync::watch;
 
 /// Endpoints tried before a connection is given up.
 const ATTEMPTS: usize = 3;
@@ -19,15 +22,22 @@ const ATTEMPTS: usize = 3;
 struct End {
     endpoint: Option<Arc<Endpoint>>,
     flags: &'static str,
+    /// Cut before both sides had ended.
+    broken: bool,
     received: u64,
     sent: u64,
 }
 
 /// Carries one connection.
 pub(crate) async fn serve(tunnel: &Tunnel, mut stream: Primed<TunnelStream>) {
-    let end = carry(tunnel, &mut stream).await;
-    // A denied or unreachable client sees the end at once.
-    let _ = stream.shutdown().await;
+    let mut end = carry(tunnel, &mut stream).await;
+    if end.broken {
+        stream.cut();
+    } else {
+        // A denied or unreachable client sees the end at once.
+        let _ = stream.shutdown().await;
+    }
+    (end.received, end.sent) = (stream.read(), stream.written());
     tunnel.node.metrics.tcp_closed(&outcome(tunnel, &end));
 }
 
@@ -35,23 +45,13 @@ async fn carry(tunnel: &Tunnel, stream: &mut Primed<TunnelStream>) -> End {
     let mut end = End {
         endpoint: None,
         flags: "-",
+        broken: false,
         received: 0,
         sent: 0,
     };
-    let snapshot = tunnel.node.snapshot.load_full();
-    let port = tunnel.port(&snapshot);
-    let Some((port, cluster)) = port.and_then(|port| Some((Arc::clone(&port), snapshot.cluster(port.cluster)?))) else {
-        end.flags = "NR";
-        return end;
-    };
-    let decision = port.policies.decide_tcp(&tunnel.connection);
-    if decision.verdict == Verdict::Deny {
-        end.flags = "UAEX";
-        tunnel.node.metrics.own.refusal("policy");
-        tunnel.node.metrics.tcp_opened(&outcome(tunnel, &end));
-        return end;
-    }
-    let (endpoint, mut upstream) = match reach(tunnel, cluster).await {
+    let changes = tunnel.node.changes.subscribe();
+    let reached = begin(tunnel).await;
+    let (endpoint, mut upstream) = match reached {
         Ok(reached) => reached,
         Err(flag) => {
             end.flags = flag;
@@ -59,16 +59,55 @@ async fn carry(tunnel: &Tunnel, stream: &mut Primed<TunnelStream>) -> End {
             return end;
         }
     };
+    let _counted = Serving::begin(&endpoint);
     end.endpoint = Some(endpoint);
     tunnel.node.metrics.tcp_opened(&outcome(tunnel, &end));
-    match tokio::io::copy_bidirectional(stream, &mut upstream).await {
-        Ok((received, sent)) => (end.received, end.sent) = (received, sent),
-        Err(error) => {
+    // Until its end is passed on: a client that breaks off must not look like one that has finished.
+    upstream.cut_on_drop(true);
+    let cut = tokio::select! {
+        copied = tokio::io::copy_bidirectional(stream, &mut upstream) => copied.err().map(|error| {
             tracing::debug!(%error, "TCP connection broke");
-            end.flags = "UC";
-        }
+            "UC"
+        }),
+        () = denied_later(tunnel, changes) => Some(refused(tunnel)),
+    };
+    if let Some(flag) = cut {
+        end.flags = flag;
+        end.broken = true;
     }
     end
+}
+
+/// Judges the connection and opens its other half. The snapshot is let go then: a connection may outlive many.
+async fn begin(tunnel: &Tunnel) -> Result<(Arc<Endpoint>, Transport), &'static str> {
+    let snapshot = tunnel.node.snapshot.load_full();
+    let port = tunnel.port(&snapshot).ok_or("NR")?;
+    let cluster = snapshot.endpoints_of(&port.cluster).ok_or("NR")?;
+    if is_denied(tunnel, &port) {
+        return Err(refused(tunnel));
+    }
+    reach(tunnel, cluster).await
+}
+
+/// Resolves when a change of the config denies the connection: what is open does not outlive a policy against it.
+async fn denied_later(tunnel: &Tunnel, mut changes: watch::Receiver<u64>) {
+    while changes.changed().await.is_ok() {
+        let snapshot = tunnel.node.snapshot.load_full();
+        if tunnel.port(&snapshot).is_some_and(|port| is_denied(tunnel, &port)) {
+            return;
+        }
+    }
+    // Only when the process ends.
+    std::future::pending().await
+}
+
+fn is_denied(tunnel: &Tunnel, port: &ServicePort) -> bool {
+    port.policies.decide_tcp(&tunnel.connection).verdict == Verdict::Deny
+}
+
+fn refused(tunnel: &Tunnel) -> &'static str {
+    tunnel.node.metrics.own.refusal("policy");
+    "UAEX"
 }
 
 /// A connection to one of the endpoints, or the response flag that says why there is none.

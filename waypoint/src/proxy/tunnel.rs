@@ -35,8 +35,9 @@ pub(crate) struct Tunnel {
 /// Answers a CONNECT at once and serves what follows in a task of its own.
 pub(crate) fn on_connect(node: &Arc<Node>, connect: Connect) {
     let snapshot = node.snapshot.load_full();
-    let Some(port) = snapshot.target(&connect.authority).cloned() else {
+    let Some(port) = snapshot.target(&connect.authority) else {
         tracing::debug!(authority = connect.authority.as_str(), peer = %connect.peer, "CONNECT to what is not ours");
+        node.metrics.own.connect_refusal("not_ours");
         connect.refuse(StatusCode::BAD_REQUEST);
         return;
     };
@@ -107,8 +108,9 @@ impl Tunnel {
             return Some(Arc::clone(&known.1));
         }
         let port = snapshot.target(&self.authority)?;
-        self.port.store(Some(Arc::new((snapshot.generation, Arc::clone(port)))));
-        Some(Arc::clone(port))
+        self.port
+            .store(Some(Arc::new((snapshot.generation, Arc::clone(&port)))));
+        Some(port)
     }
 
     /// The client's namespace, from its certificate.

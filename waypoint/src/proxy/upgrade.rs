@@ -6,21 +6,54 @@ use super::pump::Meter;
 use super::reason::Reason;
 use super::upstream::Upstream;
 use bytes::BytesMut;
+use hbone::TunnelStream;
 use http::response;
 use std::future::poll_fn;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 
-/// A stream whose first bytes were read already.
+/// A stream whose first bytes were read already. It counts what goes through.
 #[derive(Debug)]
 pub(crate) struct Primed<S> {
     first: BytesMut,
     stream: S,
+    read: u64,
+    written: u64,
+    ended: bool,
 }
 
 impl<S> Primed<S> {
     /// `first` is read before anything of `stream`.
     pub(crate) fn new(first: BytesMut, stream: S) -> Self {
-        Self { first, stream }
+        Self {
+            first,
+            stream,
+            read: 0,
+            written: 0,
+            ended: false,
+        }
+    }
+
+    /// Bytes that were read of it, the first ones included.
+    pub(crate) fn read(&self) -> u64 {
+        self.read
+    }
+
+    /// Bytes that were written to it.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+}
+
+impl Primed<TunnelStream> {
+    /// After a copy that broke: a client that was not told of an end must not take what came for the whole.
+    pub(crate) fn cut(&mut self) {
+        cut(&mut self.stream, self.ended);
+    }
+}
+
+fn cut(stream: &mut TunnelStream, ended: bool) {
+    if !ended {
+        stream.reset(hbone::Reason::INTERNAL_ERROR);
     }
 }
 
@@ -31,11 +64,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Primed<S> {
         buf: &mut tokio::io::ReadBuf<'_>,
     ) -> std::task::Poll<std::io::Result<()>> {
         let this = self.get_mut();
+        let before = buf.filled().len();
         if this.first.is_empty() {
-            return std::pin::Pin::new(&mut this.stream).poll_read(cx, buf);
+            std::task::ready!(std::pin::Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        } else {
+            let piece = this.first.split_to(this.first.len().min(buf.remaining()));
+            buf.put_slice(&piece);
         }
-        let piece = this.first.split_to(this.first.len().min(buf.remaining()));
-        buf.put_slice(&piece);
+        let read = buf.filled().len().saturating_sub(before);
+        this.read = this.read.saturating_add(read as u64);
         std::task::Poll::Ready(Ok(()))
     }
 }
@@ -46,7 +83,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Primed<S> {
         cx: &mut std::task::Context<'_>,
         buf: &[u8],
     ) -> std::task::Poll<std::io::Result<usize>> {
-        std::pin::Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
+        let this = self.get_mut();
+        let written = std::task::ready!(std::pin::Pin::new(&mut this.stream).poll_write(cx, buf))?;
+        this.written = this.written.saturating_add(written as u64);
+        std::task::Poll::Ready(Ok(written))
     }
 
     fn poll_flush(
@@ -60,7 +100,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Primed<S> {
         self: std::pin::Pin<&mut Self>,
         cx: &mut std::task::Context<'_>,
     ) -> std::task::Poll<std::io::Result<()>> {
-        std::pin::Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        let this = self.get_mut();
+        this.ended = true;
+        std::pin::Pin::new(&mut this.stream).poll_shutdown(cx)
     }
 }
 
@@ -82,17 +124,19 @@ pub(crate) async fn splice(
     let mut server = Primed::new(first, server);
     let (stream, first) = conn.raw_parts();
     let mut downstream = Primed::new(first, stream);
-    // An error on either side ends both; what was carried is counted by the copy itself.
-    match tokio::io::copy_bidirectional(&mut downstream, &mut server).await {
-        Ok((up, down)) => {
-            meter.request_bytes = up;
-            meter.response_bytes = down;
-            Sent::Whole
-        }
+    let copied = tokio::io::copy_bidirectional(&mut downstream, &mut server).await;
+    meter.request_bytes = downstream.read();
+    meter.response_bytes = downstream.written();
+    match copied {
+        Ok(_) => Sent::Whole,
+        // The endpoint's side is cut when it is dropped.
         Err(_) => {
-            // The side that is still there must see an end.
-            let _ = server.shutdown().await;
+            let ended = downstream.ended;
+            cut(downstream.stream, ended);
             Sent::Broken(Reason::Reset)
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

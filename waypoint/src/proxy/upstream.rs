@@ -6,7 +6,7 @@ use super::transport::Transport;
 use crate::http1::{BodyError, ClientConn, Frame, Framing, HeadError};
 use bytes::Bytes;
 use h2::client::ResponseFuture;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, response};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -103,6 +103,14 @@ impl Upstream {
         }
     }
 
+    /// Not a byte of the request has left: a pooled connection broke as it was taken. (A lost HTTP/2 stream tells itself.)
+    pub(crate) fn nothing_sent(&self) -> bool {
+        match self {
+            Self::H1(conn) => conn.bytes_sent() == 0,
+            Self::H2(_) => false,
+        }
+    }
+
     /// How the answer's body is delimited.
     pub(crate) fn response_framing(&self) -> Framing {
         match self {
@@ -165,6 +173,9 @@ impl H2Upstream {
             return Poll::Ready(Err(UpstreamFault::Malformed));
         };
         if let Poll::Ready(Some(Ok(interim))) = future.poll_informational(cx) {
+            if interim.status() == StatusCode::SWITCHING_PROTOCOLS {
+                return Poll::Ready(Err(UpstreamFault::Malformed));
+            }
             return Poll::Ready(Ok(interim.into_parts().0));
         }
         let (parts, body) = match std::task::ready!(Pin::new(future).poll(cx)) {
@@ -204,6 +215,8 @@ fn h2_request(head: &RequestHead<'_>) -> Option<http::Request<()>> {
     *request.headers_mut() = head.headers.clone();
     let headers = request.headers_mut();
     headers.remove(TRANSFER_ENCODING);
+    // The loop has answered it.
+    headers.remove(EXPECT);
     match head.framing {
         Framing::Length(length) => {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(length));

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
+
 /// 127.0.0.1:15000.
 pub(crate) struct Admin {
     pub(crate) node: Arc<Node>,
@@ -41,11 +42,7 @@ impl ServeHttp for Admin {
                 page(StatusCode::OK, JSON, format!("{dump:#}\n"))
             }
             "/logging" => self.set_logging(request.uri.query().unwrap_or_default(), post),
-            "/stats/prometheus" => page(
-                StatusCode::OK,
-                telemetry::Metrics::CONTENT_TYPE,
-                self.node.metrics.encode(),
-            ),
+            "/stats/prometheus" => page(StatusCode::OK, telemetry::Metrics::CONTENT_TYPE, metrics(&self.node)),
             _ => page(StatusCode::NOT_FOUND, TEXT, format!("no such page\n\n{HELP}")),
         }
     }
@@ -75,11 +72,9 @@ impl Admin {
 impl ServeHttp for Metrics {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         match session.req_header().uri.path() {
-            "/stats/prometheus" | "/metrics" => page(
-                StatusCode::OK,
-                telemetry::Metrics::CONTENT_TYPE,
-                self.node.metrics.encode(),
-            ),
+            "/stats/prometheus" | "/metrics" => {
+                page(StatusCode::OK, telemetry::Metrics::CONTENT_TYPE, metrics(&self.node))
+            }
             _ => page(StatusCode::NOT_FOUND, TEXT, "metrics are at /stats/prometheus\n"),
         }
     }
@@ -99,6 +94,11 @@ impl ServeHttp for Readiness {
         }
         page(StatusCode::OK, TEXT, "ready\n")
     }
+}
+
+fn metrics(node: &Node) -> String {
+    node.metrics.own.draining.set(node.drain.is_started().into());
+    node.metrics.encode()
 }
 
 fn page(status: StatusCode, content_type: &'static str, body: impl Into<String>) -> Response<Vec<u8>> {

@@ -6,17 +6,23 @@ use pingora_core::server::{ShutdownSignal, ShutdownSignalWatch};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 /// Between handing the descriptors over and draining: the new binary is accepting by then (Pingora waits as long).
 const HAND_OVER: Duration = Duration::from_secs(5);
+
+/// The last spans and log lines have this long to leave.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// What to do with each signal. Given to Pingora in place of its own watcher, which would sleep the whole grace.
 pub(crate) struct Signals {
     pub(crate) drain: Drain,
     /// The drain lasts at most this long.
     pub(crate) grace: Duration,
-    /// Ends the HBONE listener.
+    /// Ends the listeners.
     pub(crate) stop_listening: watch::Sender<bool>,
+    /// Told when no request will come any more; who has last words to send lets go of it when they are sent.
+    pub(crate) ended: watch::Sender<bool>,
 }
 
 #[async_trait]
@@ -57,21 +63,38 @@ impl Signals {
                 Drained::Idle => tracing::info!("drained: nothing is in flight"),
                 Drained::TimedOut => tracing::warn!(grace = ?self.grace, "the grace ended before the last stream did"),
             },
-            _ = again.recv() => tracing::warn!("a second SIGTERM: not waiting any longer"),
+            _ = again.recv() => {
+                tracing::warn!("a second SIGTERM: not waiting any longer");
+                return;
+            }
         }
+        last_words(&self.ended).await;
     }
 
     /// Pingora sends the descriptors once `recv` returns and then only sleeps; the drain and the end are ours.
     fn hand_over(&self) {
         let (drain, grace, stop) = (self.drain.clone(), self.grace, self.stop_listening.clone());
+        let ended = self.ended.clone();
         tokio::spawn(async move {
             tokio::time::sleep(HAND_OVER).await;
             // Fails only when the listener has ended.
             let _ = stop.send(true);
             drain.start();
             let drained = drain.wait(grace).await;
+            last_words(&ended).await;
             tracing::info!(?drained, "handed over: this process ends");
             std::process::exit(0);
         });
     }
 }
+
+/// Pingora ends its services without a word, or (when it hands over) while requests are still being served.
+async fn last_words(ended: &watch::Sender<bool>) {
+    ended.send_replace(true);
+    if timeout(LAST_WORDS, ended.closed()).await.is_err() {
+        tracing::warn!(limit = ?LAST_WORDS, "the last spans or log lines did not leave in time");
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn heads_are_counted_however_they_are_cut() {
-    let requests = "GET /a HTTP/1.1\r\nhost: a\r\n\r\nGET /b HTTP/1.1\r\nx: \r\r\n\r\n\r\n";
+    let requests = "GET /a HTTP/1.1\r\nhost: a\r\n\r\nGET /b HTTP/1.1\r\nx: \r\r\n\r\n";
     for cut in 0..requests.len() {
         let (first, rest) = requests.split_at(cut);
         let mut heads = Heads::default();

@@ -46,7 +46,7 @@ fn invalid_backends_take_their_share() {
 #[test]
 fn rules_that_cannot_be_applied_answer_500_and_the_others_serve() {
     let rules = "{matches: [{path: {value: /ext}}], filters: [{type: ExtensionRef, extensionRef: {name: x}}], backendRefs: [{name: v2, port: 80}]}, \
-                 {matches: [{path: {value: /cors}}], filters: [{type: CORS, cors: {}}], backendRefs: [{name: v2, port: 80}]}, \
+                 {matches: [{path: {value: /cors}}], filters: [{type: CORS, cors: {allowOrigins: ['*', 'https://a']}}], backendRefs: [{name: v2, port: 80}]}, \
                  {matches: [{path: {value: /be}}], backendRefs: [{name: v2, port: 80, filters: [{type: Odd}]}]}, \
                  {matches: [{path: {value: /none}}]}, \
                  {matches: [{path: {value: /ok}}], backendRefs: [{name: v2, port: 80}]}";
@@ -161,7 +161,8 @@ fn filters_timeouts_and_retries_are_data() {
                  filters: [{type: RequestMirror, requestMirror: {backendRef: {name: v2, port: 80}, percent: 5}}, \
                  {type: RequestMirror, requestMirror: {backendRef: {name: gone, port: 80}}}]}";
     let world = compile(&mesh(&route("shop", "r", OWN, rules)));
-    let rule = &world.port("10.0.0.1:80").unwrap().rules("shop")[0];
+    let port = world.port("10.0.0.1:80").unwrap();
+    let rule = &port.rules("shop")[0];
     assert_eq!(rule.timeouts.request, None);
     assert_eq!(rule.timeouts.backend_request, Some(std::time::Duration::from_secs(61)));
     let retry = rule.retry.as_ref().unwrap();
@@ -173,4 +174,80 @@ fn filters_timeouts_and_retries_are_data() {
         .map(|m| (m.cluster.is_some(), m.numerator, m.denominator))
         .collect();
     assert_eq!(mirrors, [(true, 5, 100), (false, 1, 1)]);
+}
+
+#[test]
+fn a_cors_filter_is_read_whole_or_answers_500() {
+    let rule =
+        |cors: &str| format!("{{filters: [{{type: CORS, cors: {{{cors}}}}}], backendRefs: [{{name: v2, port: 80}}]}}");
+    let good = "allowOrigins: ['https://*.foo.com', 'http://a:8080'], allowMethods: [GET, PUT], allowHeaders: [x-a], \
+                exposeHeaders: ['*'], allowCredentials: true, maxAge: 60";
+    let world = compile(&mesh(&route("shop", "r", OWN, &rule(good))));
+    let port = world.port("10.0.0.1:80").unwrap();
+    let cors = port.rules("shop")[0].filters.cors.as_ref().unwrap();
+    assert_eq!(
+        (cors.origins.len(), cors.credentials, cors.max_age_seconds),
+        (2, true, 60)
+    );
+    assert_eq!(cors.methods, routing::Listed::These("GET, PUT".parse().unwrap()));
+    assert_eq!(world.errors().len(), 0, "{:?}", world.errors());
+    assert_eq!(
+        world.warnings().len(),
+        1,
+        "a star beside credentials: {:?}",
+        world.warnings()
+    );
+
+    let world = compile(&mesh(&route("shop", "r", OWN, &rule(""))));
+    let port = world.port("10.0.0.1:80").unwrap();
+    let cors = port.rules("shop")[0].filters.cors.as_ref().unwrap();
+    assert_eq!((cors.credentials, cors.max_age_seconds), (false, 5));
+
+    for bad in [
+        "allowOrigins: ['*', 'https://a']",
+        "allowOrigins: [foo.com]",
+        "allowOrigins: https://a",
+        "allowOrigins: [1]",
+        "allowMethods: [get]",
+        "allowMethods: ['*', GET]",
+        "allowHeaders: ['x y']",
+        "allowHeaders: ['*', x]",
+        "exposeHeaders: ['']",
+        "allowCredentials: 'yes'",
+        "maxAge: 0",
+    ] {
+        let world = compile(&mesh(&route("shop", "r", OWN, &rule(bad))));
+        assert_eq!(world.get("10.0.0.1:80", "/", "shop"), "500", "{bad}");
+        assert!(!world.errors().is_empty(), "{bad}");
+    }
+}
+
+#[test]
+fn a_backends_filters_are_checked_as_a_rules_are() {
+    let rules = "{matches: [{path: {type: Exact, value: /a}}], backendRefs: [{name: v2, port: 80}, {name: v2, port: 80, filters: \
+                 [{type: RequestRedirect, requestRedirect: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /b}}}]}]}";
+    let world = compile(&mesh(&route("shop", "r", OWN, rules)));
+    assert_eq!(world.get("10.0.0.1:80", "/a", "shop"), "v2.shop:80*1 invalid*1");
+    assert_eq!(world.errors().len(), 1, "{:?}", world.errors());
+}
+
+#[test]
+fn grpc_routes_have_fewer_filters() {
+    let rules =
+        "{filters: [{type: RequestRedirect, requestRedirect: {hostname: a.b}}], backendRefs: [{name: v2, port: 80}]}";
+    let text = route("shop", "r", OWN, rules).replace("HTTPRoute", "GRPCRoute");
+    let world = compile(&mesh(&text));
+    assert_eq!(world.get("10.0.0.1:80", "/a/b", "shop"), "500");
+}
+
+#[test]
+fn of_equal_header_names_the_first_counts() {
+    let rules = "{filters: [{type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: x-a, value: one}, {name: X-A, value: two}], \
+                 add: [{name: x-a, value: three}]}}], backendRefs: [{name: v2, port: 80}]}";
+    let world = compile(&mesh(&route("shop", "r", OWN, rules)));
+    let port = world.port("10.0.0.1:80").unwrap();
+    let modifier = port.rules("shop")[0].filters.request_headers.clone().unwrap();
+    assert_eq!((modifier.set.len(), modifier.add.len()), (1, 1));
+    assert_eq!(modifier.set[0].1, "one");
+    assert_eq!(world.warnings().len(), 1, "{:?}", world.warnings());
 }

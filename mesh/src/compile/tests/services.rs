@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 fn endpoints(world: &World, authority: &str) -> Vec<String> {
-    let cluster = world.snapshot.cluster(world.port(authority).unwrap().cluster).unwrap();
+    let cluster = world.own_cluster(authority);
     cluster
         .endpoints
         .iter()
@@ -213,21 +213,21 @@ fn what_did_not_change_survives_a_compile() {
         pod("shop", "b", "reviews", "10.1.0.2")
     );
     let before = compile_by(&mut compiler, &base);
-    let id = before.port("10.0.0.1:80").unwrap().cluster;
+    let id = before.id("10.0.0.1:80");
     let cluster = before.snapshot.cluster(id).unwrap();
     cluster.endpoints[0].in_flight.store(7, Ordering::Relaxed);
     let changed = base.replace("name: b\n", "name: b2\n");
     let changed = changed + &service("shop", "aaa", "10.0.0.9", "");
     let after = compile_by(&mut compiler, &changed);
     assert_eq!(after.snapshot.generation, 2);
-    assert_eq!(after.port("10.0.0.1:80").unwrap().cluster, id);
+    assert_eq!(after.id("10.0.0.1:80"), id);
     let now = after.snapshot.cluster(id).unwrap();
     assert!(Arc::ptr_eq(&cluster.endpoints[0], &now.endpoints[0]));
     assert!(
         !Arc::ptr_eq(&cluster.endpoints[1], &now.endpoints[1]),
         "another pod has the address now"
     );
-    assert_ne!(after.port("10.0.0.9:80").unwrap().cluster, id);
+    assert_ne!(after.id("10.0.0.9:80"), id);
 }
 
 #[test]

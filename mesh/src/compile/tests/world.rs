@@ -3,7 +3,7 @@
 use crate::{Compiler, Finding, Resources, Scope, ServicePort, Severity, Snapshot};
 use http::Method;
 use request::{Authority, Connection, Head, Request, SpiffeId};
-use routing::Target;
+use routing::{Cluster, ClusterId, Target};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -73,8 +73,20 @@ impl World {
             .collect()
     }
 
-    pub(super) fn port(&self, authority: &str) -> Option<&Arc<ServicePort>> {
+    pub(super) fn port(&self, authority: &str) -> Option<Arc<ServicePort>> {
         self.snapshot.target(&Authority::parse(authority).unwrap())
+    }
+
+    pub(super) fn own_cluster(&self, authority: &str) -> Arc<Cluster> {
+        let port = self.port(authority).unwrap();
+        Arc::clone(self.snapshot.endpoints_of(&port.cluster).unwrap())
+    }
+
+    pub(super) fn id(&self, authority: &str) -> ClusterId {
+        match self.port(authority).unwrap().cluster {
+            Target::Cluster(id) => id,
+            ref other => panic!("{other:?}"),
+        }
     }
 
     /// Where a GET by a client of a namespace goes: `reviews:80*1 v2:80*9`, `500` parts as `invalid`, or `404`.
@@ -104,6 +116,7 @@ impl World {
             return "404".to_owned();
         };
         let backends = found.rule.backends.iter().map(|backend| match &backend.target {
+            Target::Direct(cluster) => format!("{}*{}", cluster.endpoints[0].address, backend.weight),
             Target::Cluster(id) => {
                 let cluster = self.snapshot.cluster(*id).unwrap();
                 format!(

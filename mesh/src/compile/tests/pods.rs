@@ -1,0 +1,134 @@
+//! Pods that are addressed by themselves: which are ours, what is spoken there, what applies.
+
+use super::world::{GATEWAY, World, compile, pod, route, service};
+use routing::Protocol;
+use std::sync::Arc;
+
+fn mesh(waypoint_for: &str, more: &str) -> World {
+    let gateway = GATEWAY.replace(
+        "name: waypoint, namespace: shop}",
+        &format!("name: waypoint, namespace: shop, labels: {{istio.io/waypoint-for: {waypoint_for}}}}}"),
+    );
+    compile(&format!(
+        "{gateway}{}{}{}{more}",
+        service("shop", "reviews", "10.0.0.1", ""),
+        pod("shop", "a", "reviews", "10.1.0.1"),
+        pod("other", "far", "far", "10.1.9.1"),
+    ))
+}
+
+fn labelled(name: &str, ip: &str, labels: &str) -> String {
+    pod("shop", name, "x", ip).replace("labels: {app: x}", &format!("labels: {{{labels}}}"))
+}
+
+#[test]
+fn a_pod_is_ours_when_the_waypoint_is_for_workloads() {
+    for (waypoint_for, pods, services) in [
+        ("service", false, true),
+        ("none", false, false),
+        ("workload", true, false),
+        ("all", true, true),
+    ] {
+        let world = mesh(waypoint_for, "");
+        assert_eq!(world.port("10.1.0.1:8080").is_some(), pods, "{waypoint_for}");
+        assert_eq!(world.port("10.0.0.1:80").is_some(), services, "{waypoint_for}");
+        assert!(world.port("10.1.9.1:8080").is_none(), "another namespace");
+        assert!(world.port("10.1.0.9:8080").is_none(), "nobody's address");
+    }
+    let unlabelled = compile(&format!("{GATEWAY}{}", pod("shop", "a", "x", "10.1.0.1")));
+    assert!(unlabelled.port("10.1.0.1:80").is_none(), "the default is service");
+    assert!(unlabelled.findings.is_empty(), "{:?}", unlabelled.findings);
+}
+
+#[test]
+fn labels_of_the_pod_go_before_its_namespaces() {
+    let pods = labelled("out", "10.1.0.2", "istio.io/use-waypoint: none")
+        + &labelled(
+            "gateway",
+            "10.1.0.3",
+            "gateway.networking.k8s.io/gateway-name: waypoint",
+        )
+        + &pod("other", "in", "x", "10.1.9.2").replace(
+            "labels: {app: x}",
+            "labels: {istio.io/use-waypoint: waypoint, istio.io/use-waypoint-namespace: shop}",
+        )
+        + &pod("shop", "gone", "x", "10.1.0.4").replace("phase: Running", "phase: Succeeded");
+    let world = mesh("all", &pods);
+    for address in ["10.1.0.2:80", "10.1.0.3:15008", "10.1.9.2:80", "10.1.0.4:80"] {
+        assert!(world.port(address).is_none(), "{address}");
+    }
+    let open = GATEWAY.replace(
+        "protocol: HBONE",
+        "protocol: HBONE, allowedRoutes: {namespaces: {from: All}}",
+    );
+    let open = open.replace(
+        "namespace: shop}\nspec",
+        "namespace: shop, labels: {istio.io/waypoint-for: all}}\nspec",
+    );
+    assert!(compile(&(open + &pods)).port("10.1.9.2:80").is_some());
+}
+
+#[test]
+fn every_port_leads_to_that_pod_alone_and_routes_of_its_service_do_not_apply() {
+    let rules = "{matches: [{path: {value: /a}}], backendRefs: [{name: gone, port: 80}]}";
+    let parent = "{group: '', kind: Service, name: reviews}";
+    let more = pod("shop", "b", "reviews", "10.1.0.2") + &route("shop", "r", parent, rules);
+    let world = mesh("all", &more);
+    assert_eq!(world.get("10.0.0.1:80", "/b", "shop"), "404");
+    for (authority, protocol) in [
+        ("10.1.0.1:8080", Protocol::Http),
+        ("10.1.0.1:9090", Protocol::Detect),
+        ("10.1.0.1:3306", Protocol::Tcp),
+    ] {
+        assert_eq!(world.get(authority, "/b", "shop"), format!("{authority}*1"));
+        let port = world.port(authority).unwrap();
+        assert_eq!(
+            (port.protocol, &*port.host, &*port.namespace),
+            (protocol, "", "shop"),
+            "{authority}"
+        );
+    }
+}
+
+#[test]
+fn the_services_endpoint_and_the_pods_are_one() {
+    let world = mesh("all", "");
+    let by_service = world.own_cluster("10.0.0.1:80");
+    let by_pod = world.own_cluster("10.1.0.1:8080");
+    assert!(Arc::ptr_eq(&by_service.endpoints[0], &by_pod.endpoints[0]));
+    assert_eq!(world.own_cluster("10.1.0.1:81").endpoints[0].workload.pod, "a");
+}
+
+#[test]
+fn policies_of_the_gateway_bind_and_those_of_the_service_do_not() {
+    let policy = |name: &str, kind: &str, group: &str, target: &str| {
+        format!(
+            "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: {name}, namespace: shop}}\n\
+             spec: {{targetRefs: [{{kind: {kind}, group: {group}, name: {target}}}], action: DENY, rules: [{{}}]}}\n"
+        )
+    };
+    let authn = "---\napiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {name: jwt, namespace: shop}\n\
+                 spec: {targetRefs: [{kind: Gateway, group: gateway.networking.k8s.io, name: waypoint}], jwtRules: [{issuer: a, jwksUri: 'https://a/keys'}]}\n";
+    let bound = |more: &str, address: &str| {
+        let world = mesh("all", more);
+        let dump = world.snapshot.dump();
+        let policies = dump["pods"][0]["policies"].as_array().unwrap().len();
+        (
+            world.port(address).unwrap().policies.is_empty(),
+            policies,
+            world.snapshot.key_sources().len(),
+        )
+    };
+    let on_gateway = policy("g", "Gateway", "gateway.networking.k8s.io", "waypoint") + authn;
+    assert_eq!(bound(&on_gateway, "10.1.0.1:8080"), (false, 2, 1));
+    assert_eq!(bound(&on_gateway, "10.0.0.1:80"), (false, 2, 1));
+    let alone = mesh("workload", authn);
+    assert_eq!(
+        alone.snapshot.key_sources().len(),
+        1,
+        "keys are fetched for pods alone, too"
+    );
+    let on_service = policy("s", "Service", "''", "reviews");
+    assert_eq!(bound(&on_service, "10.1.0.1:8080"), (true, 0, 0));
+    assert_eq!(bound(&on_service, "10.0.0.1:80"), (false, 0, 0));
+}

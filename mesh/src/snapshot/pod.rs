@@ -1,0 +1,117 @@
+//! A pod that is served by its own address, and any port of it as a tunnel needs it.
+//!
+//! Clients connect to ports that no Service and no container tells of (metrics, debuggers), so a port is made when it
+//! is asked for: once for each tunnel and config.
+
+use super::{Routing, ServicePort};
+use crate::kinds::route::any_request;
+use crate::kinds::service;
+use authz::{Authn, Policies};
+use request::Workload;
+use routing::{
+    Backend, Cluster, Endpoint, Filters, Protocol, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Table, Target,
+    Timeouts,
+};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+/// A pod that is served by its own address.
+#[derive(Debug)]
+pub(crate) struct PodTarget {
+    /// The pod.
+    pub(crate) workload: Arc<Workload>,
+    /// What Services tell of its ports; they count its requests too.
+    pub(crate) known: Vec<(Protocol, Arc<Endpoint>)>,
+    /// RequestAuthentications of its waypoint.
+    pub(crate) authn: Arc<Authn>,
+    /// AuthorizationPolicies of its waypoint.
+    pub(crate) policies: Arc<Policies>,
+    /// What binds here, by name.
+    pub(crate) bound: Arc<[String]>,
+}
+
+impl PodTarget {
+    /// One port: to this pod only, by no route but the implied one.
+    pub(super) fn port(&self, ip: IpAddr, port: u16) -> Arc<ServicePort> {
+        let address = SocketAddr::new(ip, port);
+        let known = self.known.iter().find(|(_, endpoint)| endpoint.address == address);
+        let (protocol, endpoint) = match known {
+            Some((protocol, endpoint)) => (*protocol, Arc::clone(endpoint)),
+            None => (service::protocol(None, "", port), self.endpoint(address)),
+        };
+        let namespace: Arc<str> = Arc::from(self.workload.namespace.as_str());
+        let none: Arc<str> = Arc::from("");
+        let cluster = Target::Direct(Arc::new(Cluster {
+            host: Arc::clone(&none),
+            name: Arc::clone(&none),
+            namespace: Arc::clone(&namespace),
+            port,
+            protocol,
+            endpoints: vec![endpoint],
+        }));
+        Arc::new(ServicePort {
+            host: Arc::clone(&none),
+            name: none,
+            port,
+            protocol,
+            producer: self.routing(&namespace, cluster.clone()),
+            namespace,
+            cluster,
+            authn: Arc::clone(&self.authn),
+            policies: Arc::clone(&self.policies),
+            bound: self.bound.to_vec(),
+            consumers: BTreeMap::new(),
+        })
+    }
+
+    fn endpoint(&self, address: SocketAddr) -> Arc<Endpoint> {
+        Arc::new(Endpoint {
+            address,
+            workload: Arc::clone(&self.workload),
+            in_flight: AtomicU32::new(0),
+        })
+    }
+
+    fn routing(&self, namespace: &Arc<str>, target: Target) -> Routing {
+        let id = RouteId {
+            kind: RouteKind::Implicit,
+            namespace: Arc::clone(namespace),
+            name: Arc::from(self.workload.pod.as_str()),
+        };
+        Routing::implicit(id, target)
+    }
+}
+
+impl Routing {
+    /// What a port does without routes: everything goes to its own endpoints.
+    pub(crate) fn implicit(id: RouteId, target: Target) -> Self {
+        let backend = Backend {
+            target,
+            weight: 1,
+            filters: Filters::default(),
+        };
+        let rule = Arc::new(Rule {
+            route: id.clone(),
+            index: 0,
+            name: None,
+            filters: Filters::default(),
+            backends: vec![backend],
+            timeouts: Timeouts::default(),
+            retry: None,
+        });
+        let spec = RouteSpec {
+            id,
+            created: i64::MAX,
+            rules: vec![RuleSpec {
+                matches: any_request(),
+                rule: Arc::clone(&rule),
+            }],
+        };
+        Self {
+            table: Table::build(vec![spec]),
+            rules: vec![rule],
+        }
+    }
+}
