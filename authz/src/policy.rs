@@ -36,6 +36,7 @@ pub struct Policies {
     tcp: Rules,
     /// An ALLOW policy exists: what none of them matches is denied.
     closed: bool,
+    needs_sni: bool,
 }
 
 /// Allow or deny.
@@ -79,6 +80,11 @@ impl Policies {
     /// No policy applies: every request is allowed.
     pub fn is_empty(&self) -> bool {
         !self.closed && self.http.is_empty()
+    }
+
+    /// Some rule asks for `connection.sni`: a TCP connection cannot be judged before its ClientHello was read.
+    pub fn needs_sni(&self) -> bool {
+        self.needs_sni
     }
 
     /// Decides an HTTP request: CUSTOM, DENY, ALLOW. Allocates nothing.
@@ -130,6 +136,7 @@ impl Policies {
         let policy = self.ids.len();
         self.ids.push(id.clone());
         for (index, rule) in rules {
+            self.needs_sni |= rule.needs_sni();
             if action != Action::Allow {
                 self.tcp.of(action).push(Bound {
                     policy,

@@ -85,6 +85,12 @@ impl Rule {
         }
     }
 
+    /// Does any part ask for the name of a TLS ClientHello?
+    pub(crate) fn needs_sni(&self) -> bool {
+        let mut conditions = self.from.iter().chain(&self.to).flatten().chain(&self.when);
+        conditions.any(|condition| matches!(*condition.test, Test::Sni(_)))
+    }
+
     /// Does any part ask about HTTP?
     pub(crate) fn needs_http(&self) -> bool {
         let mut conditions = self.from.iter().chain(&self.to).flatten().chain(&self.when);

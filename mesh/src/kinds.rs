@@ -16,6 +16,7 @@ pub(crate) mod pod;
 pub(crate) mod policy;
 pub(crate) mod route;
 pub(crate) mod service;
+pub(crate) mod stream_route;
 
 use crate::decode::{At, Fields, Problems, quoted, record};
 use serde_json::Value;
@@ -36,7 +37,7 @@ pub(crate) enum Body {
     EndpointSlice(endpoint_slice::EndpointSlice),
     /// A Pod.
     Pod(pod::Pod),
-    /// An HTTPRoute or GRPCRoute.
+    /// An HTTPRoute, GRPCRoute, TLSRoute or TCPRoute.
     Route(route::Route),
     /// An AuthorizationPolicy.
     Authorization(policy::Authorization),
@@ -99,6 +100,14 @@ pub(crate) fn body(kind: &str, api_version: &str, value: &Value, problems: &Prob
         (GATEWAY_API, "GRPCRoute") => {
             check_version(&["v1"]);
             route::grpc(spec, &spec_at, problems)
+        }
+        (GATEWAY_API, "TLSRoute") => {
+            check_version(&["v1", "v1alpha3", "v1alpha2"]);
+            stream_route::tls(spec, &spec_at, problems)
+        }
+        (GATEWAY_API, "TCPRoute") => {
+            check_version(&["v1", "v1alpha2"]);
+            stream_route::tcp(spec, &spec_at, problems)
         }
         (GATEWAY_API, "ReferenceGrant") => grant(spec, &spec_at, problems),
         ("security.istio.io", "AuthorizationPolicy") => {

@@ -15,6 +15,7 @@ mod explain;
 mod filter;
 mod matching;
 mod rule;
+mod sni;
 mod table;
 
 pub use backend::{Backend, ClusterId, Pick, Target};
@@ -25,4 +26,5 @@ pub use filter::{
 };
 pub use matching::{GrpcMatch, HeaderMatch, HttpMatch, Matches, PathMatch, QueryMatch, TextMatch};
 pub use rule::{Retry, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Timeouts};
-pub use table::{Match, Table};
+pub use sni::SniPattern;
+pub use table::{Match, Streams, Table};

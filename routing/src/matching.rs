@@ -1,5 +1,6 @@
 //! The matches of a rule, parsed: what a request must look like.
 
+use crate::SniPattern;
 use http::{HeaderName, Method};
 use regex::bytes::{Regex, RegexBuilder};
 
@@ -10,6 +11,10 @@ pub enum Matches {
     Http(Vec<HttpMatch>),
     /// GRPCRoute.
     Grpc(Vec<GrpcMatch>),
+    /// TLSRoute: its `hostnames`.
+    Tls(Vec<SniPattern>),
+    /// TCPRoute.
+    Tcp,
 }
 
 /// HTTPRouteMatch (AND of all that is set).

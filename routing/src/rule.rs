@@ -5,15 +5,26 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// HTTPRoute or GRPCRoute. GRPCRoute beats HTTPRoute on one port.
+/// Kinds of routes, the strongest first: on one port it alone counts (GEP-1294).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RouteKind {
     /// GRPCRoute.
     Grpc,
     /// HTTPRoute.
     Http,
+    /// TLSRoute.
+    Tls,
+    /// TCPRoute.
+    Tcp,
     /// The implicit route of a Service without routes.
     Implicit,
+}
+
+impl RouteKind {
+    /// TLSRoute and TCPRoute: connections are routed, and what is in them is not looked into.
+    pub fn is_stream(self) -> bool {
+        matches!(self, Self::Tls | Self::Tcp)
+    }
 }
 
 impl fmt::Display for RouteKind {
@@ -21,6 +32,8 @@ impl fmt::Display for RouteKind {
         f.write_str(match self {
             Self::Grpc => "GRPCRoute",
             Self::Http => "HTTPRoute",
+            Self::Tls => "TLSRoute",
+            Self::Tcp => "TCPRoute",
             Self::Implicit => "implicit route",
         })
     }

@@ -8,18 +8,22 @@ mod candidate;
 mod index;
 mod precedence;
 mod radix;
+mod streams;
 
-use crate::{Considered, Explanation, RouteId, RouteSpec, Rule};
+use crate::{Considered, Explanation, RouteId, RouteKind, RouteSpec, Rule};
 use candidate::Candidate;
 use index::Index;
 use request::Request;
 use std::sync::Arc;
+pub use streams::Streams;
 
 /// All rules of all routes attached to one Service port, in Gateway API precedence.
 #[derive(Debug, Default)]
 pub struct Table {
     candidates: Vec<Candidate>,
     index: Index,
+    /// TLSRoutes or TCPRoutes, where they are the strongest kind: nothing is a request then.
+    streams: Option<Streams>,
     /// Routes that do not count because a route of a stronger kind is attached.
     outranked: Vec<RouteId>,
 }
@@ -36,20 +40,34 @@ pub struct Match<'a> {
 impl Table {
     /// Builds the index. Never fails: what cannot be was refused when the specs were parsed.
     ///
-    /// Only routes of the strongest kind count (GRPCRoute, then HTTPRoute, then the implicit route): on one port
-    /// they replace each other, they do not mix.
+    /// Only routes of the strongest kind count (GRPCRoute, HTTPRoute, TLSRoute, TCPRoute, then the implicit route): on
+    /// one port they replace each other, they do not mix.
     pub fn build(routes: Vec<RouteSpec>) -> Self {
         let strongest = routes.iter().map(|route| route.id.kind).min();
         let (counting, outranked): (Vec<_>, Vec<_>) =
             routes.into_iter().partition(|route| Some(route.id.kind) == strongest);
+        let outranked = outranked.into_iter().map(|route| route.id).collect();
+        if strongest.is_some_and(RouteKind::is_stream) {
+            return Self {
+                streams: Some(Streams::build(counting)),
+                outranked,
+                ..Self::default()
+            };
+        }
         let mut candidates: Vec<_> = counting.into_iter().flat_map(Candidate::of_route).collect();
         candidates.sort_by(|a, b| (&a.place, &a.precedence).cmp(&(&b.place, &b.precedence)));
         let index = Index::over(&candidates);
         Self {
             candidates,
             index,
-            outranked: outranked.into_iter().map(|route| route.id).collect(),
+            streams: None,
+            outranked,
         }
+    }
+
+    /// How connections are routed where TLSRoutes or TCPRoutes decide: what they carry is bytes then.
+    pub fn streams(&self) -> Option<&Streams> {
+        self.streams.as_ref()
     }
 
     /// The rule of highest precedence that matches; `None` is 404 (gRPC UNIMPLEMENTED).

@@ -7,7 +7,7 @@ mod writer;
 
 pub(crate) use line::cluster_name;
 
-use crate::Outcome;
+use crate::{Outcome, TcpOutcome};
 use prometheus_client::metrics::counter::Counter;
 use std::time::Duration;
 use writer::Writer;
@@ -56,6 +56,23 @@ impl AccessLog {
             AccessLogFormat::Text => line::text(outcome),
             AccessLogFormat::Json => line::json(outcome),
         };
+        self.push(line);
+    }
+
+    /// Queues a line about a TCP connection that has ended.
+    pub fn write_tcp(&self, outcome: &TcpOutcome<'_>) {
+        if !self.writer.has_room() {
+            self.dropped.inc();
+            return;
+        }
+        let line = match self.format {
+            AccessLogFormat::Text => line::tcp_text(outcome),
+            AccessLogFormat::Json => line::tcp_json(outcome),
+        };
+        self.push(line);
+    }
+
+    fn push(&self, line: String) {
         if !self.writer.push(line) {
             self.dropped.inc();
         }

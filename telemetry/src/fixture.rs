@@ -111,11 +111,19 @@ impl Fixture {
 
     pub(crate) fn tcp(&self) -> TcpOutcome<'_> {
         TcpOutcome {
+            start: start(),
+            duration: Duration::from_millis(1_500),
             source: &self.source,
             source_identity: Some(&self.identity),
+            source_address: "10.1.0.3:41234".parse().unwrap(),
             destination: Some(&self.destination),
+            upstream_address: Some("10.1.0.8:9080".parse().unwrap()),
             service: &self.service,
+            port: 9080,
+            sni: None,
+            route: None,
             flags: "-",
+            details: "",
             mtls: true,
             received: 0,
             sent: 0,

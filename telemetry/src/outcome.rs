@@ -111,16 +111,32 @@ pub struct Outcome<'a> {
 /// A finished (or still open, for the opening) TCP connection.
 #[derive(Clone, Debug)]
 pub struct TcpOutcome<'a> {
+    /// When it began.
+    pub start: SystemTime,
+    /// From its first byte to its end.
+    pub duration: Duration,
     /// See [`Outcome`].
     pub source: &'a Arc<Workload>,
     /// See [`Outcome`].
     pub source_identity: Option<&'a SpiffeId>,
     /// See [`Outcome`].
+    pub source_address: SocketAddr,
+    /// See [`Outcome`].
     pub destination: Option<&'a Arc<Workload>>,
+    /// See [`Outcome`].
+    pub upstream_address: Option<SocketAddr>,
     /// See [`Outcome`].
     pub service: &'a Arc<ServiceName>,
     /// See [`Outcome`].
+    pub port: u16,
+    /// The name that a TLS client asked for, where it was read.
+    pub sni: Option<&'a str>,
+    /// See [`Outcome`].
+    pub route: Option<&'a str>,
+    /// Envoy's response flag: `-`, `NR`, `UAEX`, `UF`, `UH`, `UC`, `DC`, `DPE`.
     pub flags: &'static str,
+    /// Why it ended, when that was not by its own two sides.
+    pub details: &'a str,
     /// See [`Outcome`].
     pub mtls: bool,
     /// Bytes from the client (`istio_tcp_received_bytes_total`).

@@ -3,6 +3,7 @@
 //! Start reading at [`tunnel::on_connect`]; one request is [`exchange`], top to bottom; every refusal is in [`reason`].
 
 mod client;
+mod client_hello;
 mod connect;
 mod exchange;
 mod filters;

@@ -374,3 +374,15 @@ fn custom_denies_only_what_it_matches() {
     assert_eq!(policies.decide(&Sample::get("/a").request(), None).verdict, Deny);
     assert_eq!(policies.decide(&Sample::get("/b").request(), None).verdict, Allow);
 }
+
+#[test]
+fn policies_tell_that_they_ask_for_the_sni() {
+    let by_sni = json!({"rules": [{"when": [{"key": "connection.sni", "values": ["a.example"]}]}]});
+    let negated =
+        json!({"action": "DENY", "rules": [{"when": [{"key": "connection.sni", "notValues": ["*.example"]}]}]});
+    let other = json!({"rules": [{"to": [{"operation": {"ports": ["80"]}}]}]});
+    assert!(sound(&[other.clone(), by_sni]).needs_sni());
+    assert!(sound(&[negated]).needs_sni());
+    assert!(!sound(&[other]).needs_sni());
+    assert!(!sound(&[]).needs_sni());
+}

@@ -11,6 +11,7 @@ use super::pki::{Certs, Pki};
 use super::raw_http::RawHttp;
 use super::scripted::Scripted;
 use super::tcp_backend::{Manner, TcpBackend};
+use super::tls_backend::TlsBackend;
 use super::waypoint_process::{Launch, Waypoint};
 use serde_json::{Value, json};
 use std::future::Future;
@@ -141,6 +142,25 @@ impl MeshWorld {
         let ip = self.pod(name, "v1", reach);
         let app = TcpBackend::start(ip, POD_PORT, manner).await;
         self.finish_pod(name, port_name, ip, reach, app).await
+    }
+
+    /// A pod in clear that speaks TLS itself, with a certificate for these hosts.
+    pub async fn tls(&mut self, name: &str, port_name: &str, hosts: &[&str]) -> Pod<TlsBackend> {
+        let ip = self.pod(name, "v1", Reach::Clear);
+        let app = TlsBackend::start(ip, POD_PORT, name, hosts).await;
+        self.finish_pod(name, port_name, ip, Reach::Clear, app).await
+    }
+
+    /// A pod in clear that says its name to whoever connects, and that is all.
+    pub async fn greeter(&mut self, name: &str, port_name: &str) -> Pod<Scripted> {
+        let greeting: Arc<str> = name.into();
+        let script = move |mut connection: RawHttp<TcpStream>| {
+            let greeting = Arc::clone(&greeting);
+            async move {
+                let _ = connection.send(&*greeting).await;
+            }
+        };
+        self.script_as(name, port_name, script).await
     }
 
     /// A pod in clear that answers with exact bytes.

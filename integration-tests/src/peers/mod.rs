@@ -19,6 +19,7 @@ pub mod raw_http2;
 pub mod rotel;
 pub mod scripted;
 pub mod tcp_backend;
+pub mod tls_backend;
 pub mod tokens;
 pub mod waiting;
 pub mod waypoint_process;

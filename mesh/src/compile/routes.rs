@@ -11,9 +11,14 @@ use crate::kinds::service::Port;
 use crate::object::Object;
 use crate::resources::Index;
 use crate::snapshot::Routing;
-use routing::{Backend, ClusterId, Filters, Mirror, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Table, Target};
+use routing::{
+    Backend, ClusterId, Filters, Mirror, Protocol, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Table, Target,
+};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+
+/// All kinds of routes.
+const KINDS: [&str; 4] = ["HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute"];
 
 /// Tables by client namespace.
 pub(crate) type Consumers = BTreeMap<Box<str>, Routing>;
@@ -32,17 +37,17 @@ struct Compiled<'r> {
     spec: RouteSpec,
 }
 
-/// A parentRef that found its Service.
+/// A parentRef that found its Service, or one that found the Gateway which the Service uses.
 #[derive(Debug)]
 struct Attached<'r> {
     /// Which of `compiled`.
     route: usize,
-    /// Only this port.
-    port: Option<u16>,
-    /// Only the port of this name.
-    section: Option<&'r str>,
+    /// The ports it shapes.
+    ports: Vec<u16>,
     /// Only for clients of this namespace (GAMMA's consumer route).
     consumer: Option<&'r str>,
+    /// By the Gateway: a route on the Service itself goes before it.
+    is_general: bool,
 }
 
 impl<'r> Routes<'r> {
@@ -54,8 +59,7 @@ impl<'r> Routes<'r> {
         report: &mut Report,
     ) -> Self {
         let mut routes = Self::default();
-        let objects = index.all("HTTPRoute").iter().chain(index.all("GRPCRoute"));
-        for &object in objects {
+        for &object in KINDS.iter().flat_map(|kind| index.all(kind)) {
             let Body::Route(route) = &object.body else { continue };
             let number = routes.compiled.len();
             let is_attached = routes.attach(number, object, route, gateways, services, report);
@@ -88,7 +92,6 @@ impl<'r> Routes<'r> {
         let mut is_attached = false;
         for parent in &route.parents {
             let namespace = parent.namespace.as_deref().unwrap_or(own);
-            let (port, section) = (parent.port, parent.section.as_deref());
             match (parent.group.as_str(), parent.kind.as_str()) {
                 ("" | "core", "Service") => {
                     let Some((number, entry)) = services.get(namespace, &parent.name) else {
@@ -96,20 +99,18 @@ impl<'r> Routes<'r> {
                         report.warning(object, format!("spec.parentRefs[{}].name", parent.index), message);
                         continue;
                     };
-                    if !entry.service.ports.iter().any(|one| fits(one, port, section)) {
-                        report.warning(
-                            object,
-                            format!("spec.parentRefs[{}]", parent.index),
-                            no_such_port(parent),
-                        );
-                        continue;
-                    }
-                    let consumer = (namespace != own).then_some(own);
+                    let ports = match ports_of(route.kind, parent, &entry.service.ports) {
+                        Ok(ports) => ports,
+                        Err(why) => {
+                            report.warning(object, format!("spec.parentRefs[{}]", parent.index), why);
+                            continue;
+                        }
+                    };
                     let attached = Attached {
                         route: route_number,
-                        port,
-                        section,
-                        consumer,
+                        ports,
+                        consumer: (namespace != own).then_some(own),
+                        is_general: false,
                     };
                     self.by_service.entry(number).or_default().push(attached);
                     is_attached = true;
@@ -120,11 +121,18 @@ impl<'r> Routes<'r> {
                             &*gateway.meta.namespace == namespace && *gateway.meta.name == *parent.name
                         };
                         if entry.gateways.iter().any(uses) {
+                            let declared = |port: &&Port| is_bytes(port) == route.kind.is_stream();
                             let attached = Attached {
                                 route: route_number,
-                                port,
-                                section: None,
+                                ports: entry
+                                    .service
+                                    .ports
+                                    .iter()
+                                    .filter(declared)
+                                    .map(|port| port.port)
+                                    .collect(),
                                 consumer: None,
+                                is_general: true,
                             };
                             self.by_service.entry(number).or_default().push(attached);
                             is_attached = true;
@@ -147,14 +155,19 @@ impl<'r> Routes<'r> {
         cluster: ClusterId,
         report: &mut Report,
     ) -> (Routing, Consumers) {
-        let mut producers = Vec::new();
+        let (mut producers, mut general) = (Vec::new(), Vec::new());
         let mut consumers: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         let attached = self.by_service.get(&service).map_or(&[][..], Vec::as_slice);
-        for one in attached.iter().filter(|one| fits(port, one.port, one.section)) {
-            let list = one
-                .consumer
-                .map_or(&mut producers, |namespace| consumers.entry(namespace).or_default());
+        for one in attached.iter().filter(|one| one.ports.contains(&port.port)) {
+            let list = match one.consumer {
+                Some(namespace) => consumers.entry(namespace).or_default(),
+                None if one.is_general => &mut general,
+                None => &mut producers,
+            };
             list.push(one.route);
+        }
+        if producers.is_empty() {
+            producers = general;
         }
         let consumers: Vec<(Box<str>, Vec<usize>)> = consumers
             .into_iter()
@@ -172,16 +185,21 @@ impl<'r> Routes<'r> {
         (producer, consumers)
     }
 
-    /// GRPCRoutes outrank HTTPRoutes on one port (GEP-1426): those are then not in force, which is told once.
+    /// Only the strongest kind counts on one port (GEP-1426): the others are then not in force, which is told once.
     fn table(&mut self, mut routes: Vec<usize>, report: &mut Report) -> Routing {
         let mut seen = HashSet::new();
         routes.retain(|number| seen.insert(*number));
         let chosen: Vec<&Compiled<'_>> = routes.iter().filter_map(|number| self.compiled.get(*number)).collect();
-        let has_grpc = chosen.iter().any(|one| one.spec.id.kind == RouteKind::Grpc);
+        let strongest = chosen.iter().map(|one| one.spec.id.kind).min();
         for (number, one) in routes.iter().zip(&chosen) {
-            if has_grpc && one.spec.id.kind != RouteKind::Grpc && self.outranked.insert(*number) {
-                let message = "a GRPCRoute is attached to the same Service port and outranks this HTTPRoute, \
-                               which is not in force there: make them one kind, or split the ports";
+            let kind = one.spec.id.kind;
+            if let Some(strongest) = strongest.filter(|strongest| *strongest != kind)
+                && self.outranked.insert(*number)
+            {
+                let message = format!(
+                    "a {strongest} is attached to the same Service port and outranks this {kind}, which is not in \
+                     force there: make them one kind, or split the ports"
+                );
                 report.error(one.object, "spec.parentRefs", message);
             }
         }
@@ -202,8 +220,42 @@ fn routing_of(specs: Vec<RouteSpec>) -> Routing {
     }
 }
 
-fn fits(port: &Port, number: Option<u16>, section: Option<&str>) -> bool {
-    number.is_none_or(|number| number == port.port) && section.is_none_or(|section| section == &*port.name)
+/// The ports of a Service that a route of this kind shapes by this parentRef, or why there is none.
+///
+/// Requests are not told in bytes: a port declared TCP or TLS has no HTTPRoute. A port declared HTTP can be carried as
+/// bytes, by a TCPRoute or TLSRoute that names it, or when the Service has no other.
+fn ports_of(kind: RouteKind, parent: &ParentRef, ports: &[Port]) -> Result<Vec<u16>, String> {
+    let fits = |port: &&Port| {
+        parent.port.is_none_or(|number| number == port.port)
+            && parent.section.as_deref().is_none_or(|section| section == &*port.name)
+    };
+    let named: Vec<&Port> = ports.iter().filter(fits).collect();
+    if named.is_empty() {
+        return Err(no_such_port(parent));
+    }
+    let (wanted, otherwise): (Vec<&&Port>, Vec<&&Port>) = if kind.is_stream() {
+        let is_http = |port: &&&Port| matches!(port.protocol, Protocol::Http | Protocol::H2c | Protocol::Grpc);
+        named.iter().partition(|port| !is_http(port))
+    } else {
+        named.iter().partition(|port| !is_bytes(port))
+    };
+    let chosen = match (wanted.is_empty(), kind.is_stream()) {
+        (false, _) => wanted,
+        (true, true) => otherwise,
+        (true, false) => {
+            let name = &parent.name;
+            return Err(format!(
+                "the port of Service {name} is declared TCP or TLS (appProtocol, or its name): {kind} does not apply \
+                 to bytes, and is not in force there"
+            ));
+        }
+    };
+    Ok(chosen.into_iter().map(|port| port.port).collect())
+}
+
+/// Declared not to be HTTP.
+fn is_bytes(port: &Port) -> bool {
+    matches!(port.protocol, Protocol::Tcp | Protocol::Tls)
 }
 
 fn no_such_port(parent: &ParentRef) -> String {
@@ -316,10 +368,19 @@ impl Resolver<'_, '_> {
                 self.report.error(
                     self.object,
                     format!("{path}.{field}"),
-                    format!("{why}: its share answers 500"),
+                    format!("{why}: its share {}", self.fate()),
                 );
                 Target::Invalid
             }
+        }
+    }
+
+    /// What becomes of the share of a backend that is none.
+    fn fate(&self) -> &'static str {
+        if matches!(self.object.kind.as_str(), "TCPRoute" | "TLSRoute") {
+            "is closed"
+        } else {
+            "answers 500"
         }
     }
 

@@ -130,6 +130,7 @@ fn known(route: RouteKind) -> &'static [&'static str] {
     ];
     match route {
         RouteKind::Grpc => ALL.split_at(3).0,
+        RouteKind::Tls | RouteKind::Tcp => &[],
         RouteKind::Http | RouteKind::Implicit => &ALL,
     }
 }

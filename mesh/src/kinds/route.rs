@@ -1,4 +1,5 @@
-//! HTTPRoute and GRPCRoute: parents, and rules with everything that needs no other object resolved.
+//! HTTPRoute and GRPCRoute: parents, and rules with everything that needs no other object resolved. (TLSRoute and
+//! TCPRoute become the same [`Route`], see [`super::stream_route`].)
 
 use super::Body;
 use super::backend_ref::{BackendRef, ParentRef};
@@ -19,11 +20,11 @@ const MAX_WEIGHT: i64 = 1_000_000;
 /// A route.
 #[derive(Debug)]
 pub(crate) struct Route {
-    /// HTTPRoute or GRPCRoute.
+    /// Which kind.
     pub(crate) kind: RouteKind,
     /// `spec.parentRefs`.
     pub(crate) parents: Vec<ParentRef>,
-    /// `spec.hostnames` are given.
+    /// `spec.hostnames` are given, where they are not heeded.
     pub(crate) has_hostnames: bool,
     /// `spec.rules`.
     pub(crate) rules: Vec<RouteRule>,
@@ -74,13 +75,10 @@ pub(crate) fn grpc(spec: &Value, at: &At<'_>, problems: &Problems) -> Body {
 fn parse(spec: &Value, at: &At<'_>, problems: &Problems, kind: RouteKind) -> Body {
     let route = record(spec, at, problems, |fields| {
         fields.ignore(&["useDefaultGateways"]);
-        let parents = fields.list("parentRefs", 32, |value, at| {
-            record(value, at, problems, |fields| ParentRef::read(fields, at.position())).flatten()
-        });
-        if fields.get("parentRefs").is_none() {
-            fields.warning("parentRefs", "no parentRefs: the route binds to nothing");
-        }
-        let has_hostnames = hostnames(fields, problems);
+        let parents = parents(fields, problems);
+        let written = fields.get("hostnames").and_then(Value::as_array).map_or(0, Vec::len);
+        let names = hostnames(fields, problems).len();
+        let has_hostnames = written > 0 && written == names;
         let rules = match fields.get("rules") {
             // The CRD's default: one rule for everything, with no backend.
             None => vec![empty_rule(kind)],
@@ -97,13 +95,35 @@ fn parse(spec: &Value, at: &At<'_>, problems: &Problems, kind: RouteKind) -> Bod
             rules,
         }
     });
-    let nothing = || Route {
-        kind,
-        parents: Vec::new(),
-        has_hostnames: false,
-        rules: Vec::new(),
-    };
-    Body::Route(route.unwrap_or_else(nothing))
+    Body::Route(route.unwrap_or_else(|| Route::nothing(kind)))
+}
+
+impl Route {
+    /// What is left of a spec that is no mapping.
+    pub(super) fn nothing(kind: RouteKind) -> Self {
+        Self {
+            kind,
+            parents: Vec::new(),
+            has_hostnames: false,
+            rules: Vec::new(),
+        }
+    }
+}
+
+/// `spec.parentRefs`.
+pub(super) fn parents(fields: &Fields<'_>, problems: &Problems) -> Vec<ParentRef> {
+    if fields.get("parentRefs").is_none() {
+        fields.warning("parentRefs", "no parentRefs: the route binds to nothing");
+    }
+    fields.list("parentRefs", 32, |value, at| {
+        record(value, at, problems, |fields| ParentRef::read(fields, at.position())).flatten()
+    })
+}
+
+/// `name` of a rule.
+pub(super) fn rule_name(fields: &Fields<'_>) -> Option<Arc<str>> {
+    let name = fields.text("name").filter(|name| !name.is_empty())?;
+    Some(Arc::from(name.get(..253).unwrap_or(name)))
 }
 
 fn empty_rule(kind: RouteKind) -> RouteRule {
@@ -125,9 +145,9 @@ fn everything(kind: RouteKind) -> Matches {
     }
 }
 
-/// Hostnames are checked, though nothing that a waypoint serves heeds them. True when there are some, all good.
-fn hostnames(fields: &Fields<'_>, problems: &Problems) -> bool {
-    let names = fields.list("hostnames", 16, |value, at| {
+/// `spec.hostnames`, those that are good. Only TLSRoutes heed them on a Service's port.
+pub(super) fn hostnames(fields: &Fields<'_>, problems: &Problems) -> Vec<String> {
+    fields.list("hostnames", 16, |value, at| {
         let name = value.as_str().unwrap_or_default();
         let plain = name.strip_prefix("*.").unwrap_or(name);
         let is_good = is_hostname(plain) && plain.parse::<std::net::IpAddr>().is_err();
@@ -135,9 +155,8 @@ fn hostnames(fields: &Fields<'_>, problems: &Problems) -> bool {
             let expected = "a DNS name, which may begin with `*.`, without port";
             problems.error(at, format!("expected {expected}, found {}", describe(value)));
         }
-        Some(is_good)
-    });
-    !names.is_empty() && !names.contains(&false)
+        is_good.then(|| name.to_owned())
+    })
 }
 
 fn rule(fields: &Fields<'_>, index: usize, kind: RouteKind, problems: &Problems) -> RouteRule {
@@ -171,10 +190,7 @@ fn rule(fields: &Fields<'_>, index: usize, kind: RouteKind, problems: &Problems)
     let http = kind == RouteKind::Http;
     RouteRule {
         index,
-        name: fields
-            .text("name")
-            .filter(|name| !name.is_empty())
-            .map(|name| Arc::from(name.get(..253).unwrap_or(name))),
+        name: rule_name(fields),
         matches,
         filters,
         backends,
@@ -230,11 +246,13 @@ fn rule_matches(fields: &Fields<'_>, kind: RouteKind, problems: &Problems) -> Op
     let is_empty = match &matches {
         Matches::Grpc(list) => list.is_empty(),
         Matches::Http(list) => list.is_empty(),
+        Matches::Tls(_) | Matches::Tcp => false,
     };
     (!is_empty).then_some(matches)
 }
 
-fn backends(fields: &Fields<'_>, kind: RouteKind, problems: &Problems) -> Vec<WeightedRef> {
+/// `backendRefs` of a rule.
+pub(super) fn backends(fields: &Fields<'_>, kind: RouteKind, problems: &Problems) -> Vec<WeightedRef> {
     fields.list("backendRefs", 16, |value, at| {
         let index = at.position();
         let read = record(value, at, problems, |fields| {
@@ -244,7 +262,11 @@ fn backends(fields: &Fields<'_>, kind: RouteKind, problems: &Problems) -> Vec<We
                 Some(_) => fields.integer("weight", 0..=MAX_WEIGHT),
             };
             let weight = weight.and_then(|weight| u32::try_from(weight).ok()).unwrap_or(0);
-            let filters = FilterSet::read(fields, kind, problems);
+            let filters = if kind.is_stream() {
+                FilterSet::default()
+            } else {
+                FilterSet::read(fields, kind, problems)
+            };
             WeightedRef {
                 index,
                 reference: BackendRef::read(fields),

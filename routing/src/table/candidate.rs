@@ -76,6 +76,8 @@ impl Candidate {
                 Matches::Http(all) => all.into_iter().map(|one| Self::http(one, &spec.rule)).collect(),
                 Matches::Grpc(all) if all.is_empty() => vec![Self::grpc(GrpcMatch::default(), &spec.rule)],
                 Matches::Grpc(all) => all.into_iter().map(|one| Self::grpc(one, &spec.rule)).collect(),
+                // Of streams, see `super::streams`.
+                Matches::Tls(_) | Matches::Tcp => Vec::new(),
             };
             candidates.extend(parsed.into_iter().enumerate().map(|(match_index, mut candidate)| {
                 candidate.precedence.created = route.created;

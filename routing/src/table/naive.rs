@@ -18,6 +18,7 @@ pub(super) fn find(routes: &[RouteSpec], request: &Request<'_>) -> Option<(Arc<R
                 Matches::Http(list) => list.iter().map(|one| http(one, request)).collect(),
                 Matches::Grpc(list) if list.is_empty() => vec![grpc_match(&GrpcMatch::default(), request)],
                 Matches::Grpc(list) => list.iter().map(|one| grpc_match(one, request)).collect(),
+                Matches::Tls(_) | Matches::Tcp => Vec::new(),
             };
             for (m, (matched, specificity, prefix)) in matches.into_iter().enumerate() {
                 let name = format!("{}/{}", route.id.namespace, route.id.name);

@@ -3,7 +3,7 @@
 //! Everything a peer can influence is escaped so that it stays inside its field: within quotes `"` and `\` get a
 //! backslash and whatever is not printable ASCII becomes `\xNN`; outside of quotes a space becomes `_`, as in Envoy.
 
-use crate::Outcome;
+use crate::{Outcome, TcpOutcome};
 use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -93,6 +93,65 @@ pub(super) fn json(outcome: &Outcome<'_>) -> String {
     object.text("x_forwarded_for", outcome.forwarded_for);
     line.push_str("}\n");
     line
+}
+
+/// Istio's default text format for a connection: what belongs to requests is `-`, the status 0.
+pub(super) fn tcp_text(outcome: &TcpOutcome<'_>) -> String {
+    let mut line = String::with_capacity(256);
+    let _ = write!(line, "[{}] \"- - -\" 0 ", Timestamp(outcome.start));
+    bare(&mut line, outcome.flags);
+    line.push_str(" - ");
+    bare(&mut line, outcome.details);
+    let millis = outcome.duration.as_millis();
+    let _ = write!(line, " \"-\" {} {} {millis} - ", outcome.received, outcome.sent);
+    line.push_str("\"-\" \"-\" \"-\" \"-\" \"");
+    optional(&mut line, outcome.upstream_address);
+    line.push_str("\" ");
+    bare(&mut line, &tcp_cluster(outcome));
+    let _ = write!(line, " - - {} ", outcome.source_address);
+    bare(&mut line, outcome.sni.unwrap_or_default());
+    line.push(' ');
+    bare(&mut line, outcome.route.unwrap_or_default());
+    line.push('\n');
+    line
+}
+
+/// The same as JSON.
+pub(super) fn tcp_json(outcome: &TcpOutcome<'_>) -> String {
+    let mut line = String::with_capacity(768);
+    let mut object = Object { line: &mut line };
+    let some = |text| Some(text).filter(|text: &&str| !text.is_empty());
+    object.text("authority", None);
+    object.number("bytes_received", outcome.received);
+    object.number("bytes_sent", outcome.sent);
+    object.text("connection_termination_details", some(outcome.details));
+    object.text("downstream_local_address", None);
+    object.text("downstream_remote_address", Some(&outcome.source_address.to_string()));
+    object.number("duration", outcome.duration.as_millis());
+    object.text("method", None);
+    object.text("path", None);
+    object.text("protocol", None);
+    object.text("request_id", None);
+    object.text("requested_server_name", outcome.sni);
+    object.number("response_code", 0);
+    object.text("response_code_details", None);
+    object.text("response_flags", some(outcome.flags).or(Some("-")));
+    object.text("route_name", outcome.route);
+    object.text("start_time", Some(&Timestamp(outcome.start).to_string()));
+    object.text("upstream_cluster", Some(&tcp_cluster(outcome)));
+    let upstream = outcome.upstream_address.map(|address| address.to_string());
+    object.text("upstream_host", upstream.as_deref());
+    object.text("upstream_local_address", None);
+    object.text("upstream_service_time", None);
+    object.text("upstream_transport_failure_reason", None);
+    object.text("user_agent", None);
+    object.text("x_forwarded_for", None);
+    line.push_str("}\n");
+    line
+}
+
+fn tcp_cluster(outcome: &TcpOutcome<'_>) -> String {
+    format!("inbound-vip|{}|tcp|{}", outcome.port, outcome.service.host)
 }
 
 /// `inbound-vip|<port>|http|<host>`: the cluster name that Istio's waypoint has for a Service.

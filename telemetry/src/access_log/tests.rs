@@ -102,6 +102,39 @@ fn json_lines_are_istios() {
     golden("access-log.json", &written(AccessLogFormat::Json));
 }
 
+fn connections(format: AccessLogFormat) -> String {
+    let out = Memory::default();
+    let log = AccessLog::new(format, Box::new(out.clone()));
+    let fixture = Fixture::default();
+    let base = TcpOutcome {
+        received: 517,
+        sent: 4_096,
+        ..fixture.tcp()
+    };
+    log.write_tcp(&base);
+    log.write_tcp(&TcpOutcome {
+        sni: Some("db.example.com"),
+        route: Some("bookinfo/db/rule-0"),
+        ..base.clone()
+    });
+    log.write_tcp(&TcpOutcome {
+        flags: "UAEX",
+        details: "rbac_access_denied_matched_policy[ns[bookinfo]-policy[no one]-rule[0]]",
+        destination: None,
+        upstream_address: None,
+        sni: Some("x\"\r\n[2026-01-31T12:00:00.123Z]"),
+        ..base
+    });
+    assert!(log.flush(PATIENCE));
+    out.text()
+}
+
+#[test]
+fn lines_of_connections_are_istios() {
+    golden("access-log-tcp.txt", &connections(AccessLogFormat::Text));
+    golden("access-log-tcp.json", &connections(AccessLogFormat::Json));
+}
+
 #[test]
 fn no_header_can_forge_a_line_or_a_field() {
     let text = written(AccessLogFormat::Text);

@@ -158,9 +158,7 @@ impl Exchange<'_> {
             .decide(request, verified.map(|verified| verified.claims.as_ref()));
         match decision.verdict {
             Verdict::Allow => Ok(()),
-            Verdict::Deny => Err(Reason::Policy(decision.by.map(|(policy, rule)| {
-                format!("ns[{}]-policy[{}]-rule[{rule}]", policy.namespace, policy.name)
-            }))),
+            Verdict::Deny => Err(Reason::denied(decision.by)),
         }
     }
 

@@ -1,9 +1,9 @@
-//! Every way the waypoint itself answers a request, and what each one looks like on the wire.
+//! Every way the waypoint itself answers a request or ends a connection, and what each one looks like on the wire.
 //!
 //! One place decides the HTTP status, the gRPC status, Envoy's response flag, the response code details and the
 //! metric label of a refusal: a caller names a [`Reason`] and nothing else.
 
-use authz::AuthnError;
+use authz::{AuthnError, PolicyId};
 use http::StatusCode;
 
 /// Why a request is answered by the waypoint instead of a backend.
@@ -29,6 +29,8 @@ pub(crate) enum Reason {
     Policy(Option<String>),
     /// The rule has no backend, or a reference that resolves to nothing: 500 for its share.
     NoBackend,
+    /// No TLS ClientHello where one is needed; on TCP only.
+    ClientHello(&'static str),
     /// No ready endpoint.
     NoEndpoint,
     /// The endpoint could not be reached.
@@ -59,6 +61,14 @@ pub(crate) struct Refusal {
 }
 
 impl Reason {
+    /// Denied by this policy and rule, or because no ALLOW matched.
+    pub(crate) fn denied(by: Option<(&PolicyId, usize)>) -> Self {
+        let named = |(policy, rule): (&PolicyId, usize)| {
+            format!("ns[{}]-policy[{}]-rule[{rule}]", policy.namespace, policy.name)
+        };
+        Self::Policy(by.map(named))
+    }
+
     /// Status, gRPC status, flag, label and body, in one table.
     pub(crate) fn refusal(&self) -> Refusal {
         let (status, grpc, flag, label, body) = match self {
@@ -91,6 +101,7 @@ impl Reason {
             Self::Token(error) => (StatusCode::UNAUTHORIZED, 16, "-", "token", error.reason),
             Self::Policy(_) => (StatusCode::FORBIDDEN, 7, "-", "policy", "RBAC: access denied"),
             Self::NoBackend => (StatusCode::INTERNAL_SERVER_ERROR, 13, "NC", "no_backend", ""),
+            Self::ClientHello(why) => (StatusCode::BAD_REQUEST, 13, "DPE", "client_hello", *why),
             Self::NoEndpoint => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 14,
@@ -146,6 +157,7 @@ impl Reason {
             Self::Token(error) => format!("jwt_authn_access_denied{{{}}}", error.reason.replace(' ', "_")),
             Self::NoRoute | Self::NoService => "route_not_found".to_owned(),
             Self::NoBackend => "cluster_not_found".to_owned(),
+            Self::ClientHello(why) => format!("tls_client_hello{{{}}}", why.replace(' ', "_")),
             Self::NoEndpoint => "no_healthy_upstream".to_owned(),
             Self::Connect => "upstream_reset_before_response_started{connection_failure}".to_owned(),
             Self::Reset => "upstream_reset_before_response_started{connection_termination}".to_owned(),

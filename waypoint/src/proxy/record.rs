@@ -190,9 +190,15 @@ impl Record {
         if rule.route.kind == RouteKind::Implicit {
             return service.host.is_empty().then(|| format!("pod {namespace}/{name}"));
         }
-        Some(match &rule.name {
-            Some(rule) => format!("{namespace}/{name}/{rule}"),
-            None => format!("{namespace}/{name}/rule-{}", rule.index),
-        })
+        Some(route_name(rule))
+    }
+}
+
+/// `ns/name/` and the rule's name, or `rule-N`.
+pub(crate) fn route_name(rule: &Rule) -> String {
+    let (namespace, name) = (&rule.route.namespace, &rule.route.name);
+    match &rule.name {
+        Some(rule) => format!("{namespace}/{name}/{rule}"),
+        None => format!("{namespace}/{name}/rule-{}", rule.index),
     }
 }

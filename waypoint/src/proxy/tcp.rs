@@ -1,16 +1,24 @@
-//! Bytes: a port that is declared TCP, or where nothing else was found.
+//! Bytes: a port that is declared TCP or TLS, one that a TCPRoute or TLSRoute shapes, or where nothing else was found.
+//!
+//! The name in a ClientHello is read first wherever it decides (a TLSRoute, a policy that asks for it) and on every port
+//! that is declared TLS; the handshake itself passes through.
 
+use super::client_hello::{self, Opening};
 use super::forward::Serving;
+use super::reason::Reason;
 use super::transport::Transport;
 use super::tunnel::Tunnel;
 use super::upgrade::Primed;
 use authz::Verdict;
 use hbone::TunnelStream;
-use mesh::ServicePort;
+use mesh::{ServicePort, Snapshot};
 use rand::Rng;
-use routing::{Cluster, Endpoint};
+use request::Connection;
+use routing::{Cluster, Endpoint, Pick, Protocol, Rule, Table, Target};
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 use telemetry::TcpOutcome;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
@@ -20,8 +28,15 @@ const ATTEMPTS: usize = 3;
 
 /// What a connection came to.
 struct End {
+    wall: SystemTime,
+    start: Instant,
+    /// From its ClientHello, where that was read.
+    sni: Option<String>,
+    route: Option<Arc<Rule>>,
     endpoint: Option<Arc<Endpoint>>,
     flags: &'static str,
+    /// Why it was ended, in Envoy's words.
+    details: String,
     /// Cut before both sides had ended.
     broken: bool,
     received: u64,
@@ -38,84 +53,155 @@ pub(crate) async fn serve(tunnel: &Tunnel, mut stream: Primed<TunnelStream>) {
         let _ = stream.shutdown().await;
     }
     (end.received, end.sent) = (stream.read(), stream.written());
-    tunnel.node.metrics.tcp_closed(&outcome(tunnel, &end));
+    let node = &tunnel.node;
+    let route = end.told_route();
+    let outcome = outcome(tunnel, &end, route.as_deref());
+    node.metrics.tcp_closed(&outcome);
+    if let Some(log) = &node.access_log {
+        log.write_tcp(&outcome);
+    }
 }
 
 async fn carry(tunnel: &Tunnel, stream: &mut Primed<TunnelStream>) -> End {
     let mut end = End {
+        wall: SystemTime::now(),
+        start: Instant::now(),
+        sni: None,
+        route: None,
         endpoint: None,
         flags: "-",
+        details: String::new(),
         broken: false,
         received: 0,
         sent: 0,
     };
     let changes = tunnel.node.changes.subscribe();
-    let reached = begin(tunnel).await;
+    let reached = begin(tunnel, stream, &mut end).await;
     let (endpoint, mut upstream) = match reached {
         Ok(reached) => reached,
-        Err(flag) => {
-            end.flags = flag;
-            tunnel.node.metrics.tcp_opened(&outcome(tunnel, &end));
+        Err(reason) => {
+            end.refuse(&reason);
+            tunnel.node.metrics.own.refusal(reason.refusal().label);
+            tunnel.node.metrics.tcp_opened(&outcome(tunnel, &end, None));
             return end;
         }
     };
     let _counted = Serving::begin(&endpoint);
     end.endpoint = Some(endpoint);
-    tunnel.node.metrics.tcp_opened(&outcome(tunnel, &end));
+    tunnel.node.metrics.tcp_opened(&outcome(tunnel, &end, None));
     // Until its end is passed on: a client that breaks off must not look like one that has finished.
     upstream.cut_on_drop(true);
+    let connection = connection(tunnel, end.sni.as_deref());
     let cut = tokio::select! {
         copied = tokio::io::copy_bidirectional(stream, &mut upstream) => copied.err().map(|error| {
             tracing::debug!(%error, "TCP connection broke");
-            "UC"
+            Reason::Reset
         }),
-        () = denied_later(tunnel, changes) => Some(refused(tunnel)),
+        reason = denied_later(tunnel, &connection, changes) => Some(reason),
     };
-    if let Some(flag) = cut {
-        end.flags = flag;
+    if let Some(reason) = cut {
+        let is_ours = reason == Reason::Reset && stream.is_broken();
+        end.refuse(if is_ours { &Reason::ClientGone } else { &reason });
         end.broken = true;
     }
     end
 }
 
 /// Judges the connection and opens its other half. The snapshot is let go then: a connection may outlive many.
-async fn begin(tunnel: &Tunnel) -> Result<(Arc<Endpoint>, Transport), &'static str> {
+async fn begin(
+    tunnel: &Tunnel,
+    stream: &mut Primed<TunnelStream>,
+    end: &mut End,
+) -> Result<(Arc<Endpoint>, Transport), Reason> {
+    end.sni = server_name(tunnel, stream).await?;
     let snapshot = tunnel.node.snapshot.load_full();
-    let port = tunnel.port(&snapshot).ok_or("NR")?;
-    let cluster = snapshot.endpoints_of(&port.cluster).ok_or("NR")?;
-    if is_denied(tunnel, &port) {
-        return Err(refused(tunnel));
-    }
+    let port = tunnel.port(&snapshot).ok_or(Reason::NoService)?;
+    judge(&port, &connection(tunnel, end.sni.as_deref()))?;
+    let table = port.routes(tunnel.namespace());
+    let cluster = route(&snapshot, &port, table, end)?;
     reach(tunnel, cluster).await
 }
 
+/// The name that the client asks for, where that is to be known.
+async fn server_name(tunnel: &Tunnel, stream: &mut Primed<TunnelStream>) -> Result<Option<String>, Reason> {
+    let snapshot = tunnel.node.snapshot.load_full();
+    let port = tunnel.port(&snapshot).ok_or(Reason::NoService)?;
+    let streams = port.routes(tunnel.namespace()).streams();
+    let must_be_tls = streams.map_or(port.protocol == Protocol::Tls, |streams| streams.is_tls());
+    if !must_be_tls && !port.policies.needs_sni() {
+        return Ok(None);
+    }
+    drop(snapshot);
+    let (first, stream) = stream.ahead();
+    match client_hello::read(first, stream).await {
+        Ok(Opening::Tls(name)) => Ok(name),
+        Ok(Opening::Other) if !must_be_tls => Ok(None),
+        Ok(Opening::Other) => Err(Reason::ClientHello("not TLS")),
+        Err(why) => Err(Reason::ClientHello(why.0)),
+    }
+}
+
+/// Where the connection goes: by its routes, else to the port's own endpoints.
+fn route<'s>(
+    snapshot: &'s Snapshot,
+    port: &'s ServicePort,
+    table: &'s Table,
+    end: &mut End,
+) -> Result<&'s Arc<Cluster>, Reason> {
+    let target = match table.streams() {
+        None => &port.cluster,
+        Some(streams) => {
+            let rule = streams.find(end.sni.as_deref()).ok_or(Reason::NoRoute)?;
+            end.route = Some(Arc::clone(rule));
+            match rule.pick(rand::rng().random()) {
+                Pick::Backend(backend) => &backend.target,
+                Pick::Nothing => &Target::Invalid,
+            }
+        }
+    };
+    snapshot.endpoints_of(target).ok_or(Reason::NoBackend)
+}
+
 /// Resolves when a change of the config denies the connection: what is open does not outlive a policy against it.
-async fn denied_later(tunnel: &Tunnel, mut changes: watch::Receiver<u64>) {
+async fn denied_later(tunnel: &Tunnel, connection: &Connection, mut changes: watch::Receiver<u64>) -> Reason {
     while changes.changed().await.is_ok() {
         let snapshot = tunnel.node.snapshot.load_full();
-        if tunnel.port(&snapshot).is_some_and(|port| is_denied(tunnel, &port)) {
-            return;
+        if let Some(port) = tunnel.port(&snapshot)
+            && let Err(reason) = judge(&port, connection)
+        {
+            tunnel.node.metrics.own.refusal(reason.refusal().label);
+            return reason;
         }
     }
     // Only when the process ends.
     std::future::pending().await
 }
 
-fn is_denied(tunnel: &Tunnel, port: &ServicePort) -> bool {
-    port.policies.decide_tcp(&tunnel.connection).verdict == Verdict::Deny
+fn judge(port: &ServicePort, connection: &Connection) -> Result<(), Reason> {
+    let decision = port.policies.decide_tcp(connection);
+    match decision.verdict {
+        Verdict::Allow => Ok(()),
+        Verdict::Deny => Err(Reason::denied(decision.by)),
+    }
 }
 
-fn refused(tunnel: &Tunnel) -> &'static str {
-    tunnel.node.metrics.own.refusal("policy");
-    "UAEX"
+/// What is known of the connection by now.
+fn connection<'t>(tunnel: &'t Tunnel, sni: Option<&str>) -> Cow<'t, Connection> {
+    match sni {
+        None => Cow::Borrowed(&tunnel.connection),
+        Some(name) => Cow::Owned(Connection {
+            sni: Some(name.to_owned()),
+            ..tunnel.connection.clone()
+        }),
+    }
 }
 
 /// A connection to one of the endpoints, or the response flag that says why there is none.
-async fn reach(tunnel: &Tunnel, cluster: &Cluster) -> Result<(Arc<Endpoint>, Transport), &'static str> {
+async fn reach(tunnel: &Tunnel, cluster: &Cluster) -> Result<(Arc<Endpoint>, Transport), Reason> {
     let mut tried: Vec<SocketAddr> = Vec::new();
     while tried.len() < ATTEMPTS {
         let Some(endpoint) = cluster.choose(rand::rng().random(), &tried) else {
-            return Err("UH");
+            return Err(Reason::NoEndpoint);
         };
         match tunnel.node.connector.dial(endpoint, &tunnel.lane).await {
             Ok(transport) => return Ok((Arc::clone(endpoint), transport)),
@@ -123,16 +209,36 @@ async fn reach(tunnel: &Tunnel, cluster: &Cluster) -> Result<(Arc<Endpoint>, Tra
         }
         tried.push(endpoint.address);
     }
-    Err("UF")
+    Err(Reason::Connect)
 }
 
-fn outcome<'o>(tunnel: &'o Tunnel, end: &'o End) -> TcpOutcome<'o> {
+impl End {
+    fn refuse(&mut self, reason: &Reason) {
+        self.flags = reason.refusal().flag;
+        self.details = reason.details();
+    }
+
+    /// As the access log names it.
+    fn told_route(&self) -> Option<String> {
+        self.route.as_ref().map(|rule| super::record::route_name(rule))
+    }
+}
+
+fn outcome<'o>(tunnel: &'o Tunnel, end: &'o End, route: Option<&'o str>) -> TcpOutcome<'o> {
     TcpOutcome {
+        start: end.wall,
+        duration: end.start.elapsed(),
         source: &tunnel.source,
         source_identity: tunnel.connection.identity.as_ref(),
+        source_address: tunnel.peer,
         destination: end.endpoint.as_ref().map(|endpoint| &endpoint.workload),
+        upstream_address: end.endpoint.as_ref().map(|endpoint| endpoint.address),
         service: &tunnel.service,
+        port: tunnel.connection.destination_port,
+        sni: end.sni.as_deref(),
+        route,
         flags: end.flags,
+        details: &end.details,
         mtls: true,
         received: end.received,
         sent: end.sent,

@@ -46,7 +46,8 @@ pub(crate) fn on_connect(node: &Arc<Node>, connect: Connect) {
         Ok(stream) => {
             let open = Open::begin(node);
             tokio::spawn(async move {
-                serve_inner(stream, tunnel, port.protocol).await;
+                let protocol = spoken_on(&port, tunnel.namespace());
+                serve_inner(stream, tunnel, protocol).await;
                 drop(open);
             });
         }
@@ -67,6 +68,14 @@ pub(crate) async fn serve_inner(mut stream: TunnelStream, tunnel: Tunnel, protoc
         Ok((Spoken::Bytes, first)) => tcp::serve(&tunnel, Primed::new(first, stream)).await,
         Ok((Spoken::Nothing, _)) => {}
         Err(error) => tracing::debug!(%error, "tunnel ended before its protocol was known"),
+    }
+}
+
+/// What is spoken on a port: TLSRoutes and TCPRoutes make bytes of it, whatever it is declared.
+fn spoken_on(port: &ServicePort, namespace: &str) -> Protocol {
+    match port.routes(namespace).streams() {
+        Some(_) => Protocol::Tcp,
+        None => port.protocol,
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) struct Primed<S> {
     read: u64,
     written: u64,
     ended: bool,
+    broken: bool,
 }
 
 impl<S> Primed<S> {
@@ -30,7 +31,18 @@ impl<S> Primed<S> {
             read: 0,
             written: 0,
             ended: false,
+            broken: false,
         }
+    }
+
+    /// The first bytes and the rest, to read more of it ahead.
+    pub(crate) fn ahead(&mut self) -> (&mut BytesMut, &mut S) {
+        (&mut self.first, &mut self.stream)
+    }
+
+    /// Reading or writing it failed.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken
     }
 
     /// Bytes that were read of it, the first ones included.
@@ -66,7 +78,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Primed<S> {
         let this = self.get_mut();
         let before = buf.filled().len();
         if this.first.is_empty() {
-            std::task::ready!(std::pin::Pin::new(&mut this.stream).poll_read(cx, buf))?;
+            let read = std::task::ready!(std::pin::Pin::new(&mut this.stream).poll_read(cx, buf));
+            this.broken |= read.is_err();
+            read?;
         } else {
             let piece = this.first.split_to(this.first.len().min(buf.remaining()));
             buf.put_slice(&piece);
@@ -84,7 +98,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Primed<S> {
         buf: &[u8],
     ) -> std::task::Poll<std::io::Result<usize>> {
         let this = self.get_mut();
-        let written = std::task::ready!(std::pin::Pin::new(&mut this.stream).poll_write(cx, buf))?;
+        let written = std::task::ready!(std::pin::Pin::new(&mut this.stream).poll_write(cx, buf));
+        this.broken |= written.is_err();
+        let written = written?;
         this.written = this.written.saturating_add(written as u64);
         std::task::Poll::Ready(Ok(written))
     }
