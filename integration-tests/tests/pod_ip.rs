@@ -1,14 +1,16 @@
-//! Promise: a waypoint for workloads serves pods by their own address, by policy and without routes; any other refuses
-//! such tunnels.
+//! Promise: a waypoint for workloads serves pods by their own address, by policy and without routes; one for Services
+//! only what is an endpoint of theirs, and judged as theirs.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use hbone::DialError;
 use http::HeaderMap;
+use integration_tests::peers::client_tunnel::ClientTunnel;
 use integration_tests::peers::echo::Echo;
 use integration_tests::peers::http_client::get;
 use integration_tests::peers::mesh_world::{MeshWorld, POD_PORT, Pod, Reach, Vip, backend};
 use integration_tests::peers::tcp_backend::Manner;
+use integration_tests::peers::waiting::until;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -67,17 +69,52 @@ async fn a_pod_is_reached_by_its_address_and_no_route_applies() {
 }
 
 #[tokio::test]
-async fn a_waypoint_for_services_refuses_pods() {
+async fn a_waypoint_for_services_serves_endpoints_and_refuses_other_ports() {
     let mut world = MeshWorld::new();
-    let [pod, _] = misrouted(&mut world, Reach::Clear).await;
+    let [pod, _] = misrouted(&mut world, Reach::Hbone).await;
     let waypoint = world.start().await;
     let client = world.client(&waypoint);
-    for port in [POD_PORT, 80, 15008] {
-        let refused = client.dial(&direct(&pod, port).authority(), HeaderMap::new()).await;
-        let is_400 = matches!(&refused, Err(DialError::Refused { status: 400, .. }));
-        assert!(is_400, "port {port}: {:?}", refused.err());
+    let target = direct(&pod, POD_PORT);
+    assert_eq!(
+        client.get(&pod.vip, "/x").await.status,
+        500,
+        "the Service has its route"
+    );
+    assert_eq!(client.get(&target, "/x").await.status, 200, "the endpoint has none");
+    for port in [80, 15008, 9081] {
+        assert_eq!(refusal(&client, &direct(&pod, port)).await, Some(400), "port {port}");
     }
-    assert_eq!(pod.app.counts().requests, 0);
+}
+
+#[tokio::test]
+async fn an_endpoint_is_no_way_around_the_policies_of_its_service() {
+    let mut world = MeshWorld::new();
+    let pod = world.echo("v1", "v1", Reach::Hbone).await;
+    // By the Service's port, which the pod's address does not show.
+    let rules = json!([{ "to": [{ "operation": { "paths": ["/secret"], "ports": ["80"] } }] }]);
+    world.policy("deny", "v1", "DENY", rules);
+    let waypoint = world.start().await;
+    let client = world.client(&waypoint);
+    let target = direct(&pod, POD_PORT);
+    for vip in [&pod.vip, &target] {
+        assert_eq!(client.get(vip, "/secret").await.status, 403, "{vip:?}");
+        assert_eq!(client.get(vip, "/open").await.status, 200, "{vip:?}");
+    }
+    // A second Service in front of the same pod, which the policy does not name.
+    world.service("twin", "http", &[pod.ip]);
+    until("nobody can tell which Service is meant", async || {
+        refusal(&client, &target).await == Some(400)
+    })
+    .await;
+    assert_eq!(client.get(&pod.vip, "/open").await.status, 200);
+}
+
+/// The status that a CONNECT was refused with.
+async fn refusal(client: &ClientTunnel, target: &Vip) -> Option<u16> {
+    match client.dial(&target.authority(), HeaderMap::new()).await {
+        Err(DialError::Refused { status, .. }) => Some(status),
+        _ => None,
+    }
 }
 
 #[tokio::test]
@@ -133,12 +170,14 @@ async fn relabelling_the_waypoint_takes_effect_in_open_tunnels() {
     waypoint_for(&world, "all");
     let pod = world.echo("v1", "v1", Reach::Clear).await;
     let waypoint = world.start().await;
-    let mut open = world.client(&waypoint).http1(&direct(&pod, POD_PORT)).await;
+    let undeclared = Echo::start(pod.ip, 9999, "v1", "v1").await;
+    let mut open = world.client(&waypoint).http1(&direct(&pod, 9999)).await;
     assert_eq!(open.get("/x").await.status, 200);
     let text = std::fs::read_to_string(world.config().join("00-mesh.yaml")).unwrap();
     world.apply("00-mesh.yaml", text.replace(r#""istio.io/waypoint-for":"all""#, LABEL));
-    integration_tests::peers::waiting::until("the pod is not ours any more", async || {
+    until("the pod is not ours any more", async || {
         open.get("/x").await.status == 404
     })
     .await;
+    drop(undeclared);
 }

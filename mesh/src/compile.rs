@@ -5,6 +5,7 @@
 //! they shape), `policies` (what binds where). Every step is linear in the objects it reads.
 
 mod gateways;
+mod grants;
 mod pods;
 mod policies;
 mod report;

@@ -9,6 +9,7 @@ pub(crate) mod duration;
 pub(crate) mod endpoint_slice;
 pub(crate) mod filter;
 pub(crate) mod gateway;
+pub(crate) mod grant;
 pub(crate) mod labels;
 pub(crate) mod matches;
 pub(crate) mod mesh_config;
@@ -18,7 +19,7 @@ pub(crate) mod route;
 pub(crate) mod service;
 pub(crate) mod stream_route;
 
-use crate::decode::{At, Fields, Problems, quoted, record};
+use crate::decode::{At, Problems, quoted, record};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -39,6 +40,8 @@ pub(crate) enum Body {
     Pod(pod::Pod),
     /// An HTTPRoute, GRPCRoute, TLSRoute or TCPRoute.
     Route(route::Route),
+    /// A ReferenceGrant.
+    Grant(grant::Grant),
     /// An AuthorizationPolicy.
     Authorization(policy::Authorization),
     /// A RequestAuthentication.
@@ -109,7 +112,7 @@ pub(crate) fn body(kind: &str, api_version: &str, value: &Value, problems: &Prob
             check_version(&["v1", "v1alpha2"]);
             stream_route::tcp(spec, &spec_at, problems)
         }
-        (GATEWAY_API, "ReferenceGrant") => grant(spec, &spec_at, problems),
+        (GATEWAY_API, "ReferenceGrant") => grant::parse(spec, &spec_at, problems),
         ("security.istio.io", "AuthorizationPolicy") => {
             check_version(&["v1", "v1beta1"]);
             policy::authorization(spec, &spec_at, problems)
@@ -171,30 +174,4 @@ fn config_map(value: &Value, problems: &Problems) -> Body {
         fields.text_map("data")
     });
     Body::ConfigMap(data.unwrap_or_default())
-}
-
-/// Parsed for its faults only: routes to a Service need no grant (GEP-1294).
-fn grant(spec: &Value, at: &At<'_>, problems: &Problems) -> Body {
-    let entry = |value: &Value, at: &At<'_>, with_namespace: bool| {
-        record(value, at, problems, |fields: &Fields<'_>| {
-            let _ = fields.text("group");
-            let _ = fields.required("kind");
-            if with_namespace {
-                let namespace = fields.required("namespace").unwrap_or_default();
-                if namespace == "*" {
-                    fields.error(
-                        "namespace",
-                        "expected the name of a namespace, found \"*\": there is no wildcard",
-                    );
-                }
-            } else {
-                let _ = fields.text("name");
-            }
-        })
-    };
-    record(spec, at, problems, |fields| {
-        let _ = fields.list("from", 16, |value, at| entry(value, at, true));
-        let _ = fields.list("to", 16, |value, at| entry(value, at, false));
-    });
-    Body::Other
 }

@@ -2,11 +2,13 @@
 
 mod dump;
 mod pod;
+mod pod_endpoint;
 
 use authz::{Authn, KeySource, Policies, TrustDomains};
 pub(crate) use pod::PodTarget;
+use pod_endpoint::PodEndpoint;
 use request::{Authority, Mode, SpiffeId, Workload};
-use routing::{Cluster, ClusterId, Protocol, Rule, Table, Target};
+use routing::{Cluster, ClusterId, Endpoint, Protocol, Rule, Table, Target};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,6 +26,8 @@ pub struct Snapshot {
     by_host: HashMap<Box<str>, Vec<Arc<ServicePort>>>,
     /// Pods that are served by their own address.
     pods: HashMap<IpAddr, Arc<PodTarget>>,
+    /// Endpoints of Services that are ours; `None`: these Services do not judge alike.
+    endpoints: HashMap<(IpAddr, u16), Option<PodEndpoint>>,
     clusters: Vec<Option<Arc<Cluster>>>,
     workloads: HashMap<IpAddr, Arc<Workload>>,
     identities: HashMap<SpiffeId, Arc<Workload>>,
@@ -59,6 +63,8 @@ pub struct ServicePort {
     pub namespace: Arc<str>,
     /// Service port, or the pod's.
     pub port: u16,
+    /// The destination address that policies see, where it is not the one of the CONNECT.
+    pub judged_at: Option<IpAddr>,
     /// What is spoken on it.
     pub protocol: Protocol,
     /// Its own endpoints: see [`Snapshot::endpoints_of`].
@@ -100,12 +106,18 @@ impl ServicePort {
 impl Snapshot {
     /// The port a CONNECT authority names (VIP:port, host:port, or pod IP:port), when it is ours to serve. Hosts are
     /// `name.namespace`, with or without `.svc` and `.svc.cluster.local`. A pod is ours by its own address when its
-    /// waypoint is for workloads (`istio.io/waypoint-for: workload` or `all`): then every port of it is.
+    /// waypoint is for workloads (`istio.io/waypoint-for: workload` or `all`): then every port of it is. Else its ports
+    /// are that are endpoints of Services of ours, unless these Services judge differently.
     pub fn target(&self, authority: &Authority) -> Option<Arc<ServicePort>> {
         let port = authority.port()?;
         if let Some(ip) = authority.ip().map(|ip| ip.to_canonical()) {
-            let service = self.by_address.get(&(ip, port)).cloned();
-            return service.or_else(|| Some(self.pods.get(&ip)?.port(ip, port)));
+            if let Some(service) = self.by_address.get(&(ip, port)) {
+                return Some(Arc::clone(service));
+            }
+            return match self.pods.get(&ip) {
+                Some(pod) => Some(pod.port(ip, port)),
+                None => Some(self.endpoints.get(&(ip, port))?.as_ref()?.port()),
+            };
         }
         let host = authority.host();
         let name = host
@@ -215,6 +227,19 @@ impl Builder {
             .push(Arc::clone(&service));
         self.snapshot.ports.push(service);
         taken
+    }
+
+    /// Adds the endpoints of a Service port that is ours.
+    pub(crate) fn endpoints(&mut self, service: &Arc<ServicePort>, endpoints: &[Arc<Endpoint>], vip: Option<IpAddr>) {
+        for endpoint in endpoints {
+            let key = (endpoint.address.ip().to_canonical(), endpoint.address.port());
+            let new = || Some(PodEndpoint::new(service, vip, endpoint));
+            let known = self.snapshot.endpoints.entry(key).or_insert_with(new);
+            match known {
+                Some(known) if known.agrees_with(service, vip) => known.declare(service.protocol),
+                _ => *known = None,
+            }
+        }
     }
 
     /// Adds a pod that is served by its own address.

@@ -4,7 +4,8 @@ use super::Report;
 use crate::Scope;
 use crate::finding::Severity;
 use crate::kinds::Body;
-use crate::kinds::gateway::{Allowed, Gateway};
+use crate::kinds::backend_ref::ParentRef;
+use crate::kinds::gateway::{Allowed, Gateway, Listener};
 use crate::object::{Meta, Object};
 use crate::resources::Index;
 use std::collections::BTreeMap;
@@ -81,6 +82,37 @@ impl<'r> Gateways<'r> {
         class == ISTIO_WAYPOINT || self.ours.iter().any(|ours| ours.gateway.class == class)
     }
 
+    /// Why a route may not shape the Services of a Gateway of ours that this parentRef names; `None`: it may.
+    pub(crate) fn refuses_route(&self, parent: &ParentRef, namespace: &str, route: &Object) -> Option<String> {
+        let ours = self
+            .ours
+            .iter()
+            .find(|ours| is_named(ours.object, namespace, &parent.name))?;
+        let gateway = ours.object;
+        let is_meant = |listener: &&Listener| {
+            parent.section.as_deref().is_none_or(|name| name == listener.name)
+                && parent.port.is_none_or(|port| listener.port == Some(port))
+        };
+        let of_kind = |listener: &&Listener| listener.kinds.is_empty() || listener.kinds.contains(&route.kind);
+        let meant: Vec<&Listener> = ours.listeners().filter(is_meant).collect();
+        if meant.is_empty() {
+            return Some(format!(
+                "{gateway} has no HBONE listener of this name and port: it does not bind there"
+            ));
+        }
+        let no_labels = BTreeMap::new();
+        let own = self.namespaces.get(&*route.meta.namespace);
+        let labels = own.map_or(&no_labels, |namespace| &namespace.labels);
+        let mut admitting = meant.into_iter().filter(of_kind);
+        let is_admitted = admitting.any(|listener| ours.allows(listener, &route.meta, labels));
+        (!is_admitted).then(|| {
+            format!(
+                "the listener's allowedRoutes of {gateway} do not admit a {} of namespace {}: it does not bind there",
+                route.kind, route.meta.namespace
+            )
+        })
+    }
+
     /// Those of ours that a Service or pod uses: named by its labels, else by its Namespace's, and allowed by the
     /// listener. `refused` is told why one that is named is not used.
     pub(crate) fn used_by(&self, what: Addressed, user: &Meta, mut refused: impl FnMut(String)) -> Vec<&'r Object> {
@@ -118,7 +150,21 @@ impl<'r> Gateways<'r> {
     }
 }
 
-impl Ours<'_> {
+impl<'r> Ours<'r> {
+    fn listeners(&self) -> impl Iterator<Item = &'r Listener> + use<'r> {
+        self.gateway.listeners.iter().filter(|listener| listener.is_hbone)
+    }
+
+    /// Whether a listener admits what is in this namespace.
+    fn allows(&self, listener: &Listener, user: &Meta, namespace_labels: &BTreeMap<String, String>) -> bool {
+        match &listener.allowed {
+            Allowed::All => true,
+            Allowed::Same => user.namespace == self.object.meta.namespace,
+            Allowed::Selector(selector) => selector.selects(namespace_labels),
+            Allowed::Nobody => false,
+        }
+    }
+
     /// Why a Service or pod may not use it.
     fn refuses(&self, what: Addressed, user: &Meta, namespace_labels: &BTreeMap<String, String>) -> Option<String> {
         let gateway = self.object;
@@ -132,23 +178,11 @@ impl Ours<'_> {
                 "{gateway} is a waypoint for {is_for:?}, not for {who}: it is not used"
             ));
         }
-        let is_same = user.namespace == gateway.meta.namespace;
-        let allows = |allowed: &Allowed| match allowed {
-            Allowed::All => true,
-            Allowed::Same => is_same,
-            Allowed::Selector(selector) => selector.selects(namespace_labels),
-            Allowed::Nobody => false,
-        };
-        let mut listeners = self
-            .gateway
-            .listeners
-            .iter()
-            .filter(|listener| listener.is_hbone)
-            .peekable();
+        let mut listeners = self.listeners().peekable();
         let is_allowed = if listeners.peek().is_none() {
-            is_same
+            user.namespace == gateway.meta.namespace
         } else {
-            listeners.any(|listener| allows(&listener.allowed))
+            listeners.any(|listener| self.allows(listener, user, namespace_labels))
         };
         (!is_allowed).then(|| {
             format!(

@@ -1,4 +1,5 @@
-//! Pods that are served by their own address: those whose waypoint is ours and for workloads.
+//! Pods that are served by their own address: those whose waypoint is ours and for workloads. (What a waypoint for
+//! Services serves of them is in `snapshot/pod_endpoint.rs`.)
 //!
 //! Routes shape Services and do not apply to them; policies that bind to the Gateway or its class do. Pods of a
 //! headless Service are no different: their clients connect to pod addresses.

@@ -2,6 +2,7 @@
 
 use super::Report;
 use super::gateways::Gateways;
+use super::grants::Grants;
 use super::services::{Entry, Services};
 use crate::kinds::Body;
 use crate::kinds::backend_ref::{BackendRef, ParentRef};
@@ -19,6 +20,10 @@ use std::sync::Arc;
 
 /// All kinds of routes.
 const KINDS: [&str; 4] = ["HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute"];
+
+/// A host would have to be matched before the path; every Service would get what was meant for one.
+const HOSTNAMES_ON_GATEWAY: &str = "a route with hostnames is not supported on a waypoint's Gateway: it does not bind \
+                                    there; bind it to the Services that have these hosts";
 
 /// Tables by client namespace.
 pub(crate) type Consumers = BTreeMap<Box<str>, Routing>;
@@ -59,17 +64,27 @@ impl<'r> Routes<'r> {
         report: &mut Report,
     ) -> Self {
         let mut routes = Self::default();
+        let grants = Grants::of(index);
         for &object in KINDS.iter().flat_map(|kind| index.all(kind)) {
             let Body::Route(route) = &object.body else { continue };
-            let number = routes.compiled.len();
-            let is_attached = routes.attach(number, object, route, gateways, services, report);
             let spec = Resolver {
                 object,
                 services,
                 report,
             }
             .route(route);
+            let number = routes.compiled.len();
+            let restricted = if has_gateway(object, route, gateways) {
+                grants.restrict(object, route, &spec, report)
+            } else {
+                None
+            };
             routes.compiled.push(Compiled { object, spec });
+            let general = restricted.map_or(number, |spec| {
+                routes.compiled.push(Compiled { object, spec });
+                number.saturating_add(1)
+            });
+            let is_attached = routes.attach((number, general), object, route, gateways, services, report);
             if route.has_hostnames && is_attached {
                 let message = "hostnames are not heeded on a Service's port (GEP-1294): every host matches";
                 report.warning(object, "spec.hostnames", message);
@@ -78,10 +93,11 @@ impl<'r> Routes<'r> {
         routes
     }
 
-    /// Attaches a route to the Services of its parentRefs; true when some Service was found.
+    /// Attaches a route to the Services of its parentRefs: its number, and that of its form for Gateways. True when some
+    /// Service was found.
     fn attach(
         &mut self,
-        route_number: usize,
+        (route_number, general): (usize, usize),
         object: &'r Arc<Object>,
         route: &'r Route,
         gateways: &Gateways<'r>,
@@ -116,6 +132,12 @@ impl<'r> Routes<'r> {
                     is_attached = true;
                 }
                 ("gateway.networking.k8s.io", "Gateway") if gateways.is_ours(namespace, &parent.name) => {
+                    let hostnames = || route.has_hostnames.then(|| HOSTNAMES_ON_GATEWAY.to_owned());
+                    let refused = gateways.refuses_route(parent, namespace, object).or_else(hostnames);
+                    if let Some(why) = refused {
+                        report.error(object, format!("spec.parentRefs[{}]", parent.index), why);
+                        continue;
+                    }
                     for (number, entry) in services.numbered() {
                         let uses = |gateway: &&Object| {
                             &*gateway.meta.namespace == namespace && *gateway.meta.name == *parent.name
@@ -123,7 +145,7 @@ impl<'r> Routes<'r> {
                         if entry.gateways.iter().any(uses) {
                             let declared = |port: &&Port| is_bytes(port) == route.kind.is_stream();
                             let attached = Attached {
-                                route: route_number,
+                                route: general,
                                 ports: entry
                                     .service
                                     .ports
@@ -218,6 +240,15 @@ fn routing_of(specs: Vec<RouteSpec>) -> Routing {
         rules,
         table: Table::build(specs),
     }
+}
+
+/// Whether some parentRef may name a Gateway of ours.
+fn has_gateway(object: &Object, route: &Route, gateways: &Gateways<'_>) -> bool {
+    let own = &*object.meta.namespace;
+    let is_gateway = |parent: &ParentRef| {
+        parent.kind == "Gateway" && gateways.is_ours(parent.namespace.as_deref().unwrap_or(own), &parent.name)
+    };
+    route.parents.iter().any(is_gateway)
 }
 
 /// The ports of a Service that a route of this kind shapes by this parentRef, or why there is none.

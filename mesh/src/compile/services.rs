@@ -150,6 +150,7 @@ impl<'r> Services<'r> {
                     name: Arc::clone(&cluster.name),
                     namespace: Arc::clone(&cluster.namespace),
                     port: cluster.port,
+                    judged_at: None,
                     protocol: cluster.protocol,
                     cluster: Target::Cluster(*id),
                     authn: Arc::clone(&authn),
@@ -158,6 +159,7 @@ impl<'r> Services<'r> {
                     producer,
                     consumers,
                 });
+                builder.endpoints(&service_port, &cluster.endpoints, entry.service.vips.first().copied());
                 if let Some(taken) = builder.service_port(service_port, &entry.service.vips) {
                     report.error(
                         entry.object,

@@ -17,6 +17,12 @@ pub(crate) struct Gateway {
 /// A listener, as far as a waypoint has one.
 #[derive(Debug)]
 pub(crate) struct Listener {
+    /// `name`.
+    pub(crate) name: String,
+    /// `port`.
+    pub(crate) port: Option<u16>,
+    /// `allowedRoutes.kinds`; empty: all.
+    pub(crate) kinds: Vec<String>,
     /// `protocol` is `HBONE`.
     pub(crate) is_hbone: bool,
     /// `allowedRoutes.namespaces`.
@@ -70,14 +76,22 @@ pub(crate) fn parse(spec: &Value, at: &At<'_>, problems: &Problems) -> Body {
 }
 
 fn listener(fields: &Fields<'_>, problems: &Problems) -> Listener {
-    fields.ignore(&["name", "hostname", "tls"]);
-    let _ = fields.port("port");
+    fields.ignore(&["hostname", "tls"]);
+    let mut kinds = Vec::new();
     let protocol = fields.required("protocol").unwrap_or_default();
     let allowed = fields.record("allowedRoutes", |fields| {
-        fields.ignore(&["kinds"]);
+        kinds = fields.list("kinds", 8, |value, at| {
+            record(value, at, problems, |fields| {
+                fields.ignore(&["group"]);
+                fields.required("kind").unwrap_or_default().to_owned()
+            })
+        });
         fields.record("namespaces", |fields| namespaces(fields, problems))
     });
     Listener {
+        name: fields.text("name").unwrap_or_default().to_owned(),
+        port: fields.port("port"),
+        kinds,
         is_hbone: protocol == "HBONE",
         allowed: allowed.flatten().unwrap_or_default(),
     }

@@ -24,7 +24,7 @@ pub(crate) struct Route {
     pub(crate) kind: RouteKind,
     /// `spec.parentRefs`.
     pub(crate) parents: Vec<ParentRef>,
-    /// `spec.hostnames` are given, where they are not heeded.
+    /// `spec.hostnames` are given, good or not, where they are not heeded.
     pub(crate) has_hostnames: bool,
     /// `spec.rules`.
     pub(crate) rules: Vec<RouteRule>,
@@ -76,9 +76,9 @@ fn parse(spec: &Value, at: &At<'_>, problems: &Problems, kind: RouteKind) -> Bod
     let route = record(spec, at, problems, |fields| {
         fields.ignore(&["useDefaultGateways"]);
         let parents = parents(fields, problems);
-        let written = fields.get("hostnames").and_then(Value::as_array).map_or(0, Vec::len);
-        let names = hostnames(fields, problems).len();
-        let has_hostnames = written > 0 && written == names;
+        let written = fields.get("hostnames");
+        let has_hostnames = written.is_some_and(|value| value.as_array().is_none_or(|list| !list.is_empty()));
+        let _ = hostnames(fields, problems);
         let rules = match fields.get("rules") {
             // The CRD's default: one rule for everything, with no backend.
             None => vec![empty_rule(kind)],

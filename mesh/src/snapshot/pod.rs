@@ -55,6 +55,7 @@ impl PodTarget {
             host: Arc::clone(&none),
             name: none,
             port,
+            judged_at: None,
             protocol,
             producer: self.routing(&namespace, cluster.clone()),
             namespace,

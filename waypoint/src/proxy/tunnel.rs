@@ -90,7 +90,7 @@ impl Tunnel {
             connection: Connection {
                 identity: Some(connect.identity.clone()),
                 source_ip: connect.peer.ip(),
-                destination_ip: connect.authority.ip(),
+                destination_ip: port.judged_at.or_else(|| connect.authority.ip()),
                 destination_port: port.port,
                 sni: None,
             },
@@ -117,6 +117,11 @@ impl Tunnel {
             return Some(Arc::clone(&known.1));
         }
         let port = snapshot.target(&self.authority)?;
+        let destination = (port.judged_at.or_else(|| self.authority.ip()), port.port);
+        // A pod's endpoint that belongs to another Service port now: policies would be asked about the old one.
+        if destination != (self.connection.destination_ip, self.connection.destination_port) {
+            return None;
+        }
         self.port
             .store(Some(Arc::new((snapshot.generation, Arc::clone(&port)))));
         Some(port)

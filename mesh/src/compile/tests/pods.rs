@@ -30,7 +30,9 @@ fn a_pod_is_ours_when_the_waypoint_is_for_workloads() {
         ("all", true, true),
     ] {
         let world = mesh(waypoint_for, "");
-        assert_eq!(world.port("10.1.0.1:8080").is_some(), pods, "{waypoint_for}");
+        assert_eq!(world.port("10.1.0.1:9090").is_some(), pods, "{waypoint_for}");
+        let is_endpoint = world.port("10.1.0.1:8080").is_some();
+        assert_eq!(is_endpoint, pods || services, "{waypoint_for}");
         assert_eq!(world.port("10.0.0.1:80").is_some(), services, "{waypoint_for}");
         assert!(world.port("10.1.9.1:8080").is_none(), "another namespace");
         assert!(world.port("10.1.0.9:8080").is_none(), "nobody's address");
@@ -131,4 +133,70 @@ fn policies_of_the_gateway_bind_and_those_of_the_service_do_not() {
     let on_service = policy("s", "Service", "''", "reviews");
     assert_eq!(bound(&on_service, "10.1.0.1:8080"), (true, 0, 0));
     assert_eq!(bound(&on_service, "10.0.0.1:80"), (false, 0, 0));
+}
+
+fn on_service(name: &str, service: &str, rule: &str) -> String {
+    format!(
+        "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: {name}, namespace: shop}}\n\
+         spec: {{targetRefs: [{{kind: Service, group: '', name: {service}}}], action: DENY, rules: [{rule}]}}\n"
+    )
+}
+
+#[test]
+fn an_endpoint_is_served_without_routes_and_judged_as_its_service() {
+    let rules = "{matches: [{path: {value: /a}}], backendRefs: [{name: gone, port: 80}]}";
+    let parent = "{group: '', kind: Service, name: reviews}";
+    let more = route("shop", "r", parent, rules) + &on_service("p", "reviews", "{}");
+    let world = mesh("service", &more);
+    assert_eq!(world.get("10.0.0.1:80", "/b", "shop"), "404");
+    assert_eq!(world.get("10.1.0.1:8080", "/b", "shop"), "10.1.0.1:8080*1");
+    let (by_service, by_pod) = (world.port("10.0.0.1:80").unwrap(), world.port("10.1.0.1:8080").unwrap());
+    assert!(Arc::ptr_eq(&by_service.policies, &by_pod.policies) && !by_pod.policies.is_empty());
+    assert!(Arc::ptr_eq(&by_service.authn, &by_pod.authn));
+    // Policies name the Service's port and address: a pod's must not be a way around them.
+    assert_eq!((by_pod.port, by_pod.judged_at), (80, Some([10, 0, 0, 1].into())));
+    assert_eq!((by_pod.protocol, &*by_pod.host), (Protocol::Http, ""));
+    assert!(
+        world.port("10.1.0.1:80").is_none(),
+        "the Service's port is no port of the pod"
+    );
+}
+
+#[test]
+fn services_that_share_an_endpoint_must_judge_alike() {
+    let twin = |port: &str| {
+        service("shop", "twin", "10.0.0.2", "")
+            .replace("app: twin", "app: reviews")
+            .replace("port: 80,", port)
+    };
+    let served = |more: String| mesh("service", &more).port("10.1.0.1:8080").is_some();
+    assert!(served(twin("port: 80,")), "no policies at all");
+    assert!(served(twin("port: 81,")), "nor anything that could ask for a port");
+    assert!(
+        !served(twin("port: 80,") + &on_service("p", "twin", "{}")),
+        "one is judged"
+    );
+    assert!(!served(
+        twin("port: 80,") + &on_service("p", "twin", "{}") + &on_service("q", "reviews", "{}")
+    ));
+    let general = on_service("p", "waypoint", "{}").replace(
+        "kind: Service, group: ''",
+        "kind: Gateway, group: gateway.networking.k8s.io",
+    );
+    assert!(
+        !served(twin("port: 81,") + &general),
+        "the same policies may ask for the port"
+    );
+    let authn = "---\napiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {name: jwt, namespace: shop}\n\
+                 spec: {targetRefs: [{kind: Service, group: '', name: twin}], jwtRules: [{issuer: a, jwksUri: 'https://a/keys'}]}\n";
+    assert!(!served(twin("port: 80,") + authn), "one verifies tokens");
+    let foreign = twin("port: 80,").replace(
+        "namespace: shop, }",
+        "namespace: shop, labels: {istio.io/use-waypoint: none}}",
+    );
+    assert!(foreign.contains("none"), "{foreign}");
+    assert!(
+        served(foreign + &on_service("p", "twin", "{}")),
+        "a Service that is not ours has no say"
+    );
 }

@@ -1,6 +1,6 @@
 //! Which rule of which route applies to whom, and where it leads.
 
-use super::world::{GATEWAY, compile, route, service};
+use super::world::{GATEWAY, World, compile, route, service};
 
 const OWN: &str = "{group: '', kind: Service, name: reviews}";
 
@@ -250,4 +250,199 @@ fn of_equal_header_names_the_first_counts() {
     assert_eq!((modifier.set.len(), modifier.add.len()), (1, 1));
     assert_eq!(modifier.set[0].1, "one");
     assert_eq!(world.warnings().len(), 1, "{:?}", world.warnings());
+}
+
+const ON_GATEWAY: &str = "{kind: Gateway, name: waypoint, namespace: shop}";
+
+fn two_services(more: &str) -> World {
+    let far = service("far", "store", "10.0.9.1", "");
+    compile(&format!(
+        "{GATEWAY}{}{}{far}{more}",
+        service("shop", "reviews", "10.0.0.1", ""),
+        service("shop", "ratings", "10.0.0.2", "")
+    ))
+}
+
+#[test]
+fn a_route_on_the_gateway_shapes_all_its_services_but_those_with_their_own() {
+    let to = |name: &str| format!("{{backendRefs: [{{name: {name}, port: 80}}]}}");
+    let general = route("shop", "general", ON_GATEWAY, &to("reviews"));
+    let world = two_services(&general);
+    assert_eq!(world.get("10.0.0.1:80", "/", "shop"), "reviews.shop:80*1");
+    assert_eq!(world.get("10.0.0.2:80", "/", "shop"), "reviews.shop:80*1");
+    assert!(world.findings.is_empty(), "{:?}", world.findings);
+    let own = route(
+        "shop",
+        "own",
+        "{group: core, kind: Service, name: ratings}",
+        &to("ratings"),
+    );
+    let world = two_services(&(general.clone() + &own));
+    assert_eq!(world.get("10.0.0.2:80", "/", "shop"), "ratings.shop:80*1");
+    assert_eq!(world.get("10.0.0.1:80", "/", "shop"), "reviews.shop:80*1");
+    // A consumer's route is for its own namespace; everybody else has the Gateway's.
+    let consumer = route(
+        "web",
+        "c",
+        "{group: '', kind: Service, name: ratings, namespace: shop}",
+        "{}",
+    );
+    let world = two_services(&(general + &consumer));
+    assert_eq!(world.get("10.0.0.2:80", "/", "web"), "500");
+    assert_eq!(world.get("10.0.0.2:80", "/", "shop"), "reviews.shop:80*1");
+}
+
+#[test]
+fn a_gateway_admits_routes_by_its_listener() {
+    let rules = "{backendRefs: [{name: reviews, port: 80, namespace: shop}]}";
+    for (parent, namespace, why) in [
+        (
+            "{kind: Gateway, name: waypoint, sectionName: mesh, port: 15008}",
+            "shop",
+            "",
+        ),
+        (
+            "{kind: Gateway, name: waypoint, sectionName: other}",
+            "shop",
+            "no HBONE listener",
+        ),
+        ("{kind: Gateway, name: waypoint, port: 80}", "shop", "no HBONE listener"),
+        (ON_GATEWAY, "far", "do not admit a HTTPRoute of namespace far"),
+    ] {
+        let world = two_services(&route(namespace, "r", parent, rules));
+        let errors = world.errors();
+        assert_eq!(errors.is_empty(), why.is_empty(), "{errors:?}");
+        let is_told = |error: &String| error.starts_with("spec.parentRefs[0]") && error.contains(why);
+        assert!(why.is_empty() || errors.iter().any(is_told), "{errors:?}");
+        let to = world.get("10.0.0.2:80", "/", "shop");
+        assert_eq!(to == "reviews.shop:80*1", why.is_empty(), "{parent}: {to}");
+    }
+    let hosts = route("shop", "r", ON_GATEWAY, rules).replace("  rules", "  hostnames: [a.example]\n  rules");
+    let world = two_services(&hosts);
+    assert!(world.errors()[0].contains("hostnames"), "{:?}", world.findings);
+    assert_eq!(world.get("10.0.0.2:80", "/", "shop"), "ratings.shop:80*1");
+    // Another's Gateway is another's business.
+    let world = two_services(&route("shop", "r", "{kind: Gateway, name: ingress}", rules));
+    assert!(world.findings.is_empty(), "{:?}", world.findings);
+}
+
+#[test]
+fn from_a_gateway_another_namespace_takes_a_grant_and_from_a_service_none() {
+    let rules = "{backendRefs: [{name: store, namespace: far, port: 80}, {name: reviews, port: 80, weight: 2}]}";
+    let both = format!("{ON_GATEWAY}, {{group: '', kind: Service, name: reviews}}");
+    let grant = |from: &str, to: &str| {
+        format!(
+            "---\napiVersion: gateway.networking.k8s.io/v1beta1\nkind: ReferenceGrant\nmetadata: {{name: g, namespace: far}}\n\
+             spec:\n  from: [{{group: gateway.networking.k8s.io, {from}}}]\n  to: [{{group: '', {to}}}]\n"
+        )
+    };
+    let (good_from, good_to) = ("kind: HTTPRoute, namespace: shop", "kind: Service");
+    for (grants, granted) in [
+        (String::new(), false),
+        (grant(good_from, good_to), true),
+        (grant(good_from, "kind: Service, name: store"), true),
+        (grant(good_from, "kind: Service, name: other"), false),
+        (grant(good_from, "kind: Service, name: 7"), false),
+        (grant(good_from, "kind: Secret"), false),
+        (grant("kind: GRPCRoute, namespace: shop", good_to), false),
+        (grant("kind: HTTPRoute, namespace: far", good_to), false),
+        (grant("kind: HTTPRoute, namespace: \"*\"", good_to), false),
+    ] {
+        let world = two_services(&(route("shop", "r", &both, rules) + &grants));
+        let far = if granted { "store.far:80*1" } else { "invalid*1" };
+        assert_eq!(
+            world.get("10.0.0.2:80", "/", "shop"),
+            format!("{far} reviews.shop:80*2"),
+            "{grants}"
+        );
+        assert_eq!(
+            world.get("10.0.0.1:80", "/", "shop"),
+            "store.far:80*1 reviews.shop:80*2",
+            "{grants}"
+        );
+        let told = world
+            .errors()
+            .iter()
+            .any(|error| error.contains("no ReferenceGrant of namespace far"));
+        assert_eq!(told, !granted, "{:?}", world.findings);
+    }
+}
+
+/// Which rule a connection gets: `ns/name of the route*targets`, or `none`; `-` where requests are routed.
+fn stream(world: &World, authority: &str, sni: Option<&str>, client_namespace: &str) -> String {
+    let port = world.port(authority).unwrap();
+    let Some(streams) = port.routes(client_namespace).streams() else {
+        return "-".to_owned();
+    };
+    let rule = streams.find(sni);
+    rule.map_or("none".to_owned(), |rule| {
+        format!("{}*{}", rule.route.name, rule.backends.len())
+    })
+}
+
+fn mixed(more: &str) -> World {
+    let ports = "ports: [{name: http, port: 80}, {name: tcp, port: 5432}, {name: tls, port: 443}, {name: x, port: 9}]";
+    let service =
+        service("shop", "db", "10.0.0.1", "").replace("ports: [{name: http, port: 80, targetPort: 8080}]", ports);
+    compile(&format!("{GATEWAY}{service}{more}"))
+}
+
+fn on(kind: &str, name: &str, parent: &str, spec: &str) -> String {
+    route("shop", name, parent, "{backendRefs: [{name: db, port: 80}]}")
+        .replace("HTTPRoute", kind)
+        .replace("  rules", &format!("{spec}  rules"))
+}
+
+#[test]
+fn streams_are_routed_on_the_ports_that_can_carry_them() {
+    let service = "{group: '', kind: Service, name: db}";
+    let world = mixed(&on("TCPRoute", "t", service, ""));
+    let ports = ["80", "5432", "443", "9"].map(|port| format!("10.0.0.1:{port}"));
+    assert_eq!(
+        ports.clone().map(|port| stream(&world, &port, None, "shop")),
+        ["-", "t*1", "t*1", "t*1"]
+    );
+    let world = mixed(&on(
+        "TCPRoute",
+        "t",
+        "{group: '', kind: Service, name: db, port: 80}",
+        "",
+    ));
+    assert_eq!(
+        ports.clone().map(|port| stream(&world, &port, None, "shop")),
+        ["t*1", "-", "-", "-"]
+    );
+    let world = mixed(&on("TCPRoute", "t", ON_GATEWAY, ""));
+    assert_eq!(
+        ports.clone().map(|port| stream(&world, &port, None, "shop")),
+        ["-", "t*1", "t*1", "-"]
+    );
+    let world = mixed(&(on("HTTPRoute", "h", service, "") + &on("TCPRoute", "t", service, "")));
+    assert_eq!(
+        ports.clone().map(|port| stream(&world, &port, None, "shop")),
+        ["-", "t*1", "t*1", "-"]
+    );
+    assert_eq!(world.errors().len(), 1, "one kind on port 9: {:?}", world.findings);
+    let all = on("TLSRoute", "s", service, "  hostnames: ['*.example.com']\n") + &on("TCPRoute", "t", service, "");
+    let world = mixed(&all);
+    assert_eq!(stream(&world, "10.0.0.1:443", Some("a.example.com"), "shop"), "s*1");
+    assert_eq!(stream(&world, "10.0.0.1:443", Some("example.com"), "shop"), "none");
+    assert!(
+        world.errors()[0].contains("a TLSRoute is attached"),
+        "{:?}",
+        world.findings
+    );
+}
+
+#[test]
+fn consumers_have_streams_of_their_own() {
+    let consumer = on(
+        "TCPRoute",
+        "c",
+        "{group: '', kind: Service, name: db, namespace: shop, port: 5432}",
+        "",
+    );
+    let world = mixed(&consumer.replace("name: c, namespace: shop", "name: c, namespace: web"));
+    assert_eq!(stream(&world, "10.0.0.1:5432", None, "web"), "c*1");
+    assert_eq!(stream(&world, "10.0.0.1:5432", None, "shop"), "-");
 }

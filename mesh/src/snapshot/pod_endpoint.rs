@@ -1,0 +1,85 @@
+//! An endpoint of a Service of ours that is addressed by itself: pod IP and target port.
+//!
+//! A waypoint for Services serves it without routes, which shape Services and not pods, and judges by what binds to the
+//! Service: the pod's node tunnel may admit nobody but the waypoint, which must not become a way around the Service's
+//! policies. Where several Services of ours have the endpoint and would not judge alike, nobody can tell which of them
+//! is meant, and it is refused.
+
+use super::{Routing, ServicePort};
+use routing::{Cluster, Endpoint, Protocol, RouteId, RouteKind, Target};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// The endpoint, and how it is judged.
+#[derive(Debug)]
+pub(crate) struct PodEndpoint {
+    /// The Service port that judges; others that have the endpoint judge alike.
+    service: Arc<ServicePort>,
+    /// Its address, as policies know it; `None`: headless, clients know the pod's alone.
+    vip: Option<IpAddr>,
+    protocol: Protocol,
+    endpoint: Arc<Endpoint>,
+}
+
+impl PodEndpoint {
+    pub(crate) fn new(service: &Arc<ServicePort>, vip: Option<IpAddr>, endpoint: &Arc<Endpoint>) -> Self {
+        Self {
+            service: Arc::clone(service),
+            vip,
+            protocol: service.protocol,
+            endpoint: Arc::clone(endpoint),
+        }
+    }
+
+    /// Whether another Service port with this endpoint would judge every connection as the first one does.
+    pub(crate) fn agrees_with(&self, other: &ServicePort, vip: Option<IpAddr>) -> bool {
+        let one = &self.service;
+        let same_tokens = Arc::ptr_eq(&one.authn, &other.authn) || one.authn.is_empty() && other.authn.is_empty();
+        let no_policies = one.policies.is_empty() && other.policies.is_empty();
+        // Policies may ask for the port and the address.
+        let same_place = one.port == other.port && self.vip == vip;
+        same_tokens && (no_policies || same_place && Arc::ptr_eq(&one.policies, &other.policies))
+    }
+
+    /// What is declared goes before what is to be detected.
+    pub(crate) fn declare(&mut self, protocol: Protocol) {
+        if self.protocol == Protocol::Detect {
+            self.protocol = protocol;
+        }
+    }
+
+    /// As a tunnel needs it: to this endpoint only, judged as the Service's port.
+    pub(super) fn port(&self) -> Arc<ServicePort> {
+        let none: Arc<str> = Arc::from("");
+        let workload = &self.endpoint.workload;
+        let namespace: Arc<str> = Arc::from(workload.namespace.as_str());
+        let cluster = Target::Direct(Arc::new(Cluster {
+            host: Arc::clone(&none),
+            name: Arc::clone(&none),
+            namespace: Arc::clone(&namespace),
+            port: self.endpoint.address.port(),
+            protocol: self.protocol,
+            endpoints: vec![Arc::clone(&self.endpoint)],
+        }));
+        let id = RouteId {
+            kind: RouteKind::Implicit,
+            namespace: Arc::clone(&namespace),
+            name: Arc::from(workload.pod.as_str()),
+        };
+        Arc::new(ServicePort {
+            host: Arc::clone(&none),
+            name: none,
+            namespace,
+            port: self.service.port,
+            judged_at: self.vip,
+            protocol: self.protocol,
+            producer: Routing::implicit(id, cluster.clone()),
+            cluster,
+            authn: Arc::clone(&self.service.authn),
+            policies: Arc::clone(&self.service.policies),
+            bound: self.service.bound.clone(),
+            consumers: BTreeMap::new(),
+        })
+    }
+}
