@@ -1,16 +1,22 @@
 //! What a rule does to a request and a response, as data that is ready to apply. One file for each kind of filter.
 
 mod cors;
+mod direct_response;
+mod fault;
 mod headers;
 mod mirror;
 mod redirect;
 mod rewrite;
+mod share;
 
 pub use cors::{Cors, Listed, OriginPattern};
+pub use direct_response::DirectResponse;
+pub use fault::{Abort, Fault};
 pub use headers::HeaderModifier;
 pub use mirror::Mirror;
-pub use redirect::Redirect;
-pub use rewrite::{HostRewrite, PathRewrite, Rewrite};
+pub use redirect::{Redirect, RedirectPort};
+pub use rewrite::{HostRewrite, PathRewrite, PathTooLong, Rewrite};
+pub use share::Share;
 
 /// The filters of a rule or a backendRef, in the form they are applied in.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +27,10 @@ pub struct Filters {
     pub response_headers: Option<HeaderModifier>,
     /// RequestRedirect: answered by the proxy.
     pub redirect: Option<Redirect>,
+    /// VirtualService `directResponse`: answered by the proxy.
+    pub direct_response: Option<Box<DirectResponse>>,
+    /// VirtualService `fault`.
+    pub fault: Option<Box<Fault>>,
     /// URLRewrite.
     pub rewrite: Option<Rewrite>,
     /// CORS: preflights are answered by the proxy.

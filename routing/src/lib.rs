@@ -22,9 +22,10 @@ pub use backend::{Backend, ClusterId, Pick, Target};
 pub use endpoint::{Cluster, Endpoint, Protocol};
 pub use explain::{Considered, Explanation};
 pub use filter::{
-    Cors, Filters, HeaderModifier, HostRewrite, Listed, Mirror, OriginPattern, PathRewrite, Redirect, Rewrite,
+    Abort, Cors, DirectResponse, Fault, Filters, HeaderModifier, HostRewrite, Listed, Mirror, OriginPattern,
+    PathRewrite, PathTooLong, Redirect, RedirectPort, Rewrite, Share,
 };
-pub use matching::{GrpcMatch, HeaderMatch, HttpMatch, Matches, PathMatch, QueryMatch, TextMatch};
-pub use rule::{Retry, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Timeouts};
+pub use matching::{GrpcMatch, HeaderMatch, HttpMatch, IstioMatch, Matches, PathMatch, QueryMatch, TextMatch};
+pub use rule::{Retry, RetryOn, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Timeouts};
 pub use sni::SniPattern;
 pub use table::{Match, Streams, Table};

@@ -1,5 +1,9 @@
 //! The matches of a rule, parsed: what a request must look like.
 
+mod istio;
+
+pub use istio::IstioMatch;
+
 use crate::SniPattern;
 use http::{HeaderName, Method};
 use regex::bytes::{Regex, RegexBuilder};
@@ -7,7 +11,7 @@ use regex::bytes::{Regex, RegexBuilder};
 /// The matches of one rule (OR over the list). Empty: everything.
 #[derive(Clone, Debug)]
 pub enum Matches {
-    /// HTTPRoute.
+    /// HTTPRoute, and `http` of a VirtualService.
     Http(Vec<HttpMatch>),
     /// GRPCRoute.
     Grpc(Vec<GrpcMatch>),
@@ -28,6 +32,8 @@ pub struct HttpMatch {
     pub headers: Vec<HeaderMatch>,
     /// `queryParams`: likewise.
     pub query: Vec<QueryMatch>,
+    /// What only a VirtualService asks for.
+    pub istio: Option<Box<IstioMatch>>,
 }
 
 /// GRPCRouteMatch: the path is `/<service>/<method>`.
@@ -41,13 +47,19 @@ pub struct GrpcMatch {
     pub headers: Vec<HeaderMatch>,
 }
 
-/// `path` of a match. Case-sensitive.
+/// `path` of a match, `uri` of a VirtualService's. Case-sensitive but where the variant says otherwise.
 #[derive(Clone, Debug)]
 pub enum PathMatch {
     /// Exact.
     Exact(String),
     /// PathPrefix, by element; a trailing slash makes no difference.
     Prefix(String),
+    /// Istio's `prefix`, by character: `/a` begins `/abc`.
+    Start(String),
+    /// Istio's `exact` with `ignoreUriCase`. ASCII, as Envoy compares.
+    ExactIgnoreCase(String),
+    /// Istio's `prefix` with `ignoreUriCase`.
+    StartIgnoreCase(String),
     /// RegularExpression, anchored; see [`PathMatch::regex`].
     Regex(Regex),
 }
@@ -58,11 +70,15 @@ impl Default for PathMatch {
     }
 }
 
-/// Exact or regular expression (anchored).
+/// What a text must be.
 #[derive(Clone, Debug)]
 pub enum TextMatch {
+    /// Anything, as long as it is there (Istio).
+    Any,
     /// Exact.
     Exact(String),
+    /// How it begins (Istio).
+    Start(String),
     /// RegularExpression: must match the whole text; see [`TextMatch::regex`].
     Regex(Regex),
 }
@@ -81,7 +97,9 @@ impl TextMatch {
     /// Whether the whole text matches.
     pub fn matches(&self, text: &str) -> bool {
         match self {
+            Self::Any => true,
             Self::Exact(wanted) => wanted == text,
+            Self::Start(start) => text.starts_with(start.as_str()),
             Self::Regex(regex) => regex.is_match(text.as_bytes()),
         }
     }
@@ -124,15 +142,20 @@ const ANCHOR_END: &str = r")\z";
 
 /// Istio matches regular expressions in full.
 fn anchored(pattern: &str) -> Result<Regex, String> {
+    // Alone first: `a)|(b` is none, yet would be one between the anchors.
+    within_limits(pattern)?;
+    compile(&format!("{ANCHOR_START}{pattern}{ANCHOR_END}"))
+}
+
+/// A regular expression that may match any part of a text; the limits are those of [`TextMatch::regex`].
+pub(crate) fn within_limits(pattern: &str) -> Result<Regex, String> {
     let chars = pattern.chars().count();
     if chars > MAX_PATTERN_CHARS {
         return Err(format!(
             "a regular expression has at most {MAX_PATTERN_CHARS} characters, found {chars}"
         ));
     }
-    // Alone first: `a)|(b` is none, yet would be one between the anchors.
-    compile(pattern)?;
-    compile(&format!("{ANCHOR_START}{pattern}{ANCHOR_END}"))
+    compile(pattern)
 }
 
 fn compile(pattern: &str) -> Result<Regex, String> {

@@ -16,6 +16,8 @@ pub enum RouteKind {
     Tls,
     /// TCPRoute.
     Tcp,
+    /// `http` of a VirtualService, whose rules are tried in order.
+    VirtualService,
     /// The implicit route of a Service without routes.
     Implicit,
 }
@@ -34,6 +36,7 @@ impl fmt::Display for RouteKind {
             Self::Http => "HTTPRoute",
             Self::Tls => "TLSRoute",
             Self::Tcp => "TCPRoute",
+            Self::VirtualService => "VirtualService",
             Self::Implicit => "implicit route",
         })
     }
@@ -121,15 +124,49 @@ pub struct Timeouts {
     pub backend_request: Option<Duration>,
 }
 
-/// `retry` of a rule (GEP-1731).
+/// `retry` of a rule (GEP-1731), `retries` of a VirtualService's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retry {
     /// Statuses that are retried.
     pub codes: Vec<u16>,
+    /// Failures that are retried.
+    pub on: RetryOn,
     /// Retries, not tries.
     pub attempts: u32,
     /// Minimum wait before a retry.
     pub backoff: Option<Duration>,
+}
+
+impl Retry {
+    /// Whether an answer with this status, and this `grpc-status` in its head, is retried.
+    pub fn wants(&self, status: u16, grpc_status: Option<u32>) -> bool {
+        self.codes.contains(&status) || grpc_status.is_some_and(|status| self.on.grpc.contains(&status))
+    }
+}
+
+/// What a policy retries beside statuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetryOn {
+    /// The endpoint was not reached, or said that it had not begun (`connect-failure`, `refused-stream`).
+    pub unprocessed: bool,
+    /// The endpoint closed or reset before it answered (`reset`).
+    pub reset: bool,
+    /// The try had its time.
+    pub timeout: bool,
+    /// `grpc-status` of answers that are nothing else.
+    pub grpc: Vec<u32>,
+}
+
+/// Every failure: what the Gateway API's `retry` means.
+impl Default for RetryOn {
+    fn default() -> Self {
+        Self {
+            unprocessed: true,
+            reset: true,
+            timeout: true,
+            grpc: Vec::new(),
+        }
+    }
 }
 
 #[cfg(test)]

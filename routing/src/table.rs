@@ -17,7 +17,7 @@ use request::Request;
 use std::sync::Arc;
 pub use streams::Streams;
 
-/// All rules of all routes attached to one Service port, in Gateway API precedence.
+/// All rules of all routes attached to one Service port, in Gateway API precedence, or in a VirtualService's order.
 #[derive(Debug, Default)]
 pub struct Table {
     candidates: Vec<Candidate>,
@@ -33,15 +33,16 @@ pub struct Table {
 pub struct Match<'a> {
     /// The rule.
     pub rule: &'a Arc<Rule>,
-    /// The PathPrefix that matched, for `ReplacePrefixMatch`: without a trailing slash, except `/`.
+    /// The prefix that matched, for rewrites of it. A PathPrefix is without a trailing slash, except `/`; a
+    /// VirtualService's is as written.
     pub prefix: Option<&'a str>,
 }
 
 impl Table {
     /// Builds the index. Never fails: what cannot be was refused when the specs were parsed.
     ///
-    /// Only routes of the strongest kind count (GRPCRoute, HTTPRoute, TLSRoute, TCPRoute, then the implicit route): on
-    /// one port they replace each other, they do not mix.
+    /// Only routes of the strongest kind count ([`crate::RouteKind`]): on one port they replace each other, they do
+    /// not mix.
     pub fn build(routes: Vec<RouteSpec>) -> Self {
         let strongest = routes.iter().map(|route| route.id.kind).min();
         let (counting, outranked): (Vec<_>, Vec<_>) =
@@ -72,15 +73,24 @@ impl Table {
 
     /// The rule of highest precedence that matches; `None` is 404 (gRPC UNIMPLEMENTED).
     pub fn find<'a>(&'a self, request: &Request<'_>) -> Option<Match<'a>> {
-        self.index
-            .runs(request.head.path.as_str())
-            .filter_map(|run| self.candidates.get(run))
-            .flatten()
-            .find(|candidate| candidate.matches_beside_path(request))
-            .map(|candidate| Match {
-                rule: &candidate.rule,
-                prefix: candidate.prefix(),
-            })
+        let mut best: Option<&Candidate> = None;
+        for run in self.index.runs(request.head.path.as_str()) {
+            let run = self.candidates.get(run).unwrap_or_default();
+            // Within a run candidates stand in order of precedence.
+            let better = run
+                .iter()
+                .take_while(|candidate| best.is_none_or(|best| candidate.precedence < best.precedence));
+            if let Some(found) = better.into_iter().find(|one| one.matches_beside_path(request)) {
+                best = Some(found);
+                if !found.precedence.is_in_order() {
+                    break;
+                }
+            }
+        }
+        best.map(|candidate| Match {
+            rule: &candidate.rule,
+            prefix: candidate.prefix(),
+        })
     }
 
     /// Every match of every route in order of precedence, and why each but the winner lost.

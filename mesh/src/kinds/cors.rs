@@ -31,6 +31,7 @@ pub(crate) fn read(fields: &Fields<'_>) -> Option<Cors> {
         headers: headers?,
         exposed: exposed?,
         max_age_seconds: max_age?,
+        forwards_unmatched: false,
     };
     if cors.credentials && cors.exposed == Listed::Everything {
         let message = "browsers do not take \"*\" here where credentials are allowed: it is not sent; name the headers";

@@ -6,7 +6,7 @@ use super::cors;
 use super::matches::header_name;
 use crate::decode::{Fields, Problems, describe, quoted};
 use http::{HeaderName, HeaderValue};
-use routing::{Filters, HeaderModifier, HostRewrite, PathRewrite, Redirect, Rewrite, RouteKind};
+use routing::{Filters, HeaderModifier, HostRewrite, PathRewrite, Redirect, RedirectPort, Rewrite, RouteKind};
 
 /// The filters of one rule or backendRef.
 #[derive(Clone, Debug, Default)]
@@ -131,7 +131,7 @@ fn known(route: RouteKind) -> &'static [&'static str] {
     match route {
         RouteKind::Grpc => ALL.split_at(3).0,
         RouteKind::Tls | RouteKind::Tcp => &[],
-        RouteKind::Http | RouteKind::Implicit => &ALL,
+        RouteKind::Http | RouteKind::VirtualService | RouteKind::Implicit => &ALL,
     }
 }
 
@@ -266,7 +266,7 @@ fn redirect(fields: &Fields<'_>) -> Option<Redirect> {
     Some(Redirect {
         scheme,
         hostname: hostname(fields)?,
-        port,
+        port: RedirectPort::OrImplied(port),
         path: path(fields)?,
         status,
     })

@@ -27,6 +27,7 @@ pub(crate) fn http(fields: &Fields<'_>, problems: &Problems) -> Option<HttpMatch
         method: method?,
         headers: headers?,
         query: query?,
+        istio: None,
     })
 }
 

@@ -7,7 +7,7 @@ use super::duration;
 use super::filter::{FilterSet, is_hostname};
 use super::matches;
 use crate::decode::{At, Fields, Problems, describe, quoted, record};
-use routing::{HttpMatch, Matches, Retry, RouteKind, Timeouts};
+use routing::{HttpMatch, Matches, Retry, RetryOn, RouteKind, Timeouts};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
@@ -339,6 +339,7 @@ fn retry(fields: &Fields<'_>, problems: &Problems) -> Retry {
     let attempts = attempts.unwrap_or(1).min(MAX_RETRIES);
     Retry {
         codes,
+        on: RetryOn::default(),
         attempts: u32::try_from(attempts).unwrap_or(1),
         backoff: duration_of(fields, "backoff"),
     }

@@ -14,7 +14,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 /// CORS.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Cors {
     /// `allowOrigins`. Empty: no other origin may read anything.
     pub origins: Vec<OriginPattern>,
@@ -28,6 +28,9 @@ pub struct Cors {
     pub exposed: Listed,
     /// `maxAge`, in seconds; see [`Cors::DEFAULT_MAX_AGE_SECONDS`].
     pub max_age_seconds: u32,
+    /// Whether a preflight of an origin that is not allowed goes to the backend like any request (a VirtualService,
+    /// unless `unmatchedPreflights` says otherwise) or is answered without leave.
+    pub forwards_unmatched: bool,
 }
 
 /// A list of names, pre-built as a header's value.
@@ -58,6 +61,9 @@ impl Cors {
     pub fn preflight(&self, method: &Method, request: &HeaderMap) -> Option<HeaderMap> {
         let wanted_method = request.get(ACCESS_CONTROL_REQUEST_METHOD)?;
         let origin = Self::origin_of(request).filter(|_| *method == Method::OPTIONS)?;
+        if self.forwards_unmatched && !self.allows(origin) {
+            return None;
+        }
         let mut answer = HeaderMap::with_capacity(8);
         if self.share(Some(origin), &mut answer) {
             let wanted_headers = request.get(ACCESS_CONTROL_REQUEST_HEADERS);
@@ -87,7 +93,7 @@ impl Cors {
 
     /// The headers that preflights and actual requests have in common; true when the origin is allowed.
     fn share(&self, origin: Option<&HeaderValue>, response: &mut HeaderMap) -> bool {
-        let is_for_all = !self.credentials && self.origins.contains(&OriginPattern::Any);
+        let is_for_all = !self.credentials && self.origins.iter().any(|origin| matches!(origin, OriginPattern::Any));
         if !is_for_all {
             vary_by_origin(response);
         }

@@ -1,5 +1,6 @@
 //! RequestMirror.
 
+use super::Share;
 use crate::ClusterId;
 
 /// RequestMirror.
@@ -16,9 +17,10 @@ pub struct Mirror {
 impl Mirror {
     /// Whether the request with this random number (uniform over u64) is mirrored.
     pub fn samples(&self, random: u64) -> bool {
-        // Which of `denominator` equal shares of u64 the number lies in.
-        let share = (u128::from(random) * u128::from(self.denominator)) >> 64;
-        self.denominator > 0 && share < u128::from(self.numerator)
+        let Self {
+            numerator, denominator, ..
+        } = *self;
+        Share { numerator, denominator }.takes(random)
     }
 }
 

@@ -2,7 +2,10 @@
 
 use super::precedence::{PathRank, Precedence, TextRank};
 use crate::matching::source;
-use crate::{GrpcMatch, HeaderMatch, HttpMatch, Matches, PathMatch, QueryMatch, RouteSpec, Rule, TextMatch};
+use crate::{
+    GrpcMatch, HeaderMatch, HttpMatch, IstioMatch, Matches, PathMatch, QueryMatch, RouteKind, RouteSpec, Rule,
+    TextMatch,
+};
 use http::Method;
 use http::header::{AUTHORIZATION, COOKIE};
 use regex::bytes::Regex;
@@ -20,15 +23,18 @@ pub(super) struct Candidate {
     method: Option<Method>,
     headers: Vec<HeaderMatch>,
     query: Vec<QueryMatch>,
+    istio: Option<Box<IstioMatch>>,
 }
 
-/// Where the index keeps a candidate. Places are searched in this order, prefixes from the longest.
+/// Where the index keeps a candidate. Places are searched in this order, prefixes and starts from the longest.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Place {
     /// With those of this very path.
     Exact(Box<str>),
     /// With those of this prefix, which has no trailing slash: `/` is "".
     Prefix(Box<str>),
+    /// With those of this beginning, character by character.
+    Start(Box<str>),
     /// With those that are tried one after the other.
     Scan,
 }
@@ -38,6 +44,8 @@ pub(super) enum Place {
 enum Path {
     Placed,
     Regex(Regex),
+    ExactIgnoreCase(Box<str>),
+    StartIgnoreCase(Box<str>),
     Grpc {
         service: Option<TextMatch>,
         method: Option<TextMatch>,
@@ -49,7 +57,7 @@ impl Place {
     fn prefix(&self) -> Option<&str> {
         match self {
             Self::Prefix(text) if text.is_empty() => Some("/"),
-            Self::Prefix(text) => Some(text),
+            Self::Prefix(text) | Self::Start(text) => Some(text),
             Self::Exact(_) | Self::Scan => None,
         }
     }
@@ -60,6 +68,7 @@ impl Place {
             Self::Prefix(text) => path
                 .strip_prefix(&**text)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+            Self::Start(text) => path.starts_with(&**text),
             Self::Scan => true,
         }
     }
@@ -69,6 +78,7 @@ impl Candidate {
     /// One for each match of each rule.
     pub(super) fn of_route(route: RouteSpec) -> Vec<Self> {
         let name: Arc<str> = format!("{}/{}", route.id.namespace, route.id.name).into();
+        let in_order = route.id.kind == RouteKind::VirtualService;
         let mut candidates = Vec::new();
         for (rule_index, spec) in route.rules.into_iter().enumerate() {
             let parsed: Vec<_> = match spec.matches {
@@ -84,6 +94,9 @@ impl Candidate {
                 candidate.precedence.route = Arc::clone(&name);
                 candidate.precedence.rule = rule_index;
                 candidate.precedence.match_index = match_index;
+                if in_order {
+                    candidate.precedence.in_order();
+                }
                 candidate
             }));
         }
@@ -98,9 +111,15 @@ impl Candidate {
         let (place, path) = match wanted.path {
             PathMatch::Exact(text) => (Place::Exact(text.into()), Path::Placed),
             PathMatch::Prefix(text) => (Place::Prefix(text.into()), Path::Placed),
+            PathMatch::Start(text) => (Place::Start(text.into()), Path::Placed),
+            PathMatch::ExactIgnoreCase(text) => (Place::Scan, Path::ExactIgnoreCase(text.into())),
+            PathMatch::StartIgnoreCase(text) => (Place::Scan, Path::StartIgnoreCase(text.into())),
             PathMatch::Regex(regex) => (Place::Scan, Path::Regex(regex)),
         };
-        Self::new(place, rank, path, wanted.method, wanted.headers, wanted.query, rule)
+        Self {
+            istio: wanted.istio,
+            ..Self::new(place, rank, path, wanted.method, wanted.headers, wanted.query, rule)
+        }
     }
 
     fn grpc(wanted: GrpcMatch, rule: &Arc<Rule>) -> Self {
@@ -152,14 +171,16 @@ impl Candidate {
             method,
             headers,
             query,
+            istio: None,
         }
     }
 
-    /// The PathPrefix that it asks for. (A gRPC service is placed like one, but is none.)
+    /// The prefix that it asks for. (A gRPC service is placed like one, but is none.)
     pub(super) fn prefix(&self) -> Option<&str> {
-        match self.path {
+        match &self.path {
             Path::Placed => self.place.prefix(),
-            Path::Regex(_) | Path::Grpc { .. } => None,
+            Path::StartIgnoreCase(text) => Some(text),
+            Path::Regex(_) | Path::ExactIgnoreCase(_) | Path::Grpc { .. } => None,
         }
     }
 
@@ -169,6 +190,7 @@ impl Candidate {
             && self.path.matches(request)
             && self.headers.iter().all(|header| header.matches(request))
             && self.query.iter().all(|parameter| parameter.matches(request))
+            && self.istio.as_ref().is_none_or(|istio| istio.matches(request))
     }
 
     /// The first thing that it asks of a request and does not get.
@@ -189,11 +211,13 @@ impl Candidate {
             };
             return Some(wanted("header", header.name.as_str(), &header.value, found));
         }
-        let parameter = self.query.iter().find(|parameter| !parameter.matches(request))?;
-        let found = request
-            .query_parameter(&parameter.name)
-            .map(|value| format!("{value:?}"));
-        Some(wanted("query parameter", &parameter.name, &parameter.value, found))
+        if let Some(parameter) = self.query.iter().find(|parameter| !parameter.matches(request)) {
+            let found = request
+                .query_parameter(&parameter.name)
+                .map(|value| format!("{value:?}"));
+            return Some(wanted("query parameter", &parameter.name, &parameter.value, found));
+        }
+        self.istio.as_ref()?.mismatch(request)
     }
 
     fn wanted_path(&self) -> String {
@@ -203,7 +227,10 @@ impl Candidate {
                 let text = |part: &Option<TextMatch>| part.as_ref().map_or("any".to_owned(), TextMatch::to_string);
                 format!("service {}, method {}", text(service), text(method))
             }
+            (Path::ExactIgnoreCase(text), _) => format!("{text:?} in any case"),
+            (Path::StartIgnoreCase(text), _) => format!("a start of {text:?} in any case"),
             (Path::Placed, Place::Exact(text)) => format!("{text:?}"),
+            (Path::Placed, Place::Start(text)) => format!("a start of {text:?}"),
             (Path::Placed, place) => format!("prefix {:?}", place.prefix().unwrap_or_default()),
         }
     }
@@ -219,6 +246,11 @@ impl Path {
                 method: None,
             } => true,
             Self::Regex(regex) => regex.is_match(path.as_bytes()),
+            Self::ExactIgnoreCase(text) => path.eq_ignore_ascii_case(text),
+            Self::StartIgnoreCase(text) => {
+                let start = path.as_bytes().get(..text.len());
+                start.is_some_and(|start| start.eq_ignore_ascii_case(text.as_bytes()))
+            }
             Self::Grpc { service, method } => {
                 let parts = path.strip_prefix('/').and_then(|rest| rest.split_once('/'));
                 parts.is_some_and(|(called_service, called_method)| {
@@ -234,9 +266,9 @@ impl HeaderMatch {
     fn matches(&self, request: &Request<'_>) -> bool {
         match &self.value {
             TextMatch::Exact(value) => request.header_is(&self.name, value),
-            TextMatch::Regex(regex) => request
+            value => request
                 .header_joined(&self.name)
-                .is_some_and(|value| regex.is_match(value.as_bytes())),
+                .is_some_and(|found| value.matches(&found)),
         }
     }
 }
@@ -261,6 +293,8 @@ impl fmt::Display for Candidate {
 impl fmt::Display for TextMatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Any => f.write_str("any value"),
+            Self::Start(text) => write!(f, "a start of {text:?}"),
             Self::Exact(text) => write!(f, "{text:?}"),
             Self::Regex(regex) => write!(f, "a match of {:?}", source(regex)),
         }

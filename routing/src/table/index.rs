@@ -11,6 +11,8 @@ type Run = Range<usize>;
 pub(super) struct Index {
     tree: Tree<Leaf>,
     prefixes: Vec<Prefix>,
+    /// Prefixes by character.
+    starts: Vec<Prefix>,
     scan: Run,
 }
 
@@ -20,12 +22,24 @@ struct Leaf {
     exact: Option<Run>,
     /// Into `prefixes`.
     prefix: Option<usize>,
+    /// Into `starts`.
+    start: Option<usize>,
+}
+
+/// What is kept for one path.
+#[derive(Debug, Default)]
+struct Found {
+    exact: Option<Run>,
+    /// The longest prefix, into `prefixes`.
+    prefix: Option<usize>,
+    /// The longest start, into `starts`.
+    start: Option<usize>,
 }
 
 #[derive(Debug)]
 struct Prefix {
     run: Run,
-    /// The next shorter prefix of this one, into `prefixes`.
+    /// The next shorter prefix of this one, in the same list.
     shorter: Option<usize>,
 }
 
@@ -41,10 +55,16 @@ impl Index {
                 Some(Place::Exact(text)) => index.leaf(text, |leaf| leaf.exact = Some(range)),
                 Some(Place::Prefix(text)) => {
                     // Sorted by text: shorter prefixes of this one are there already.
-                    let shorter = text.rfind('/').and_then(|end| index.look_up(text.get(..end)?).1);
+                    let shorter = text.rfind('/').and_then(|end| index.look_up(text.get(..end)?).prefix);
                     let number = index.prefixes.len();
                     index.prefixes.push(Prefix { run: range, shorter });
                     index.leaf(text, |leaf| leaf.prefix = Some(number));
+                }
+                Some(Place::Start(text)) => {
+                    let shorter = index.look_up(text).start;
+                    let number = index.starts.len();
+                    index.starts.push(Prefix { run: range, shorter });
+                    index.leaf(text, |leaf| leaf.start = Some(number));
                 }
                 Some(Place::Scan) | None => index.scan = range,
             }
@@ -52,30 +72,29 @@ impl Index {
         index
     }
 
-    /// Exact paths, then prefixes from the longest, then what has to be tried one by one.
+    /// Exact paths, then prefixes from the longest, then starts from the longest, then what has to be tried one by one.
     pub(super) fn runs(&self, path: &str) -> impl Iterator<Item = Run> {
-        let (exact, longest) = self.look_up(path);
-        let prefixes = std::iter::successors(longest.and_then(|longest| self.prefixes.get(longest)), |prefix| {
-            self.prefixes.get(prefix.shorter?)
-        });
-        exact
+        let found = self.look_up(path);
+        found
+            .exact
             .into_iter()
-            .chain(prefixes.map(|prefix| prefix.run.clone()))
+            .chain(from_longest(&self.prefixes, found.prefix))
+            .chain(from_longest(&self.starts, found.start))
             .chain(std::iter::once(self.scan.clone()))
     }
 
-    /// The run of this exact path, and the longest prefix of it, element by element.
-    fn look_up(&self, path: &str) -> (Option<Run>, Option<usize>) {
-        let (mut exact, mut longest) = (None, None);
+    fn look_up(&self, path: &str) -> Found {
+        let mut found = Found::default();
         self.tree.walk(path, |leaf, rest| {
             if rest.is_empty() {
-                exact.clone_from(&leaf.exact);
+                found.exact.clone_from(&leaf.exact);
             }
             if rest.is_empty() || rest.starts_with(b"/") {
-                longest = leaf.prefix.or(longest);
+                found.prefix = leaf.prefix.or(found.prefix);
             }
+            found.start = leaf.start.or(found.start);
         });
-        (exact, longest)
+        found
     }
 
     fn leaf(&mut self, text: &str, change: impl FnOnce(&mut Leaf)) {
@@ -83,4 +102,9 @@ impl Index {
             change(leaf);
         }
     }
+}
+
+fn from_longest(list: &[Prefix], longest: Option<usize>) -> impl Iterator<Item = Run> {
+    let longest = longest.and_then(|longest| list.get(longest));
+    std::iter::successors(longest, |prefix| list.get(prefix.shorter?)).map(|prefix| prefix.run.clone())
 }

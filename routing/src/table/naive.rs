@@ -1,7 +1,7 @@
 //! The specification read word by word: try everything, keep what goes first. [`super::Table::find`] must equal it.
 #![allow(clippy::indexing_slicing)]
 
-use crate::{GrpcMatch, HttpMatch, Matches, PathMatch, RouteKind, RouteSpec, Rule, TextMatch};
+use crate::{GrpcMatch, HttpMatch, IstioMatch, Matches, PathMatch, RouteKind, RouteSpec, Rule, TextMatch};
 use request::Request;
 use std::sync::Arc;
 
@@ -10,8 +10,9 @@ type PathResult = (bool, (u8, i64, i64, i64));
 
 pub(super) fn find(routes: &[RouteSpec], request: &Request<'_>) -> Option<(Arc<Rule>, Option<String>)> {
     let mut all = Vec::new();
-    let grpc = routes.iter().any(|route| route.id.kind == RouteKind::Grpc);
-    for route in routes.iter().filter(|route| !grpc || route.id.kind == RouteKind::Grpc) {
+    let strongest = routes.iter().map(|route| route.id.kind).min();
+    for route in routes.iter().filter(|route| Some(route.id.kind) == strongest) {
+        let in_order = route.id.kind == RouteKind::VirtualService;
         for (r, rule) in route.rules.iter().enumerate() {
             let matches: Vec<_> = match &rule.matches {
                 Matches::Http(list) if list.is_empty() => vec![http(&HttpMatch::default(), request)],
@@ -23,6 +24,8 @@ pub(super) fn find(routes: &[RouteSpec], request: &Request<'_>) -> Option<(Arc<R
             for (m, (matched, specificity, prefix)) in matches.into_iter().enumerate() {
                 let name = format!("{}/{}", route.id.namespace, route.id.name);
                 if matched {
+                    let nothing: Specificity = ((0, 0, 0, 0), true, 0, 0);
+                    let specificity = if in_order { nothing } else { specificity };
                     all.push((
                         (specificity, route.created, name, r, m),
                         (Arc::clone(&rule.rule), prefix),
@@ -59,11 +62,15 @@ fn http(one: &HttpMatch, request: &Request<'_>) -> (bool, Specificity, Option<St
             regex.is_match(path.as_bytes()),
             (2, -(regex.as_str().len() as i64), 0, 0),
         ),
+        PathMatch::Start(text) => (path.starts_with(text.as_str()), (0, 0, 0, 0)),
+        PathMatch::ExactIgnoreCase(text) => (path.to_lowercase() == text.to_lowercase(), (0, 0, 0, 0)),
+        PathMatch::StartIgnoreCase(text) => (path.to_lowercase().starts_with(&text.to_lowercase()), (0, 0, 0, 0)),
     };
     let prefix = match &one.path {
         PathMatch::Prefix(text) if text.trim_end_matches('/').is_empty() => Some("/".to_owned()),
         PathMatch::Prefix(text) => Some(text.trim_end_matches('/').to_owned()),
-        _ => None,
+        PathMatch::Start(text) | PathMatch::StartIgnoreCase(text) => Some(text.clone()),
+        PathMatch::Exact(_) | PathMatch::ExactIgnoreCase(_) | PathMatch::Regex(_) => None,
     };
     let method = one.method.as_ref().is_none_or(|method| method == request.method);
     let (headers, header_count) = headers(&one.headers, request);
@@ -82,13 +89,34 @@ fn http(one: &HttpMatch, request: &Request<'_>) -> (bool, Specificity, Option<St
     names.sort();
     names.dedup();
     let specificity = (rank, one.method.is_none(), -header_count, -(names.len() as i64));
-    (matched && method && headers && query, specificity, prefix)
+    let istio = one.istio.as_ref().is_none_or(|more| istio(more, request));
+    (matched && method && headers && query && istio, specificity, prefix)
+}
+
+fn istio(more: &IstioMatch, request: &Request<'_>) -> bool {
+    let mut all = vec![
+        more.method.as_ref().is_none_or(|m| m.matches(request.method.as_str())),
+        more.authority
+            .as_ref()
+            .is_none_or(|a| a.matches(request.head.authority.as_str())),
+        more.source_namespace.is_none() || more.source_namespace.as_deref() == request.connection.source_namespace(),
+    ];
+    for header in &more.without {
+        let found = request.header_joined(&header.name);
+        all.push(match (&header.value, found) {
+            (TextMatch::Any, found) => found.is_none(),
+            (value, Some(found)) => !value.matches(&found),
+            (value, None) => !value.matches(""),
+        });
+    }
+    all.into_iter().all(|holds| holds)
 }
 
 fn grpc_match(one: &GrpcMatch, request: &Request<'_>) -> (bool, Specificity, Option<String>) {
     let rank = |text: &Option<TextMatch>| match text {
         Some(TextMatch::Exact(text)) => (0, -(text.len() as i64)),
         Some(TextMatch::Regex(regex)) => (1, -(regex.as_str().len() as i64)),
+        Some(TextMatch::Any | TextMatch::Start(_)) => unreachable!("no GRPCRoute has these"),
         None => (2, 0),
     };
     let parts: Vec<_> = request.head.path.as_str().splitn(3, '/').collect();

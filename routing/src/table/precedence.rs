@@ -1,7 +1,8 @@
 //! Which of two matches goes first, as a derived ordering: smaller wins.
 //!
 //! HTTPRouteRule.matches and GRPCRouteRule.matches of the Gateway API, with Istio's choices where they leave one:
-//! regular expressions come after prefixes, longer patterns first.
+//! regular expressions come after prefixes, longer patterns first. The matches of a VirtualService go in the order in
+//! which they are written, whatever they ask for.
 
 use crate::matching::source;
 use crate::{PathMatch, TextMatch};
@@ -29,7 +30,12 @@ pub(super) enum PathRank {
     Exact(Reverse<usize>),
     Prefix(Reverse<usize>),
     Regex(Reverse<usize>),
-    Grpc { service: TextRank, method: TextRank },
+    Grpc {
+        service: TextRank,
+        method: TextRank,
+    },
+    /// All alike: the place in the object decides.
+    InOrder,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +51,8 @@ impl PathRank {
         match path {
             PathMatch::Exact(text) => Self::Exact(Reverse(text.len())),
             PathMatch::Prefix(text) => Self::Prefix(Reverse(text.len())),
+            // Only VirtualServices have these.
+            PathMatch::Start(_) | PathMatch::ExactIgnoreCase(_) | PathMatch::StartIgnoreCase(_) => Self::InOrder,
             PathMatch::Regex(regex) => Self::Regex(Reverse(source(regex).len())),
         }
     }
@@ -55,12 +63,26 @@ impl TextRank {
         match text {
             Some(TextMatch::Exact(text)) => Self::Exact(Reverse(text.len())),
             Some(TextMatch::Regex(regex)) => Self::Regex(Reverse(source(regex).len())),
-            None => Self::Any,
+            // Only VirtualServices begin a text.
+            Some(TextMatch::Any | TextMatch::Start(_)) | None => Self::Any,
         }
     }
 }
 
 impl Precedence {
+    /// Forgets what the match asks for: only age, name and place in the object are left.
+    pub(super) fn in_order(&mut self) {
+        self.path = PathRank::InOrder;
+        self.has_method = Reverse(false);
+        self.headers = Reverse(0);
+        self.query = Reverse(0);
+    }
+
+    /// Whether candidates of other places may go before this one. Else the order of places is theirs, too.
+    pub(super) fn is_in_order(&self) -> bool {
+        self.path == PathRank::InOrder
+    }
+
     /// What made `winner` go first, in a user's words.
     pub(super) fn beaten_by(&self, winner: &Self) -> String {
         let advantage = match (&winner.path, &self.path) {

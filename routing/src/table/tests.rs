@@ -1,12 +1,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 use super::*;
 use crate::{
-    Filters, GrpcMatch, HeaderMatch, HttpMatch, Matches, PathMatch, QueryMatch, RouteKind, RuleSpec, TextMatch,
-    Timeouts,
+    Filters, GrpcMatch, HeaderMatch, HttpMatch, IstioMatch, Matches, PathMatch, QueryMatch, RouteKind, RuleSpec,
+    TextMatch, Timeouts,
 };
 use http::{HeaderName, Method};
 use proptest::prelude::*;
-use request::{Connection, Head, Mode};
+use request::{Connection, Head, Mode, SpiffeId};
 use std::net::IpAddr;
 
 /// Asks with a request; NONE, so that paths reach the table as written.
@@ -22,7 +22,7 @@ fn with<T>(method: &str, target: &str, headers: &[(&str, &str)], ask: impl FnOnc
     let head = Head::parse(&parts, Mode::None).unwrap();
     let ip = IpAddr::from([10, 0, 0, 1]);
     let connection = Connection {
-        identity: None,
+        identity: SpiffeId::of("cluster.local", "a", "web").ok(),
         source_ip: ip,
         destination_ip: None,
         destination_port: 80,
@@ -332,6 +332,78 @@ implicit route a/svc: a route of a stronger kind is attached to this port
     );
 }
 
+fn virtual_service(name: &str, rules: Vec<Vec<HttpMatch>>) -> RouteSpec {
+    let rules = rules.into_iter().map(Matches::Http).collect();
+    route(RouteKind::VirtualService, name, 0, rules)
+}
+
+fn start(text: &str) -> HttpMatch {
+    HttpMatch {
+        path: PathMatch::Start(text.to_owned()),
+        ..HttpMatch::default()
+    }
+}
+
+#[test]
+fn a_virtual_service_goes_in_order_and_by_character() {
+    let rules = vec![
+        vec![header(start("/"), "x", "1")],
+        vec![start("/v2"), exact("/never")],
+        vec![exact("/v2"), exact("/b")],
+        vec![start("/v2/x"), start("/b")],
+        vec![start("/")],
+        vec![exact("/c")],
+    ];
+    let table = Table::build(vec![virtual_service("a/vs", rules)]);
+    assert_eq!(get(&table, "/v2"), "a/vs:1 /v2");
+    assert_eq!(get(&table, "/v2example"), "a/vs:1 /v2");
+    assert_eq!(get(&table, "/v2/x"), "a/vs:1 /v2");
+    assert_eq!(get(&table, "/b"), "a/vs:2 -");
+    assert_eq!(get(&table, "/b/"), "a/vs:3 /b");
+    assert_eq!(get(&table, "/c"), "a/vs:4 /");
+    assert_eq!(with("GET", "/v2", &[("x", "1")], |r| found(&table, r)), "a/vs:0 /");
+}
+
+#[test]
+fn explanations_of_a_virtual_service() {
+    let istio = |istio| HttpMatch {
+        istio: Some(Box::new(istio)),
+        ..start("/")
+    };
+    let rules = vec![
+        vec![istio(IstioMatch {
+            authority: Some(TextMatch::Exact("reviews:80".to_owned())),
+            ..IstioMatch::default()
+        })],
+        vec![istio(IstioMatch {
+            without: vec![HeaderMatch {
+                name: HeaderName::from_static("x"),
+                value: TextMatch::Any,
+            }],
+            ..IstioMatch::default()
+        })],
+        vec![istio(IstioMatch {
+            source_namespace: Some("b".into()),
+            method: Some(TextMatch::Start("G".to_owned())),
+            ..IstioMatch::default()
+        })],
+        vec![start("/b"), start("/"), exact("/a")],
+    ];
+    let table = Table::build(vec![virtual_service("ns/vs", rules)]);
+    let text = with("GET", "/a", &[("x", "1")], |request| table.explain(request).to_string());
+    assert_eq!(
+        text,
+        "\
+VirtualService ns/vs rule 0 match 0: authority: wanted \"reviews:80\", found \"reviews\"
+VirtualService ns/vs rule 1 match 0: header x: wanted none that is any value
+VirtualService ns/vs rule 2 match 0: source namespace: wanted b, found a
+VirtualService ns/vs rule 3 match 0: path: wanted a start of \"/b\", found \"/a\"
+VirtualService ns/vs rule 3 match 1: chosen
+VirtualService ns/vs rule 3 match 2: it matches too, but the chosen one has an earlier place among the matches of its rule
+"
+    );
+}
+
 // ------------------------------------------------------------------------------------------------ laws
 
 fn text_match() -> impl Strategy<Value = TextMatch> {
@@ -374,7 +446,53 @@ fn http_match() -> impl Strategy<Value = HttpMatch> {
             method,
             headers,
             query,
+            istio: None,
         }
+    })
+}
+
+/// What a VirtualService may ask for.
+fn istio_http_match() -> impl Strategy<Value = HttpMatch> {
+    let text =
+        || prop::sample::select(vec!["/", "/a", "/a/", "/A", "/a/b", "/ab", "/b", "/aB"]).prop_map(str::to_owned);
+    let path = prop_oneof![
+        1 => text().prop_map(PathMatch::Exact),
+        4 => text().prop_map(PathMatch::Start),
+        1 => text().prop_map(PathMatch::ExactIgnoreCase),
+        1 => text().prop_map(PathMatch::StartIgnoreCase),
+        1 => Just(PathMatch::regex("/a.*").unwrap()),
+    ];
+    let value = || {
+        prop_oneof![
+            Just(TextMatch::Any),
+            text_match(),
+            prop::sample::select(vec!["", "1"]).prop_map(|text| TextMatch::Start(text.to_owned())),
+        ]
+    };
+    let without = (prop::sample::select(vec!["x", "y"]), value()).prop_map(|(name, value)| HeaderMatch {
+        name: HeaderName::from_static(name),
+        value,
+    });
+    let method = prop::sample::select(vec!["G", "P", "PU"]).prop_map(|text| TextMatch::Start(text.to_owned()));
+    let authority = prop::sample::select(vec!["rev.*", "x"]).prop_map(|text| TextMatch::regex(text).unwrap());
+    let namespace = prop::sample::select(vec!["a", "b"]).prop_map(Box::from);
+    let istio = (
+        prop::option::weighted(0.3, method),
+        prop::option::weighted(0.2, authority),
+        prop::option::weighted(0.2, namespace),
+        prop::collection::vec(without.clone(), 0..2),
+    );
+    let istio = istio.prop_map(|(method, authority, source_namespace, without)| IstioMatch {
+        method,
+        authority,
+        without,
+        source_namespace,
+    });
+    (path, prop::collection::vec(without, 0..2), prop::option::of(istio)).prop_map(|(path, headers, istio)| HttpMatch {
+        path,
+        headers,
+        istio: istio.map(Box::new),
+        ..HttpMatch::default()
     })
 }
 
@@ -395,10 +513,24 @@ fn grpc_match() -> impl Strategy<Value = GrpcMatch> {
 fn routes() -> impl Strategy<Value = Vec<RouteSpec>> {
     let http = prop::collection::vec(prop::collection::vec(http_match(), 0..4).prop_map(Matches::Http), 0..4);
     let grpc = prop::collection::vec(prop::collection::vec(grpc_match(), 0..4).prop_map(Matches::Grpc), 0..4);
-    let rules = prop_oneof![
-        5 => http.prop_map(|rules| (RouteKind::Http, rules)),
-        1 => grpc.prop_map(|rules| (RouteKind::Grpc, rules)),
-    ];
+    let istio = prop::collection::vec(
+        prop::collection::vec(istio_http_match(), 1..4).prop_map(Matches::Http),
+        0..4,
+    );
+    let http = http.prop_map(|rules| (RouteKind::Http, rules));
+    let grpc = grpc.prop_map(|rules| (RouteKind::Grpc, rules));
+    let istio = istio.prop_map(|rules| (RouteKind::VirtualService, rules)).boxed();
+    let gateway_api = prop_oneof![5 => http, 1 => grpc].boxed();
+    let any_kind = prop_oneof![gateway_api.clone(), istio.clone()].boxed();
+    // Some kinds outrank others: most cases have one.
+    prop_oneof![
+        4 => routes_with(gateway_api),
+        4 => routes_with(istio),
+        1 => routes_with(any_kind),
+    ]
+}
+
+fn routes_with(rules: BoxedStrategy<(RouteKind, Vec<Matches>)>) -> impl Strategy<Value = Vec<RouteSpec>> {
     prop::collection::vec((rules, 0..3_i64, 0..2_usize), 0..5).prop_map(|all| {
         let name = |i: usize, ns: usize| format!("{}/{i}", ["n", "n-"][ns]);
         let named = all.into_iter().enumerate();

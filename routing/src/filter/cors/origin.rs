@@ -1,7 +1,9 @@
 //! One entry of `allowOrigins`, and what it matches.
 
+use crate::TextMatch;
+
 /// An allowed origin.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum OriginPattern {
     /// `*`: every origin, `null` included.
     Any,
@@ -14,6 +16,8 @@ pub enum OriginPattern {
         /// The one written, else the scheme's own.
         port: u16,
     },
+    /// A VirtualService's: the text of the header, as it is.
+    Text(TextMatch),
 }
 
 /// The host of an allowed origin.
@@ -61,6 +65,7 @@ impl OriginPattern {
     pub fn matches(&self, origin: &str) -> bool {
         match self {
             Self::Any => true,
+            Self::Text(text) => text.matches(origin),
             Self::Of { https, host, port } => Origin::parse(origin)
                 .is_some_and(|origin| origin.https == *https && origin.port == *port && host.matches(origin.host)),
         }

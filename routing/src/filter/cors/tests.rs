@@ -18,6 +18,7 @@ fn cors(origins: &[&str], credentials: bool, listed: &[&str]) -> Cors {
         headers: listed.clone(),
         exposed: listed,
         max_age_seconds: Cors::DEFAULT_MAX_AGE_SECONDS,
+        forwards_unmatched: false,
     }
 }
 

@@ -15,7 +15,7 @@ fn location(redirect: &Redirect, target: &str, scheme: &str, service_port: u16, 
 const NOTHING: Redirect = Redirect {
     scheme: None,
     hostname: None,
-    port: None,
+    port: RedirectPort::OrImplied(None),
     path: None,
     status: 302,
 };
@@ -43,7 +43,7 @@ fn ports_and_schemes() {
         let redirect = Redirect {
             scheme: scheme.map(str::to_owned),
             hostname: Some("example.org".to_owned()),
-            port,
+            port: RedirectPort::OrImplied(port),
             ..NOTHING
         };
         assert_eq!(
@@ -78,4 +78,29 @@ fn host_and_path() {
         location(&prefix, "/a//evil.example", "http", 80, Some("/a")),
         "http://reviews.ns/evil.example"
     );
+}
+
+/// What Envoy answers for a VirtualService: nothing is left out, nothing is made up.
+#[test]
+fn a_virtual_service_keeps_what_is_written() {
+    for (scheme, authority, port, wanted) in [
+        (None, None, None, "http://reviews.ns:9080/a?b"),
+        (None, None, Some(80), "http://reviews.ns:80/a?b"),
+        (None, Some("example.org:81"), None, "http://example.org:81/a?b"),
+        (Some("https"), None, None, "https://reviews.ns:9080/a?b"),
+        (
+            Some("https"),
+            Some("example.org"),
+            Some(8443),
+            "https://example.org:8443/a?b",
+        ),
+    ] {
+        let redirect = Redirect {
+            scheme: scheme.map(str::to_owned),
+            hostname: authority.map(str::to_owned),
+            port: RedirectPort::OrWritten(port),
+            ..NOTHING
+        };
+        assert_eq!(location(&redirect, "/a?b", "http", 9080, None), wanted);
+    }
 }

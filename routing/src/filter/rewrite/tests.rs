@@ -19,6 +19,7 @@ fn rewritten(target: &str, path: PathRewrite, prefix: Option<&str>) -> String {
     }
     .path_and_query(&head(target), prefix)
     .unwrap()
+    .unwrap()
 }
 
 /// The table in the Gateway API's HTTPPathModifier, and more.
@@ -68,7 +69,7 @@ fn replace_full_path() {
 
 #[test]
 fn without_a_path_nothing_is_rewritten() {
-    assert_eq!(Rewrite::default().path_and_query(&head("/foo"), Some("/foo")), None);
+    assert_eq!(Rewrite::default().path_and_query(&head("/foo"), Some("/foo")), Ok(None));
 }
 
 #[test]
@@ -80,6 +81,24 @@ fn replacements_that_cannot_be_sent_are_refused() {
         );
     }
     assert!(PathRewrite::full(&"a".repeat(1_025)).is_err());
+}
+
+/// As Envoy does it for a VirtualService: characters, not elements.
+#[test]
+fn what_matched_is_replaced_as_written() {
+    for (target, prefix, replacement, wanted) in [
+        ("/foo/bar?q", Some("/foo"), "/xyz", "/xyz/bar?q"),
+        ("/foo/bar", Some("/foo/"), "/", "/bar"),
+        ("/foo/bar", Some("/foo"), "/", "//bar"),
+        ("/foobar", Some("/foo"), "/x", "/xbar"),
+        ("/FOO/bar", Some("/foo"), "/x", "/x/bar"),
+        ("/bar", Some("/"), "/x", "/xbar"),
+        ("/bar?q", None, "/x", "/x?q"),
+    ] {
+        let text = rewritten(target, PathRewrite::matched(replacement).unwrap(), prefix);
+        assert_eq!(text, wanted, "{target}: {prefix:?} by {replacement:?}");
+    }
+    assert!(PathRewrite::matched("x").is_err() && PathRewrite::matched("").is_err());
 }
 
 proptest! {
