@@ -6,6 +6,7 @@ mod client;
 mod client_hello;
 mod connect;
 mod exchange;
+mod fault;
 mod filters;
 mod forward;
 mod grpc;

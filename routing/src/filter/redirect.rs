@@ -25,6 +25,8 @@ pub enum RedirectPort {
     OrImplied(Option<u16>),
     /// Envoy, for a VirtualService: this one as it is, else what stands in the authority, the request's own or the new.
     OrWritten(Option<u16>),
+    /// The one the client spoke to (a VirtualService's `derivePort: FROM_REQUEST_PORT`).
+    OfService,
 }
 
 impl Redirect {
@@ -68,6 +70,7 @@ impl Redirect {
                 let own = well_known_port(self.scheme.as_deref().unwrap_or(from_scheme));
                 (named.unwrap_or(asked.host()), Some(port).filter(|_| own != Some(port)))
             }
+            RedirectPort::OfService => (named.unwrap_or(asked.host()), Some(service_port)),
             RedirectPort::OrWritten(Some(port)) => (named.unwrap_or(asked.host()), Some(port)),
             RedirectPort::OrWritten(None) => {
                 // A port that is the old scheme's own means nothing to a new one.

@@ -1,6 +1,7 @@
 //! One request from its head to its last byte. [`Exchange::run`] reads like the design's "path of one request".
 
 use super::client::{Client, ClientFault};
+use super::fault;
 use super::filters::{self, Direct};
 use super::forward::{Forward, Sent};
 use super::grpc::is_grpc;
@@ -89,10 +90,20 @@ impl Exchange<'_> {
         let matched = matched.ok_or(Reason::NoRoute)?;
         self.record.route = Some(Arc::clone(matched.rule));
         let rule = matched.rule;
+        if let Some(answer) = filters::preflight(&rule.filters, &admitted) {
+            return self.answer(client, &admitted, answer).await;
+        }
+        self.origin = filters::origin(&rule.filters, &admitted.headers);
+        if let Some(fault) = &rule.filters.fault {
+            fault::inject(fault, client, &mut self.record).await?;
+        }
         if let Some(answer) = self.direct(&[&rule.filters], &admitted, matched.prefix)? {
             return self.answer(client, &admitted, answer).await;
         }
         let backend = pick(rule)?;
+        if let Some(answer) = filters::preflight(&backend.filters, &admitted) {
+            return self.answer(client, &admitted, answer).await;
+        }
         if let Some(answer) = self.direct(&[&rule.filters, &backend.filters], &admitted, matched.prefix)? {
             return self.answer(client, &admitted, answer).await;
         }
@@ -162,7 +173,7 @@ impl Exchange<'_> {
         }
     }
 
-    /// A preflight or a redirect, when the innermost of these filters asks for one.
+    /// A redirect or a direct response, when the innermost of these filters asks for one.
     fn direct(
         &mut self,
         levels: &[&Filters],
@@ -177,8 +188,8 @@ impl Exchange<'_> {
     }
 
     async fn answer(&mut self, client: &mut Client<'_>, admitted: &Admitted, answer: Direct) -> Result<(), Reason> {
-        self.record.answered(answer.status, None, "direct_response");
-        respond::direct(client, &admitted.method, answer.status, answer.headers)
+        self.record.answered(answer.status, answer.grpc, "direct_response");
+        respond::direct(client, &admitted.method, answer)
             .await
             .map_err(client_fault)
     }

@@ -217,11 +217,15 @@ impl Forward<'_> {
     fn may_retry(&self, attempt: &Attempt, body: &mut Body) -> bool {
         let policy = self.rule.retry.as_ref();
         let wanted = match attempt {
-            Attempt::Answer(parts, ..) => policy.is_some_and(|retry| retry.codes.contains(&parts.status.as_u16())),
+            Attempt::Answer(parts, ..) => {
+                policy.is_some_and(|retry| retry.wants(parts.status.as_u16(), grpc_status(&parts.headers)))
+            }
             Attempt::Failed(_, Progress::Final) => false,
-            Attempt::Failed(_, Progress::Unprocessed) => true,
-            Attempt::Failed(_, Progress::Late) => policy.is_some(),
-            Attempt::Failed(_, Progress::Unknown) => policy.is_some() || is_idempotent(&self.admitted.method),
+            Attempt::Failed(_, Progress::Unprocessed) => policy.is_none_or(|retry| retry.on.unprocessed),
+            Attempt::Failed(_, Progress::Late) => policy.is_some_and(|retry| retry.on.timeout),
+            Attempt::Failed(_, Progress::Unknown) => {
+                policy.map_or_else(|| is_idempotent(&self.admitted.method), |retry| retry.on.reset)
+            }
         };
         wanted && body.rewind()
     }

@@ -14,6 +14,18 @@ pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
     }
 }
 
+/// The gRPC status of a local answer that has only an HTTP status (gRPC, "HTTP to gRPC Status Code Mapping").
+pub(crate) fn status_of(http: u16) -> u32 {
+    match http {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502..=504 => 14,
+        _ => 2,
+    }
+}
+
 /// Counts length-prefixed messages as their bytes go by.
 #[derive(Debug, Default)]
 pub(crate) struct MessageCounter {

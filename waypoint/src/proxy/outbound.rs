@@ -12,7 +12,7 @@ use crate::http1::Framing;
 use authz::{Authn, Verified};
 use http::{HeaderMap, HeaderValue, Method, Version};
 use request::Head;
-use routing::{Backend, Filters, Protocol, Rewrite};
+use routing::{Backend, Filters, PathTooLong, Protocol, Rewrite};
 
 /// Method, target, Host and headers for the endpoint.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl Outbound {
         let traced = forward.tunnel.node.spans.as_ref().map(|_| &record.trace);
         headers::finish_request(&mut outbound.headers, traced, client.expects_continue());
         for filters in [&forward.rule.filters, &backend.filters] {
-            outbound.filter(filters, &admitted.head, forward.prefix);
+            outbound.filter(filters, &admitted.head, forward.prefix)?;
         }
         Ok(outbound)
     }
@@ -81,7 +81,7 @@ impl Outbound {
         }
     }
 
-    fn filter(&mut self, filters: &Filters, head: &Head, prefix: Option<&str>) {
+    fn filter(&mut self, filters: &Filters, head: &Head, prefix: Option<&str>) -> Result<(), Reason> {
         if let Some(modifier) = &filters.request_headers {
             modifier.apply(&mut self.headers);
             if let Some(host) = modifier.host() {
@@ -89,17 +89,20 @@ impl Outbound {
             }
         }
         if let Some(rewrite) = &filters.rewrite {
-            self.rewrite(rewrite, head, prefix);
+            self.rewrite(rewrite, head, prefix)?;
         }
+        Ok(())
     }
 
-    fn rewrite(&mut self, rewrite: &Rewrite, head: &Head, prefix: Option<&str>) {
+    fn rewrite(&mut self, rewrite: &Rewrite, head: &Head, prefix: Option<&str>) -> Result<(), Reason> {
         if let Some(host) = &rewrite.hostname {
             self.host = host.0.clone();
         }
-        if let Some(target) = rewrite.path_and_query(head, prefix) {
+        let target = rewrite.path_and_query(head, prefix);
+        if let Some(target) = target.map_err(|PathTooLong| Reason::BadRequest("a rewritten path longer than 32 KiB"))? {
             self.target = target;
         }
+        Ok(())
     }
 }
 

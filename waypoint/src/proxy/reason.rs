@@ -3,6 +3,7 @@
 //! One place decides the HTTP status, the gRPC status, Envoy's response flag, the response code details and the
 //! metric label of a refusal: a caller names a [`Reason`] and nothing else.
 
+use super::grpc;
 use authz::{AuthnError, PolicyId};
 use http::StatusCode;
 
@@ -41,6 +42,8 @@ pub(crate) enum Reason {
     BadAnswer,
     /// The rule's `timeouts.request` or `timeouts.backendRequest` ran out.
     Timeout,
+    /// The rule's `fault.abort`: with this HTTP status, or this gRPC status.
+    Fault { status: u16, grpc: Option<u32> },
     /// The client went away; nobody reads the answer.
     ClientGone,
 }
@@ -137,6 +140,13 @@ impl Reason {
                 "timeout",
                 "upstream request timeout",
             ),
+            Self::Fault { status, grpc } => (
+                StatusCode::from_u16(*status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
+                grpc.unwrap_or(grpc::status_of(*status)),
+                "FI",
+                "fault_abort",
+                "fault filter abort",
+            ),
             // 499 is what nginx and Istio's dashboards call a client that left; it is never sent.
             Self::ClientGone => (client_closed_request(), 1, "DC", "client_gone", ""),
         };
@@ -163,6 +173,7 @@ impl Reason {
             Self::Reset => "upstream_reset_before_response_started{connection_termination}".to_owned(),
             Self::BadAnswer => "upstream_reset_before_response_started{protocol_error}".to_owned(),
             Self::Timeout => "response_timeout".to_owned(),
+            Self::Fault { .. } => "fault_filter_abort".to_owned(),
             Self::ClientGone => "downstream_remote_disconnect".to_owned(),
             Self::SlowClient => "request_header_timeout".to_owned(),
             Self::BadRequest(why) => format!("http1.{}", why.replace(' ', "_")),
@@ -170,6 +181,23 @@ impl Reason {
             Self::NotImplemented => "http1.invalid_transfer_encoding".to_owned(),
             Self::Version => "http1.version".to_owned(),
         }
+    }
+}
+
+/// The flags of a request that was held up by a fault, in Envoy's order.
+pub(crate) fn with_delay(flag: &'static str) -> &'static str {
+    match flag {
+        "UH" => "UH,DI",
+        "UT" => "UT,DI",
+        "UF" => "UF,DI",
+        "UC" => "UC,DI",
+        "UO" => "UO,DI",
+        "FI" => "DI,FI",
+        "DC" => "DI,DC",
+        "UPE" => "DI,UPE",
+        "DPE" => "DI,DPE",
+        "NC" => "DI,NC",
+        _ => "DI",
     }
 }
 

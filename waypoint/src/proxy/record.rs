@@ -2,7 +2,7 @@
 
 use super::headers::{FORWARDED_FOR, REQUEST_ID};
 use super::pump::Meter;
-use super::reason::Reason;
+use super::reason::{Reason, with_delay};
 use super::tunnel::Tunnel;
 use http::header::USER_AGENT;
 use http::request::Parts;
@@ -28,6 +28,8 @@ pub(crate) struct Record {
     pub(crate) tries: Vec<Try>,
     /// The status sent, once a final answer has begun.
     pub(crate) status: Option<StatusCode>,
+    /// A fault held it up.
+    pub(crate) delayed: bool,
     grpc_status: Option<u32>,
     flag: &'static str,
     details: String,
@@ -61,6 +63,7 @@ impl Record {
             destination: None,
             tries: Vec::new(),
             status: None,
+            delayed: false,
             grpc_status: None,
             flag: "-",
             details: String::new(),
@@ -138,7 +141,7 @@ impl Record {
             } else {
                 None
             },
-            flags: self.flag,
+            flags: if self.delayed { with_delay(self.flag) } else { self.flag },
             details: &self.details,
             mtls: tunnel.connection.identity.is_some(),
             method: self.method.as_str(),

@@ -1,6 +1,7 @@
 //! The one place that turns a [`Reason`] into an answer on the wire.
 
 use super::client::{Client, ClientFault};
+use super::filters::Direct;
 use super::reason::Reason;
 use crate::http1::Framing;
 use bytes::Bytes;
@@ -12,6 +13,8 @@ use std::future::poll_fn;
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+/// Longer messages could break a client's limit of headers.
+const MESSAGE_BYTES: usize = 1_024;
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
 
 /// What a refusal must know of its request.
@@ -56,14 +59,9 @@ pub(crate) async fn refuse(
     Ok((refusal.status, None))
 }
 
-/// Answers without a body.
-pub(crate) async fn direct(
-    client: &mut Client<'_>,
-    method: &Method,
-    status: StatusCode,
-    headers: HeaderMap,
-) -> Result<(), ClientFault> {
-    send(client, method, status, headers, "").await
+/// Gives an answer that needs no backend.
+pub(crate) async fn direct(client: &mut Client<'_>, method: &Method, answer: Direct) -> Result<(), ClientFault> {
+    send(client, method, answer.status, answer.headers, answer.body).await
 }
 
 impl Asked<'_> {
@@ -79,24 +77,29 @@ async fn send(
     method: &Method,
     status: StatusCode,
     headers: HeaderMap,
-    body: &'static str,
+    body: impl Into<Bytes>,
 ) -> Result<(), ClientFault> {
+    let body = body.into();
     let length = body.len() as u64;
     client.start_response(method, status, headers, Framing::Length(length))?;
     if *method != Method::HEAD {
-        client.push(Bytes::from_static(body.as_bytes()));
+        client.push(body);
     }
     client.finish(None);
     poll_fn(|cx| client.poll_flush(cx)).await
 }
 
 /// A gRPC answer that is only a status (gRPC over HTTP/2, "Trailers-Only").
-fn trailers_only(status: u32, message: &'static str) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(3);
+///
+/// A message that would have to be escaped is left out.
+pub(super) fn trailers_only(status: u32, message: impl AsRef<[u8]>) -> HeaderMap {
+    let message = message.as_ref();
+    let mut headers = HeaderMap::with_capacity(8);
     headers.insert(CONTENT_TYPE, GRPC);
     headers.insert(GRPC_STATUS, HeaderValue::from(status));
-    if !message.is_empty() {
-        headers.insert(GRPC_MESSAGE, HeaderValue::from_static(message));
+    let is_plain = message.iter().all(|b| (b' '..=b'~').contains(b) && *b != b'%') && message.len() <= MESSAGE_BYTES;
+    if let (false, true, Ok(value)) = (message.is_empty(), is_plain, HeaderValue::from_bytes(message)) {
+        headers.insert(GRPC_MESSAGE, value);
     }
     headers
 }
