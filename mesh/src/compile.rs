@@ -2,7 +2,7 @@
 //!
 //! One step per module: `gateways` (which waypoint is ours, whose Services may use it), `workloads` (pods),
 //! `services` (ports, endpoints, clusters, which are ours), `pods` (those addressed by themselves), `routes` (rules with resolved backends, and which Service
-//! they shape), `policies` (what binds where). Every step is linear in the objects it reads.
+//! they shape), `virtual_services` (the same where there is no route), `policies` (what binds where). Every step is linear in the objects it reads.
 
 mod gateways;
 mod grants;
@@ -11,6 +11,7 @@ mod policies;
 mod report;
 mod routes;
 mod services;
+mod virtual_services;
 mod workloads;
 
 use crate::kinds::Body;
@@ -73,6 +74,7 @@ impl Compiler {
         let services = services::Services::build(&index, &gateways, &workloads, &mut self.kept_services, &mut report);
         let pods = pods::Pods::find(&index, &gateways, &services);
         let routes = routes::Routes::build(&index, &gateways, &services, &mut report);
+        let virtual_services = virtual_services::VirtualServices::build(&index, &services, &mut report);
         let policies = policies::Policies::bind(
             &index,
             &gateways,
@@ -87,7 +89,7 @@ impl Compiler {
         let mut builder = Builder::new(self.generation, settings);
         pods.finish(&services, &workloads, &policies, &mut builder);
         workloads.finish(&mut builder);
-        services.finish(routes, policies, &mut report, &mut builder);
+        services.finish(routes, virtual_services, policies, &mut report, &mut builder);
         (Arc::new(builder.finish()), report.finish())
     }
 }

@@ -258,6 +258,23 @@ impl<'a> Fields<'a> {
             .collect()
     }
 
+    /// As [`Fields::list`], of which no more than `most` are read: what follows is an error.
+    pub(crate) fn bounded_list<T>(
+        &self,
+        name: &'static str,
+        most: usize,
+        mut item: impl FnMut(&'a Value, &At<'_>) -> Option<T>,
+    ) -> Vec<T> {
+        let found = self.get(name).and_then(Value::as_array).map_or(0, Vec::len);
+        if found > most {
+            let message = format!("expected at most {most} items, found {found}: those beyond are not in force");
+            self.error(name, message);
+        }
+        self.list(name, usize::MAX, |value, at| {
+            if at.position() < most { item(value, at) } else { None }
+        })
+    }
+
     /// A list of texts.
     pub(crate) fn texts(&self, name: &'static str, most: usize) -> Vec<&'a str> {
         self.list(name, most, |value, at| match value {
@@ -268,6 +285,24 @@ impl<'a> Fields<'a> {
                 None
             }
         })
+    }
+
+    /// The fields of a mapping below whose names are anything; absent is empty. `item` returns `None` for what it could
+    /// not read.
+    pub(crate) fn entries<T>(
+        &self,
+        name: &'static str,
+        mut item: impl FnMut(&'a str, &'a Value, &At<'_>) -> Option<T>,
+    ) -> Vec<T> {
+        let Some(value) = self.get(name) else { return Vec::new() };
+        let at = self.at.field(name);
+        let Value::Object(map) = value else {
+            self.error(name, format!("expected a mapping, found {}", describe(value)));
+            return Vec::new();
+        };
+        map.iter()
+            .filter_map(|(key, value)| item(key, value, &at.field(key)))
+            .collect()
     }
 
     /// A mapping below.

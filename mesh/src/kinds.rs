@@ -9,6 +9,7 @@ pub(crate) mod duration;
 pub(crate) mod endpoint_slice;
 pub(crate) mod filter;
 pub(crate) mod gateway;
+pub(crate) mod go_duration;
 pub(crate) mod grant;
 pub(crate) mod labels;
 pub(crate) mod matches;
@@ -18,6 +19,7 @@ pub(crate) mod policy;
 pub(crate) mod route;
 pub(crate) mod service;
 pub(crate) mod stream_route;
+pub(crate) mod virtual_service;
 
 use crate::decode::{At, Problems, quoted, record};
 use serde_json::Value;
@@ -46,6 +48,8 @@ pub(crate) enum Body {
     Authorization(policy::Authorization),
     /// A RequestAuthentication.
     Authentication(policy::Authentication),
+    /// A VirtualService.
+    VirtualService(virtual_service::VirtualService),
     /// `data` of a ConfigMap.
     ConfigMap(BTreeMap<String, String>),
     /// Known, and of no concern (yet).
@@ -78,7 +82,7 @@ pub(crate) fn body(kind: &str, api_version: &str, value: &Value, problems: &Prob
             problems.warning(&root.field("apiVersion"), message);
         }
     };
-    if matches!(group, GATEWAY_API | "security.istio.io") {
+    if matches!(group, GATEWAY_API | "security.istio.io") || kind == "VirtualService" {
         let _ = record(value, &root, problems, |fields| {
             fields.ignore(&["apiVersion", "kind", "metadata", "spec", "status"]);
         });
@@ -120,6 +124,10 @@ pub(crate) fn body(kind: &str, api_version: &str, value: &Value, problems: &Prob
         ("security.istio.io", "RequestAuthentication") => {
             check_version(&["v1", "v1beta1"]);
             policy::authentication(spec, &spec_at, problems)
+        }
+        ("networking.istio.io", "VirtualService") => {
+            check_version(&["v1", "v1beta1", "v1alpha3"]);
+            virtual_service::parse(spec, &spec_at, problems)
         }
         _ => other(group, kind, problems),
     }

@@ -225,20 +225,23 @@ impl<'r> Routes<'r> {
                 report.error(one.object, "spec.parentRefs", message);
             }
         }
-        routing_of(chosen.into_iter().map(|one| one.spec.clone()).collect())
+        Routing::of(chosen.into_iter().map(|one| one.spec.clone()).collect())
     }
 }
 
-fn routing_of(specs: Vec<RouteSpec>) -> Routing {
-    let strongest = specs.iter().map(|spec| spec.id.kind).min();
-    let in_force = specs.iter().filter(|spec| Some(spec.id.kind) == strongest);
-    let rules = in_force
-        .flat_map(|spec| &spec.rules)
-        .map(|rule| Arc::clone(&rule.rule))
-        .collect();
-    Routing {
-        rules,
-        table: Table::build(specs),
+impl Routing {
+    /// What these routes say together.
+    pub(crate) fn of(specs: Vec<RouteSpec>) -> Self {
+        let strongest = specs.iter().map(|spec| spec.id.kind).min();
+        let in_force = specs.iter().filter(|spec| Some(spec.id.kind) == strongest);
+        let rules = in_force
+            .flat_map(|spec| &spec.rules)
+            .map(|rule| Arc::clone(&rule.rule))
+            .collect();
+        Self {
+            rules,
+            table: Table::build(specs),
+        }
     }
 }
 

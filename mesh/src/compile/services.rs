@@ -4,6 +4,7 @@ use super::Report;
 use super::gateways::{Addressed, Gateways};
 use super::policies::Policies;
 use super::routes::Routes;
+use super::virtual_services::VirtualServices;
 use super::workloads::Workloads;
 use crate::kinds::Body;
 use crate::kinds::endpoint_slice::EndpointSlice;
@@ -131,6 +132,7 @@ impl<'r> Services<'r> {
     pub(crate) fn finish(
         self,
         mut routes: Routes<'r>,
+        mut virtual_services: VirtualServices<'r>,
         policies: Policies<'r>,
         report: &mut Report,
         builder: &mut Builder,
@@ -145,6 +147,7 @@ impl<'r> Services<'r> {
             let (authn, judges) = policies.of(number);
             for (port, (id, cluster)) in entry.service.ports.iter().zip(&entry.clusters) {
                 let (producer, consumers) = routes.tables(number, entry, port, *id, report);
+                let producer = virtual_services.shape(&self, number, entry, port, producer, report);
                 let service_port = Arc::new(ServicePort {
                     host: Arc::clone(&cluster.host),
                     name: Arc::clone(&cluster.name),

@@ -5,4 +5,5 @@ mod pods;
 mod policies;
 mod routes;
 mod services;
+mod virtual_services;
 mod world;

@@ -227,12 +227,26 @@ fn modifiable_name(name: &HeaderName) -> Result<(), String> {
         "host" => {
             Err("header Host cannot be modified: use URLRewrite with `hostname`; the rule answers 500".to_owned())
         }
-        "content-length" | "transfer-encoding" | "connection" | "keep-alive" | "proxy-connection" | "upgrade"
-        | "te" | "trailer" => Err(format!(
+        _ if is_framing(name) => Err(format!(
             "header {name} is the proxy's own and cannot be modified; the rule answers 500"
         )),
         _ => Ok(()),
     }
+}
+
+/// Headers that say where a message ends and how its connection is used.
+pub(crate) fn is_framing(name: &HeaderName) -> bool {
+    const FRAMING: [&str; 8] = [
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "upgrade",
+        "te",
+        "trailer",
+    ];
+    FRAMING.contains(&name.as_str())
 }
 
 fn redirect(fields: &Fields<'_>) -> Option<Redirect> {

@@ -254,7 +254,7 @@ fn value_match(fields: &Fields<'_>) -> Option<TextMatch> {
 }
 
 /// The regex crate draws its errors over several lines; the last one says it.
-fn compiled<T>(fields: &Fields<'_>, name: &'static str, result: Result<T, String>) -> Option<T> {
+pub(super) fn compiled<T>(fields: &Fields<'_>, name: &'static str, result: Result<T, String>) -> Option<T> {
     result
         .map_err(|why| {
             let why = why.lines().last().unwrap_or_default();

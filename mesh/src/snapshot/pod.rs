@@ -86,6 +86,12 @@ impl PodTarget {
 }
 
 impl Routing {
+    /// Whether no route says anything of the port.
+    pub(crate) fn is_implicit(&self) -> bool {
+        let mut rules = self.rules.iter();
+        rules.any(|rule| rule.route.kind == RouteKind::Implicit)
+    }
+
     /// What a port does without routes: everything goes to its own endpoints.
     pub(crate) fn implicit(id: RouteId, target: Target) -> Self {
         let backend = Backend {

@@ -1,0 +1,312 @@
+//! VirtualServices: which one shapes a Service, and its rules with the destinations resolved.
+//!
+//! As a waypoint of Istio chooses: those of the Service's own namespace and of the waypoint's count, if they are for
+//! the mesh and exported to the waypoint. The oldest whose hosts name the Service is in force, whole; they do not
+//! merge. Where the Gateway API has a route on a port, it is in force instead.
+
+use super::Report;
+use super::services::{Entry, SERVICE_DOMAIN, Services};
+use crate::kinds::Body;
+use crate::kinds::service::Port;
+use crate::kinds::virtual_service::{Destination, HttpRule, VirtualService};
+use crate::object::Object;
+use crate::resources::Index;
+use crate::snapshot::Routing;
+use routing::{
+    Backend, ClusterId, Filters, HttpMatch, Matches, Mirror, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Target,
+};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// All VirtualServices, and which Services they shape.
+#[derive(Debug, Default)]
+pub(crate) struct VirtualServices<'r> {
+    all: Vec<Applied<'r>>,
+    /// Into `all`, by the number of the Service.
+    by_service: HashMap<usize, usize>,
+    /// What has been told of each: its rules are compiled anew for every port.
+    told: HashSet<(usize, String)>,
+}
+
+#[derive(Debug)]
+struct Applied<'r> {
+    object: &'r Arc<Object>,
+    service: &'r VirtualService,
+}
+
+impl<'r> VirtualServices<'r> {
+    /// Finds the one of each Service that is ours.
+    pub(crate) fn build(index: &Index<'r>, services: &Services<'r>, report: &mut Report) -> Self {
+        let mut all = Vec::new();
+        for &object in index.all("VirtualService") {
+            if let Body::VirtualService(service) = &object.body
+                && service.in_mesh
+            {
+                all.push(Applied { object, service });
+            }
+        }
+        all.sort_by_key(|one| {
+            let meta = &one.object.meta;
+            (meta.created.unwrap_or(i64::MAX), &meta.namespace, &meta.name)
+        });
+        let mut found = Self { all, ..Self::default() };
+        for number in 0..found.all.len() {
+            found.attach(number, services, report);
+        }
+        found
+    }
+
+    fn attach(&mut self, number: usize, services: &Services<'r>, report: &mut Report) {
+        let Some(Applied { object, service }) = self.all.get(number) else {
+            return;
+        };
+        for (place, host) in service.hosts.iter().enumerate() {
+            let field = || format!("spec.hosts[{place}]");
+            let named = named(host, &object.meta.namespace, services);
+            if named.is_empty() {
+                report.warning(object, field(), no_such_host(host));
+            }
+            for (of, entry) in named {
+                // Not ours: another waypoint's, or nobody's.
+                if entry.gateways.is_empty() {
+                    continue;
+                }
+                if let Err(why) = may_shape(object, service, entry) {
+                    report.warning(object, field(), why);
+                    continue;
+                }
+                let first = *self.by_service.entry(of).or_insert(number);
+                if let Some(first) = self.all.get(first).filter(|_| first != number) {
+                    let message = format!(
+                        "{} is older and names {} too: of several VirtualServices for one host the oldest is in force",
+                        first.object, entry.object
+                    );
+                    report.error(object, field(), message);
+                }
+            }
+        }
+    }
+
+    /// What a port does: what its routes say, else what its VirtualService says.
+    pub(crate) fn shape(
+        &mut self,
+        services: &Services<'r>,
+        number: usize,
+        entry: &Entry<'r>,
+        port: &Port,
+        routing: Routing,
+        report: &mut Report,
+    ) -> Routing {
+        let Some(&own) = self.by_service.get(&number) else {
+            return routing;
+        };
+        let Some(Applied { object, service }) = self.all.get(own) else {
+            return routing;
+        };
+        let mut compiler = Compiler {
+            object,
+            own,
+            services,
+            port,
+            told: &mut self.told,
+            report,
+        };
+        if !routing.is_implicit() {
+            let message = format!(
+                "a Gateway API route is attached to port {} of {} and outranks this VirtualService there",
+                port.port, entry.object
+            );
+            compiler.error("spec.http".to_owned(), message);
+            return routing;
+        }
+        let rules: Vec<RuleSpec> = service.rules.iter().filter_map(|rule| compiler.rule(rule)).collect();
+        if rules.is_empty() {
+            return routing;
+        }
+        let created = object.meta.created.unwrap_or(i64::MAX);
+        Routing::of(vec![RouteSpec {
+            id: compiler.id(),
+            created,
+            rules,
+        }])
+    }
+}
+
+/// The Services that a host names.
+fn named<'s, 'r>(host: &str, namespace: &str, services: &'s Services<'r>) -> Vec<(usize, &'s Entry<'r>)> {
+    if let Some(suffix) = host.strip_prefix('*') {
+        let matches = |entry: &Entry<'_>| {
+            let meta = &entry.object.meta;
+            format!("{}.{}.{SERVICE_DOMAIN}", meta.name, meta.namespace).ends_with(suffix)
+        };
+        return services.numbered().filter(|(_, entry)| matches(entry)).collect();
+    }
+    service_of(host, namespace, services).into_iter().collect()
+}
+
+/// A Service by its full name, or by its short one in this namespace. Istio knows nothing between the two.
+fn service_of<'s, 'r>(host: &str, namespace: &str, services: &'s Services<'r>) -> Option<(usize, &'s Entry<'r>)> {
+    if !host.contains('.') {
+        return services.get(namespace, host);
+    }
+    let (name, namespace) = host.strip_suffix(SERVICE_DOMAIN)?.strip_suffix('.')?.split_once('.')?;
+    services.get(namespace, name)
+}
+
+fn no_such_host(host: &str) -> String {
+    let parts = host.split('.').count();
+    if matches!(parts, 2 | 3) && !host.starts_with('*') {
+        return format!(
+            "no Service {host:?} is in the config: a host is the name of a Service in this namespace, or \
+             <name>.<namespace>.{SERVICE_DOMAIN}"
+        );
+    }
+    format!("no Service {host:?} is in the config")
+}
+
+/// Whether a VirtualService of this namespace counts for a Service at its waypoint.
+fn may_shape(object: &Object, service: &VirtualService, entry: &Entry<'_>) -> Result<(), String> {
+    let own = &object.meta.namespace;
+    let waypoints = || entry.gateways.iter().map(|gateway| &gateway.meta.namespace);
+    if *own != entry.object.meta.namespace && !waypoints().any(|waypoint| waypoint == own) {
+        return Err(format!(
+            "{} is shaped by VirtualServices of its own namespace and of its waypoint's: this one is not in force",
+            entry.object
+        ));
+    }
+    let reaches = |to: &String, waypoint: &str| to == "*" || to == waypoint || (to == "." && **own == *waypoint);
+    let is_exported = service.export_to.is_empty()
+        || service
+            .export_to
+            .iter()
+            .any(|to| waypoints().any(|waypoint| reaches(to, waypoint)));
+    if is_exported {
+        return Ok(());
+    }
+    Err(format!(
+        "exportTo leaves out the waypoint of {}: this one is not in force",
+        entry.object
+    ))
+}
+
+/// Compiles the rules of one VirtualService for one port.
+struct Compiler<'a, 'r> {
+    object: &'r Arc<Object>,
+    own: usize,
+    services: &'a Services<'r>,
+    port: &'a Port,
+    told: &'a mut HashSet<(usize, String)>,
+    report: &'a mut Report,
+}
+
+impl Compiler<'_, '_> {
+    fn id(&self) -> RouteId {
+        RouteId {
+            kind: RouteKind::VirtualService,
+            namespace: Arc::clone(&self.object.meta.namespace),
+            name: Arc::clone(&self.object.meta.name),
+        }
+    }
+
+    /// `None`: nothing of it is for this port.
+    fn rule(&mut self, rule: &HttpRule) -> Option<RuleSpec> {
+        let of_port = rule
+            .matches
+            .iter()
+            .filter(|one| one.port.is_none_or(|port| port == self.port.port));
+        let matches: Vec<HttpMatch> = of_port.map(|one| one.request.clone()).collect();
+        if matches.is_empty() {
+            return None;
+        }
+        let path = format!("spec.http[{}]", rule.index);
+        let mut filters = rule.filters.clone();
+        filters.mirrors = rule.mirrors.iter().map(|mirror| self.mirror(mirror, &path)).collect();
+        let backends = rule.destinations.iter().map(|one| {
+            let path = format!("{path}.route[{}].destination", one.index);
+            let destination = one.destination.as_ref();
+            Backend {
+                target: destination.map_or(Target::Invalid, |to| self.target(to, &path)),
+                weight: one.weight,
+                filters: one.filters.clone(),
+            }
+        });
+        let backends: Vec<Backend> = backends.collect();
+        let compiled = Rule {
+            route: self.id(),
+            index: rule.index,
+            name: rule.name.clone(),
+            // With nowhere to send a request, it answers 500.
+            filters: if rule.is_broken { Filters::default() } else { filters },
+            backends: if rule.is_broken { Vec::new() } else { backends },
+            timeouts: rule.timeouts,
+            retry: rule.retry.clone(),
+        };
+        Some(RuleSpec {
+            matches: Matches::Http(matches),
+            rule: Arc::new(compiled),
+        })
+    }
+
+    fn mirror(&mut self, mirror: &crate::kinds::virtual_service::MirrorTo, path: &str) -> Mirror {
+        let cluster = match self.resolve(&mirror.destination) {
+            Ok(cluster) => Some(cluster),
+            Err((field, why)) => {
+                let place = format!("{path}.{}.{field}", mirror.field);
+                self.error(place, format!("{why}: nothing is mirrored there"));
+                None
+            }
+        };
+        Mirror {
+            cluster,
+            numerator: mirror.share.numerator,
+            denominator: mirror.share.denominator,
+        }
+    }
+
+    fn target(&mut self, destination: &Destination, path: &str) -> Target {
+        match self.resolve(destination) {
+            Ok(cluster) => Target::Cluster(cluster),
+            Err((field, why)) => {
+                self.error(format!("{path}.{field}"), format!("{why}: its share answers 500"));
+                Target::Invalid
+            }
+        }
+    }
+
+    /// Without a port, a Service's only one, else the one that the request came for.
+    fn resolve(&self, destination: &Destination) -> Result<ClusterId, (&'static str, String)> {
+        let host = &destination.host;
+        let Some((_, entry)) = service_of(host, &self.object.meta.namespace, self.services) else {
+            return Err(("host", no_such_host(host)));
+        };
+        let only = entry.service.ports.first().filter(|_| entry.service.ports.len() == 1);
+        let port = destination
+            .port
+            .or(only.map(|port| port.port))
+            .unwrap_or(self.port.port);
+        let mut ports = entry.ports();
+        let Some((_, cluster)) = ports.find(|(known, _)| known.port == port) else {
+            let field = if destination.port.is_some() {
+                "port.number"
+            } else {
+                "port"
+            };
+            return Err((field, format!("{} has no port {port}", entry.object)));
+        };
+        match &destination.subset {
+            None => Ok(cluster),
+            Some(subset) => Err((
+                "subset",
+                format!("subset {subset:?} is not known: subsets are not supported yet"),
+            )),
+        }
+    }
+
+    /// Tells it once, whatever port is compiled.
+    fn error(&mut self, field: String, message: String) {
+        let message_and_field = format!("{field}: {message}");
+        if self.told.insert((self.own, message_and_field)) {
+            self.report.error(self.object, field, message);
+        }
+    }
+}
