@@ -132,7 +132,7 @@ fn there_is_a_test_for_every_folder() {
     names.retain(|e| e.file_type().unwrap().is_dir());
     let mut names: Vec<_> = names.iter().map(|e| e.file_name().into_string().unwrap()).collect();
     names.sort();
-    assert_eq!(names, ["canary", "deny", "grpc", "jwt", "mirror"]);
+    assert_eq!(names, ["canary", "deny", "grpc", "jwt", "mirror", "virtual-service"]);
 }
 
 #[test]
@@ -303,4 +303,22 @@ async fn grpc() {
         .insert("content-type", http::HeaderValue::from_static("application/grpc"));
     let reply = client.send(other).await;
     assert_eq!(reply.header("grpc-status"), "12", "{reply:?}");
+}
+
+#[tokio::test]
+async fn virtual_service() {
+    let example = Example::start("virtual-service", "reviews", 9080, &[(11, "v1"), (12, "v2")]).await;
+    let mut client = example.client("curl").http1(&example.reviews()).await;
+    for _ in 0..1000 {
+        assert_eq!(client.get("/reviews/1").await.status, 200);
+    }
+    // 100 of 1,000 expected; five standard deviations are 47.
+    let (v1, v2) = (example.requests("v1"), example.requests("v2"));
+    assert!((53..=147).contains(&v2) && v1 + v2 == 1000, "{v1} to v1, {v2} to v2");
+    let reply = client.send(get_with("/reviews/1", &[("end-user", "jason")])).await;
+    assert_eq!(reply.header("x-backend"), "v2");
+    let reply = client.send(get_with("/reviews/1", &[("x-fault", "abort")])).await;
+    assert_eq!(reply.status, 503);
+    assert_eq!(client.get("/old-reviews/1").await.field("path"), "/reviews/1");
+    assert_eq!(client.get("/teapot").await.status, 418);
 }
