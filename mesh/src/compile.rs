@@ -24,12 +24,14 @@ use authz::TrustDomains;
 pub(crate) use report::{Raised, Report};
 use std::sync::Arc;
 
-/// Compiles, keeping what must survive a compile: cluster ids, endpoint load counters, token caches, the generation.
+/// Compiles, keeping what must survive a compile: cluster ids, endpoint load counters, routes that did not change,
+/// token caches, the generation.
 #[derive(Debug)]
 pub struct Compiler {
     scope: Scope,
     generation: u64,
     kept_services: services::Kept,
+    kept_routes: routes::Kept,
     kept_policies: policies::Kept,
 }
 
@@ -40,6 +42,7 @@ impl Compiler {
             scope,
             generation: 0,
             kept_services: services::Kept::default(),
+            kept_routes: routes::Kept::default(),
             kept_policies: policies::Kept::default(),
         }
     }
@@ -73,7 +76,7 @@ impl Compiler {
         let workloads = workloads::Workloads::build(&index, &settings.trust, &mut self.kept_services);
         let services = services::Services::build(&index, &gateways, &workloads, &mut self.kept_services, &mut report);
         let pods = pods::Pods::find(&index, &gateways, &services);
-        let routes = routes::Routes::build(&index, &gateways, &services, &mut report);
+        let routes = routes::Routes::build(&index, &gateways, &services, &mut self.kept_routes, &mut report);
         let virtual_services = virtual_services::VirtualServices::build(&index, &services, &mut report);
         let policies = policies::Policies::bind(
             &index,

@@ -253,9 +253,12 @@ impl<'a> Fields<'a> {
             );
         }
         let items = items.iter().enumerate();
-        items
+        let mut read: Vec<T> = items
             .filter_map(|(index, value)| item(value, &at.index(index)))
-            .collect()
+            .collect();
+        // Kept as long as the object: most lists have one or two items.
+        read.shrink_to_fit();
+        read
     }
 
     /// As [`Fields::list`], of which no more than `most` are read: what follows is an error.

@@ -68,6 +68,13 @@ pub(crate) struct Object {
     pub(crate) problems: Vec<Problem>,
 }
 
+impl Object {
+    /// Of the same kind and name.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.meta.name == other.meta.name && self.kind == other.kind && self.meta.namespace == other.meta.namespace
+    }
+}
+
 /// `HTTPRoute default/reviews`.
 impl fmt::Display for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

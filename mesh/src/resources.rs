@@ -30,6 +30,25 @@ impl Resources {
         resources
     }
 
+    /// Puts an object in place of the one with its kind and name, or adds it; as a watch of the API server tells it.
+    pub fn apply(&mut self, value: Value) {
+        let mut parsed = Parsed::default();
+        object::read(&value, None, &mut parsed.objects, &mut parsed.bad);
+        for object in parsed.objects {
+            match self.objects.iter_mut().find(|known| known.is_same(&object)) {
+                Some(known) => *known = object,
+                None => self.objects.push(object),
+            }
+        }
+        self.bad.extend(parsed.bad.into_iter().map(Arc::new));
+    }
+
+    /// Removes an object, if it is there.
+    pub fn delete(&mut self, kind: &str, namespace: &str, name: &str) {
+        self.objects
+            .retain(|object| *object.meta.name != *name || object.kind != kind || *object.meta.namespace != *namespace);
+    }
+
     /// The objects of one YAML text, as if it were the file `path`.
     pub fn from_yaml(path: &Path, text: &str) -> Self {
         let mut resources = Self::default();

@@ -5,7 +5,7 @@ mod pod;
 mod pod_endpoint;
 
 use authz::{Authn, KeySource, Policies, TrustDomains};
-pub(crate) use pod::PodTarget;
+pub(crate) use pod::{PodTarget, implicit, is_implicit};
 use pod_endpoint::PodEndpoint;
 use request::{Authority, Mode, SpiffeId, Workload};
 use routing::{Cluster, ClusterId, Endpoint, Protocol, Rule, Table, Target};
@@ -75,16 +75,9 @@ pub struct ServicePort {
     pub policies: Arc<Policies>,
     /// `AuthorizationPolicy default/x`: what binds here, by name.
     pub(crate) bound: Vec<String>,
-    pub(crate) producer: Routing,
+    pub(crate) producer: Arc<Table>,
     /// By client namespace.
-    pub(crate) consumers: BTreeMap<Box<str>, Routing>,
-}
-
-/// The routes of one Service port: as they are looked up, and as they were written.
-#[derive(Debug, Default)]
-pub(crate) struct Routing {
-    pub(crate) table: Table,
-    pub(crate) rules: Vec<Arc<Rule>>,
+    pub(crate) consumers: BTreeMap<Box<str>, Arc<Table>>,
 }
 
 impl ServicePort {
@@ -92,14 +85,14 @@ impl ServicePort {
     pub fn routes(&self, client_namespace: &str) -> &Table {
         // Few Services have consumer routes at all.
         if self.consumers.is_empty() {
-            return &self.producer.table;
+            return &self.producer;
         }
-        &self.consumers.get(client_namespace).unwrap_or(&self.producer).table
+        self.consumers.get(client_namespace).unwrap_or(&self.producer)
     }
 
     /// The rules of that table, route by route, for people to read.
-    pub fn rules(&self, client_namespace: &str) -> &[Arc<Rule>] {
-        &self.consumers.get(client_namespace).unwrap_or(&self.producer).rules
+    pub fn rules(&self, client_namespace: &str) -> Vec<&Arc<Rule>> {
+        self.routes(client_namespace).rules().collect()
     }
 }
 

@@ -42,6 +42,6 @@ pub enum Pick<'a> {
 impl Backend {
     /// The request header modifier, if any (a shorthand).
     pub fn request_headers(&self) -> Option<&HeaderModifier> {
-        self.filters.request_headers.as_ref()
+        self.filters.request_headers.as_deref()
     }
 }

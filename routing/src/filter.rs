@@ -18,21 +18,21 @@ pub use redirect::{Redirect, RedirectPort};
 pub use rewrite::{HostRewrite, PathRewrite, PathTooLong, Rewrite};
 pub use share::Share;
 
-/// The filters of a rule or a backendRef, in the form they are applied in.
+/// The filters of a rule or a backendRef, in the form they are applied in. Most have none: each is behind a pointer.
 #[derive(Clone, Debug, Default)]
 pub struct Filters {
     /// RequestHeaderModifier.
-    pub request_headers: Option<HeaderModifier>,
+    pub request_headers: Option<Box<HeaderModifier>>,
     /// ResponseHeaderModifier.
-    pub response_headers: Option<HeaderModifier>,
+    pub response_headers: Option<Box<HeaderModifier>>,
     /// RequestRedirect: answered by the proxy.
-    pub redirect: Option<Redirect>,
+    pub redirect: Option<Box<Redirect>>,
     /// VirtualService `directResponse`: answered by the proxy.
     pub direct_response: Option<Box<DirectResponse>>,
     /// VirtualService `fault`.
     pub fault: Option<Box<Fault>>,
     /// URLRewrite.
-    pub rewrite: Option<Rewrite>,
+    pub rewrite: Option<Box<Rewrite>>,
     /// CORS: preflights are answered by the proxy.
     pub cors: Option<Box<Cors>>,
     /// RequestMirror, each.

@@ -28,4 +28,4 @@ pub use filter::{
 pub use matching::{GrpcMatch, HeaderMatch, HttpMatch, IstioMatch, Matches, PathMatch, QueryMatch, TextMatch};
 pub use rule::{Retry, RetryOn, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Timeouts};
 pub use sni::SniPattern;
-pub use table::{Match, Streams, Table};
+pub use table::{CompiledRoute, Match, Streams, Table};

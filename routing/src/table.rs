@@ -1,31 +1,34 @@
 //! The index of all rules that apply to one Service port, and the one look-up a request makes in it.
 //!
-//! Every match of every rule is a candidate. Candidates are laid out so that those of one path (exact or prefix) are
-//! neighbours in order of precedence; a radix tree leads from a path to these runs, so that a look-up is as long as
-//! the path, however many routes there are, and allocates nothing.
+//! Every match of every rule is a candidate. A radix tree leads from a path to the candidates that can match it, so that
+//! a look-up is as long as the path, however many routes there are, and allocates nothing. Where one route of many
+//! changes, the next table shares the rest with this one.
 
 mod candidate;
+mod compiled_route;
 mod index;
 mod precedence;
 mod radix;
 mod streams;
 
-use crate::{Considered, Explanation, RouteId, RouteKind, RouteSpec, Rule};
+use crate::{Considered, Explanation, RouteKind, RouteSpec, Rule};
 use candidate::Candidate;
+pub use compiled_route::CompiledRoute;
 use index::Index;
 use request::Request;
+use std::collections::HashSet;
 use std::sync::Arc;
 pub use streams::Streams;
 
 /// All rules of all routes attached to one Service port, in Gateway API precedence, or in a VirtualService's order.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Table {
-    candidates: Vec<Candidate>,
     index: Index,
     /// TLSRoutes or TCPRoutes, where they are the strongest kind: nothing is a request then.
     streams: Option<Streams>,
+    in_force: Vec<Arc<CompiledRoute>>,
     /// Routes that do not count because a route of a stronger kind is attached.
-    outranked: Vec<RouteId>,
+    outranked: Vec<Arc<CompiledRoute>>,
 }
 
 /// What a request matched.
@@ -39,31 +42,59 @@ pub struct Match<'a> {
 }
 
 impl Table {
-    /// Builds the index. Never fails: what cannot be was refused when the specs were parsed.
+    /// The table of these routes.
+    pub fn build(routes: Vec<RouteSpec>) -> Self {
+        Self::of(routes.into_iter().map(CompiledRoute::new).collect())
+    }
+
+    /// The table of these routes.
     ///
     /// Only routes of the strongest kind count ([`crate::RouteKind`]): on one port they replace each other, they do
     /// not mix.
-    pub fn build(routes: Vec<RouteSpec>) -> Self {
+    pub fn of(routes: Vec<Arc<CompiledRoute>>) -> Self {
+        Self::default().next(routes)
+    }
+
+    /// The table of these routes, as [`Table::of`] makes it, at the cost of those that are not in this one.
+    #[must_use]
+    pub fn next(&self, routes: Vec<Arc<CompiledRoute>>) -> Self {
         let strongest = routes.iter().map(|route| route.id.kind).min();
-        let (counting, outranked): (Vec<_>, Vec<_>) =
+        let (in_force, outranked): (Vec<_>, Vec<_>) =
             routes.into_iter().partition(|route| Some(route.id.kind) == strongest);
-        let outranked = outranked.into_iter().map(|route| route.id).collect();
-        if strongest.is_some_and(RouteKind::is_stream) {
-            return Self {
-                streams: Some(Streams::build(counting)),
-                outranked,
-                ..Self::default()
-            };
+        let mut index = self.index.clone();
+        let (before, after) = (pointers(&self.in_force), pointers(&in_force));
+        for gone in self
+            .in_force
+            .iter()
+            .filter(|route| !after.contains(&Arc::as_ptr(route)))
+        {
+            gone.candidates.iter().for_each(|candidate| index.remove(candidate));
         }
-        let mut candidates: Vec<_> = counting.into_iter().flat_map(Candidate::of_route).collect();
-        candidates.sort_by(|a, b| (&a.place, &a.precedence).cmp(&(&b.place, &b.precedence)));
-        let index = Index::over(&candidates);
+        for new in in_force.iter().filter(|route| !before.contains(&Arc::as_ptr(route))) {
+            new.candidates.iter().for_each(|candidate| index.add(candidate));
+        }
+        let streams = strongest.is_some_and(RouteKind::is_stream).then(|| {
+            let specs = in_force.iter().filter_map(|route| route.stream.clone());
+            Streams::build(specs.collect())
+        });
         Self {
-            candidates,
             index,
-            streams: None,
+            streams,
+            in_force,
             outranked,
         }
+    }
+
+    /// Whether it is made of just these routes, in this order.
+    pub fn is_of(&self, routes: &[Arc<CompiledRoute>]) -> bool {
+        let own = self.in_force.iter().chain(&self.outranked);
+        routes.len() == self.in_force.len() + self.outranked.len()
+            && own.zip(routes).all(|(own, other)| Arc::ptr_eq(own, other))
+    }
+
+    /// The rules that count, route by route, for people to read.
+    pub fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
+        self.in_force.iter().flat_map(|route| &route.rules)
     }
 
     /// How connections are routed where TLSRoutes or TCPRoutes decide: what they carry is bytes then.
@@ -73,21 +104,11 @@ impl Table {
 
     /// The rule of highest precedence that matches; `None` is 404 (gRPC UNIMPLEMENTED).
     pub fn find<'a>(&'a self, request: &Request<'_>) -> Option<Match<'a>> {
-        let mut best: Option<&Candidate> = None;
-        for run in self.index.runs(request.head.path.as_str()) {
-            let run = self.candidates.get(run).unwrap_or_default();
-            // Within a run candidates stand in order of precedence.
-            let better = run
-                .iter()
-                .take_while(|candidate| best.is_none_or(|best| candidate.precedence < best.precedence));
-            if let Some(found) = better.into_iter().find(|one| one.matches_beside_path(request)) {
-                best = Some(found);
-                if !found.precedence.is_in_order() {
-                    break;
-                }
-            }
-        }
-        best.map(|candidate| Match {
+        let path = request.head.path.as_str();
+        let found = self
+            .index
+            .first(path, |candidate| candidate.matches_beside_path(request));
+        found.map(|candidate| Match {
             rule: &candidate.rule,
             prefix: candidate.prefix(),
         })
@@ -95,10 +116,10 @@ impl Table {
 
     /// Every match of every route in order of precedence, and why each but the winner lost.
     pub fn explain(&self, request: &Request<'_>) -> Explanation {
-        let mut in_order: Vec<_> = self.candidates.iter().collect();
-        in_order.sort_by_key(|candidate| &candidate.precedence);
         let mut winner: Option<&Candidate> = None;
-        let mut considered: Vec<_> = in_order
+        let mut considered: Vec<_> = self
+            .index
+            .in_order()
             .into_iter()
             .map(|candidate| {
                 let mismatch = candidate.mismatch(request);
@@ -117,11 +138,15 @@ impl Table {
             })
             .collect();
         considered.extend(self.outranked.iter().map(|route| Considered {
-            what: route.to_string(),
+            what: route.id.to_string(),
             lost_because: Some("a route of a stronger kind is attached to this port".to_owned()),
         }));
         Explanation { considered }
     }
+}
+
+fn pointers(routes: &[Arc<CompiledRoute>]) -> HashSet<*const CompiledRoute> {
+    routes.iter().map(Arc::as_ptr).collect()
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 //!
 //! A route on a Service needs none (GEP-1294): whoever may shape the Service may as well call the backend directly.
 
-use super::Report;
 use crate::kinds::Body;
 use crate::kinds::backend_ref::BackendRef;
 use crate::kinds::filter::FilterSet;
@@ -10,6 +9,7 @@ use crate::kinds::grant::Grant;
 use crate::kinds::route::Route;
 use crate::object::Object;
 use crate::resources::Index;
+use authz::Problem;
 use routing::{Filters, RouteSpec, Rule, RuleSpec, Target};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ impl<'r> Grants<'r> {
         object: &Object,
         route: &Route,
         spec: &RouteSpec,
-        report: &mut Report,
+        problems: &mut Vec<Problem>,
     ) -> Option<RouteSpec> {
         let mut is_changed = false;
         let mut refuses = |reference: Option<&BackendRef>, path: String| {
@@ -56,7 +56,11 @@ impl<'r> Grants<'r> {
                  Gateway's Services",
                 object.kind, object.meta.namespace, reference.kind, reference.name
             );
-            report.error(object, path, message);
+            problems.push(Problem {
+                field: path,
+                message,
+                error: true,
+            });
             is_changed = true;
             true
         };

@@ -1,5 +1,7 @@
 //! Routes: backends resolved once per route, then attached to the Service ports that their parentRefs name.
 
+mod kept;
+
 use super::Report;
 use super::gateways::Gateways;
 use super::grants::Grants;
@@ -11,9 +13,13 @@ use crate::kinds::route::{Route, RouteRule};
 use crate::kinds::service::Port;
 use crate::object::Object;
 use crate::resources::Index;
-use crate::snapshot::Routing;
+use crate::snapshot;
+use authz::Problem;
+pub(crate) use kept::Kept;
+use kept::Outcome;
 use routing::{
-    Backend, ClusterId, Filters, Mirror, Protocol, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Table, Target,
+    Backend, ClusterId, CompiledRoute, Filters, Mirror, Protocol, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Table,
+    Target,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -26,11 +32,12 @@ const HOSTNAMES_ON_GATEWAY: &str = "a route with hostnames is not supported on a
                                     there; bind it to the Services that have these hosts";
 
 /// Tables by client namespace.
-pub(crate) type Consumers = BTreeMap<Box<str>, Routing>;
+pub(crate) type Consumers = BTreeMap<Box<str>, Arc<Table>>;
 
 /// All routes, and what they attach to.
-#[derive(Debug, Default)]
-pub(crate) struct Routes<'r> {
+#[derive(Debug)]
+pub(crate) struct Routes<'a, 'r> {
+    kept: &'a mut Kept,
     compiled: Vec<Compiled<'r>>,
     by_service: HashMap<usize, Vec<Attached<'r>>>,
     outranked: HashSet<usize>,
@@ -39,7 +46,7 @@ pub(crate) struct Routes<'r> {
 #[derive(Debug)]
 struct Compiled<'r> {
     object: &'r Arc<Object>,
-    spec: RouteSpec,
+    route: Arc<CompiledRoute>,
 }
 
 /// A parentRef that found its Service, or one that found the Gateway which the Service uses.
@@ -55,33 +62,40 @@ struct Attached<'r> {
     is_general: bool,
 }
 
-impl<'r> Routes<'r> {
+impl<'a, 'r> Routes<'a, 'r> {
     /// Reads all routes.
     pub(crate) fn build(
         index: &Index<'r>,
         gateways: &Gateways<'r>,
         services: &Services<'r>,
+        kept: &'a mut Kept,
         report: &mut Report,
     ) -> Self {
-        let mut routes = Self::default();
+        kept.begin(index);
+        let mut routes = Self {
+            kept,
+            compiled: Vec::new(),
+            by_service: HashMap::new(),
+            outranked: HashSet::new(),
+        };
         let grants = Grants::of(index);
         for &object in KINDS.iter().flat_map(|kind| index.all(kind)) {
             let Body::Route(route) = &object.body else { continue };
-            let spec = Resolver {
-                object,
-                services,
-                report,
-            }
-            .route(route);
+            let outcome = routes.kept.route(object, || {
+                let grants = has_gateway(object, route, gateways).then_some(&grants);
+                outcome(object, route, services, grants)
+            });
+            report.problems(object, &outcome.problems);
             let number = routes.compiled.len();
-            let restricted = if has_gateway(object, route, gateways) {
-                grants.restrict(object, route, &spec, report)
-            } else {
-                None
-            };
-            routes.compiled.push(Compiled { object, spec });
-            let general = restricted.map_or(number, |spec| {
-                routes.compiled.push(Compiled { object, spec });
+            routes.compiled.push(Compiled {
+                object,
+                route: Arc::clone(&outcome.route),
+            });
+            let general = outcome.restricted.as_ref().map_or(number, |restricted| {
+                routes.compiled.push(Compiled {
+                    object,
+                    route: Arc::clone(restricted),
+                });
                 number.saturating_add(1)
             });
             let is_attached = routes.attach((number, general), object, route, gateways, services, report);
@@ -176,7 +190,7 @@ impl<'r> Routes<'r> {
         port: &Port,
         cluster: ClusterId,
         report: &mut Report,
-    ) -> (Routing, Consumers) {
+    ) -> (Arc<Table>, Consumers) {
         let (mut producers, mut general) = (Vec::new(), Vec::new());
         let mut consumers: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         let attached = self.by_service.get(&service).map_or(&[][..], Vec::as_slice);
@@ -198,23 +212,30 @@ impl<'r> Routes<'r> {
         let producer = if producers.is_empty() {
             implicit(entry, cluster)
         } else {
-            self.table(producers, report)
+            self.table(cluster, None, producers, report)
         };
-        let consumers = consumers
-            .into_iter()
-            .map(|(namespace, list)| (namespace, self.table(list, report)));
+        let consumers = consumers.into_iter().map(|(namespace, list)| {
+            let table = self.table(cluster, Some(&namespace), list, report);
+            (namespace, table)
+        });
         let consumers = consumers.collect();
         (producer, consumers)
     }
 
     /// Only the strongest kind counts on one port (GEP-1426): the others are then not in force, which is told once.
-    fn table(&mut self, mut routes: Vec<usize>, report: &mut Report) -> Routing {
+    fn table(
+        &mut self,
+        cluster: ClusterId,
+        consumer: Option<&str>,
+        mut routes: Vec<usize>,
+        report: &mut Report,
+    ) -> Arc<Table> {
         let mut seen = HashSet::new();
         routes.retain(|number| seen.insert(*number));
         let chosen: Vec<&Compiled<'_>> = routes.iter().filter_map(|number| self.compiled.get(*number)).collect();
-        let strongest = chosen.iter().map(|one| one.spec.id.kind).min();
+        let strongest = chosen.iter().map(|one| one.route.id.kind).min();
         for (number, one) in routes.iter().zip(&chosen) {
-            let kind = one.spec.id.kind;
+            let kind = one.route.id.kind;
             if let Some(strongest) = strongest.filter(|strongest| *strongest != kind)
                 && self.outranked.insert(*number)
             {
@@ -225,23 +246,8 @@ impl<'r> Routes<'r> {
                 report.error(one.object, "spec.parentRefs", message);
             }
         }
-        Routing::of(chosen.into_iter().map(|one| one.spec.clone()).collect())
-    }
-}
-
-impl Routing {
-    /// What these routes say together.
-    pub(crate) fn of(specs: Vec<RouteSpec>) -> Self {
-        let strongest = specs.iter().map(|spec| spec.id.kind).min();
-        let in_force = specs.iter().filter(|spec| Some(spec.id.kind) == strongest);
-        let rules = in_force
-            .flat_map(|spec| &spec.rules)
-            .map(|rule| Arc::clone(&rule.rule))
-            .collect();
-        Self {
-            rules,
-            table: Table::build(specs),
-        }
+        let chosen = chosen.into_iter().map(|one| Arc::clone(&one.route)).collect();
+        self.kept.table(cluster, consumer, chosen)
     }
 }
 
@@ -302,21 +308,38 @@ fn no_such_port(parent: &ParentRef) -> String {
 }
 
 /// A Service port without routes.
-fn implicit(entry: &Entry<'_>, cluster: ClusterId) -> Routing {
+fn implicit(entry: &Entry<'_>, cluster: ClusterId) -> Arc<Table> {
     let meta = &entry.object.meta;
     let id = RouteId {
         kind: RouteKind::Implicit,
         namespace: Arc::clone(&meta.namespace),
         name: Arc::clone(&meta.name),
     };
-    Routing::implicit(id, Target::Cluster(cluster))
+    snapshot::implicit(id, Target::Cluster(cluster))
+}
+
+/// Compiles one route; `grants` when some parent is a Gateway.
+fn outcome(object: &Arc<Object>, route: &Route, services: &Services<'_>, grants: Option<&Grants<'_>>) -> Outcome {
+    let mut resolver = Resolver {
+        object,
+        services,
+        problems: Vec::new(),
+    };
+    let spec = resolver.route(route);
+    let mut problems = resolver.problems;
+    let restricted = grants.and_then(|grants| grants.restrict(object, route, &spec, &mut problems));
+    Outcome {
+        route: CompiledRoute::new(spec),
+        restricted: restricted.map(CompiledRoute::new),
+        problems,
+    }
 }
 
 /// Resolves the references of one route.
 struct Resolver<'a, 'r> {
     object: &'r Arc<Object>,
     services: &'a Services<'r>,
-    report: &'a mut Report,
+    problems: Vec<Problem>,
 }
 
 impl Resolver<'_, '_> {
@@ -399,11 +422,11 @@ impl Resolver<'_, '_> {
         match self.resolve(reference) {
             Ok(cluster) => Target::Cluster(cluster),
             Err((field, why)) => {
-                self.report.error(
-                    self.object,
-                    format!("{path}.{field}"),
-                    format!("{why}: its share {}", self.fate()),
-                );
+                self.problems.push(Problem {
+                    field: format!("{path}.{field}"),
+                    message: format!("{why}: its share {}", self.fate()),
+                    error: true,
+                });
                 Target::Invalid
             }
         }

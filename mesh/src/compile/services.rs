@@ -131,7 +131,7 @@ impl<'r> Services<'r> {
     /// Hands over to the snapshot: every cluster, and a [`ServicePort`] for each port that is ours.
     pub(crate) fn finish(
         self,
-        mut routes: Routes<'r>,
+        mut routes: Routes<'_, 'r>,
         mut virtual_services: VirtualServices<'r>,
         policies: Policies<'r>,
         report: &mut Report,

@@ -11,9 +11,10 @@ use crate::kinds::service::Port;
 use crate::kinds::virtual_service::{Destination, HttpRule, VirtualService};
 use crate::object::Object;
 use crate::resources::Index;
-use crate::snapshot::Routing;
+use crate::snapshot::is_implicit;
 use routing::{
-    Backend, ClusterId, Filters, HttpMatch, Matches, Mirror, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Target,
+    Backend, ClusterId, Filters, HttpMatch, Matches, Mirror, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Table,
+    Target,
 };
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -94,14 +95,14 @@ impl<'r> VirtualServices<'r> {
         number: usize,
         entry: &Entry<'r>,
         port: &Port,
-        routing: Routing,
+        table: Arc<Table>,
         report: &mut Report,
-    ) -> Routing {
+    ) -> Arc<Table> {
         let Some(&own) = self.by_service.get(&number) else {
-            return routing;
+            return table;
         };
         let Some(Applied { object, service }) = self.all.get(own) else {
-            return routing;
+            return table;
         };
         let mut compiler = Compiler {
             object,
@@ -111,24 +112,24 @@ impl<'r> VirtualServices<'r> {
             told: &mut self.told,
             report,
         };
-        if !routing.is_implicit() {
+        if !is_implicit(&table) {
             let message = format!(
                 "a Gateway API route is attached to port {} of {} and outranks this VirtualService there",
                 port.port, entry.object
             );
             compiler.error("spec.http".to_owned(), message);
-            return routing;
+            return table;
         }
         let rules: Vec<RuleSpec> = service.rules.iter().filter_map(|rule| compiler.rule(rule)).collect();
         if rules.is_empty() {
-            return routing;
+            return table;
         }
         let created = object.meta.created.unwrap_or(i64::MAX);
-        Routing::of(vec![RouteSpec {
+        Arc::new(Table::build(vec![RouteSpec {
             id: compiler.id(),
             created,
             rules,
-        }])
+        }]))
     }
 }
 

@@ -100,14 +100,11 @@ impl FilterSet {
             }
             "CORS" => {
                 let cors = fields.record("cors", cors::read);
-                self.filters
-                    .cors
-                    .replace(Box::new(given(fields, "cors", cors)?))
-                    .is_some()
+                self.filters.cors.replace(given(fields, "cors", cors)?).is_some()
             }
             _ => {
                 let mirror = fields.record("requestMirror", |fields| mirror(fields, index));
-                self.mirrors.push(given(fields, "requestMirror", mirror)?);
+                self.mirrors.push(*given(fields, "requestMirror", mirror)?);
                 false
             }
         };
@@ -136,14 +133,14 @@ fn known(route: RouteKind) -> &'static [&'static str] {
 }
 
 /// The body of a filter, which must be there.
-fn given<T>(fields: &Fields<'_>, name: &'static str, read: Option<Option<T>>) -> Option<T> {
+fn given<T>(fields: &Fields<'_>, name: &'static str, read: Option<Option<T>>) -> Option<Box<T>> {
     if fields.get(name).is_none() {
         fields.error(
             name,
             format!("`{name}` is missing: a filter of this type needs it; the rule answers 500"),
         );
     }
-    read.flatten()
+    read.flatten().map(Box::new)
 }
 
 fn modifier(fields: &Fields<'_>, problems: &Problems) -> Option<HeaderModifier> {

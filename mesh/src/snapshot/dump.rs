@@ -1,9 +1,9 @@
 //! `/config_dump`: the snapshot as a person reads it. Names and numbers only; no key, no token, no Secret.
 
-use super::{Routing, ServicePort, Snapshot};
+use super::{ServicePort, Snapshot};
 use authz::KeyLocation;
 use request::Workload;
-use routing::{Cluster, Target};
+use routing::{Cluster, Table, Target};
 use serde_json::{Value, json};
 
 pub(super) fn dump(snapshot: &Snapshot) -> Value {
@@ -51,13 +51,13 @@ fn service(snapshot: &Snapshot, port: &ServicePort) -> Value {
         "policies": port.bound,
         "rules": rules(snapshot, &port.producer),
         "consumers": port.consumers.iter()
-            .map(|(namespace, routing)| (namespace.to_string(), rules(snapshot, routing)))
+            .map(|(namespace, table)| (namespace.to_string(), rules(snapshot, table)))
             .collect::<serde_json::Map<_, _>>(),
     })
 }
 
-fn rules(snapshot: &Snapshot, routing: &Routing) -> Value {
-    let rules = routing.rules.iter().map(|rule| {
+fn rules(snapshot: &Snapshot, table: &Table) -> Value {
+    let rules = table.rules().map(|rule| {
         let route = &rule.route;
         json!({
             "route": format!("{:?} {}/{}", route.kind, route.namespace, route.name),

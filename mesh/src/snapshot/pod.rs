@@ -3,7 +3,7 @@
 //! Clients connect to ports that no Service and no container tells of (metrics, debuggers), so a port is made when it
 //! is asked for: once for each tunnel and config.
 
-use super::{Routing, ServicePort};
+use super::ServicePort;
 use crate::kinds::route::any_request;
 use crate::kinds::service;
 use authz::{Authn, Policies};
@@ -57,7 +57,7 @@ impl PodTarget {
             port,
             judged_at: None,
             protocol,
-            producer: self.routing(&namespace, cluster.clone()),
+            producer: self.routes(&namespace, cluster.clone()),
             namespace,
             cluster,
             authn: Arc::clone(&self.authn),
@@ -75,50 +75,44 @@ impl PodTarget {
         })
     }
 
-    fn routing(&self, namespace: &Arc<str>, target: Target) -> Routing {
+    fn routes(&self, namespace: &Arc<str>, target: Target) -> Arc<Table> {
         let id = RouteId {
             kind: RouteKind::Implicit,
             namespace: Arc::clone(namespace),
             name: Arc::from(self.workload.pod.as_str()),
         };
-        Routing::implicit(id, target)
+        implicit(id, target)
     }
 }
 
-impl Routing {
-    /// Whether no route says anything of the port.
-    pub(crate) fn is_implicit(&self) -> bool {
-        let mut rules = self.rules.iter();
-        rules.any(|rule| rule.route.kind == RouteKind::Implicit)
-    }
+/// Whether no route says anything of the port.
+pub(crate) fn is_implicit(table: &Table) -> bool {
+    table.rules().any(|rule| rule.route.kind == RouteKind::Implicit)
+}
 
-    /// What a port does without routes: everything goes to its own endpoints.
-    pub(crate) fn implicit(id: RouteId, target: Target) -> Self {
-        let backend = Backend {
-            target,
-            weight: 1,
-            filters: Filters::default(),
-        };
-        let rule = Arc::new(Rule {
-            route: id.clone(),
-            index: 0,
-            name: None,
-            filters: Filters::default(),
-            backends: vec![backend],
-            timeouts: Timeouts::default(),
-            retry: None,
-        });
-        let spec = RouteSpec {
-            id,
-            created: i64::MAX,
-            rules: vec![RuleSpec {
-                matches: any_request(),
-                rule: Arc::clone(&rule),
-            }],
-        };
-        Self {
-            table: Table::build(vec![spec]),
-            rules: vec![rule],
-        }
-    }
+/// What a port does without routes: everything goes to its own endpoints.
+pub(crate) fn implicit(id: RouteId, target: Target) -> Arc<Table> {
+    let backend = Backend {
+        target,
+        weight: 1,
+        filters: Filters::default(),
+    };
+    let rule = Arc::new(Rule {
+        route: id.clone(),
+        index: 0,
+        name: None,
+        filters: Filters::default(),
+        backends: vec![backend],
+        timeouts: Timeouts::default(),
+        retry: None,
+    });
+    let spec = RouteSpec {
+        id,
+        created: i64::MAX,
+        rules: vec![RuleSpec {
+            matches: any_request(),
+            rule,
+        }],
+    };
+    Arc::new(Table::build(vec![spec]))
 }

@@ -5,7 +5,7 @@
 //! policies. Where several Services of ours have the endpoint and would not judge alike, nobody can tell which of them
 //! is meant, and it is refused.
 
-use super::{Routing, ServicePort};
+use super::{ServicePort, implicit};
 use routing::{Cluster, Endpoint, Protocol, RouteId, RouteKind, Target};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -74,7 +74,7 @@ impl PodEndpoint {
             port: self.service.port,
             judged_at: self.vip,
             protocol: self.protocol,
-            producer: Routing::implicit(id, cluster.clone()),
+            producer: implicit(id, cluster.clone()),
             cluster,
             authn: Arc::clone(&self.service.authn),
             policies: Arc::clone(&self.service.policies),

@@ -21,8 +21,8 @@ pub(super) struct Candidate {
     pub(super) rule: Arc<Rule>,
     path: Path,
     method: Option<Method>,
-    headers: Vec<HeaderMatch>,
-    query: Vec<QueryMatch>,
+    headers: Box<[HeaderMatch]>,
+    query: Box<[QueryMatch]>,
     istio: Option<Box<IstioMatch>>,
 }
 
@@ -169,8 +169,8 @@ impl Candidate {
             rule: Arc::clone(rule),
             path,
             method,
-            headers,
-            query,
+            headers: headers.into(),
+            query: query.into(),
             istio: None,
         }
     }

@@ -1,110 +1,104 @@
-//! From a path to the runs of candidates that can match it, best run first.
+//! From a path to the candidates that can match it, best first.
 
 use super::candidate::{Candidate, Place};
 use super::radix::Tree;
-use std::ops::Range;
+use std::sync::Arc;
 
-/// Neighbours among the candidates that have the same place.
-type Run = Range<usize>;
-
-#[derive(Debug, Default)]
+/// Candidates by place. A changed index shares what did not change with the one before.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Index {
     tree: Tree<Leaf>,
-    prefixes: Vec<Prefix>,
-    /// Prefixes by character.
-    starts: Vec<Prefix>,
+    /// Those that are tried one after the other.
     scan: Run,
 }
 
+/// Candidates of one place, in order of precedence.
+type Run = Vec<Arc<Candidate>>;
+
 /// What is kept for one text.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Leaf {
-    exact: Option<Run>,
-    /// Into `prefixes`.
-    prefix: Option<usize>,
-    /// Into `starts`.
-    start: Option<usize>,
-}
-
-/// What is kept for one path.
-#[derive(Debug, Default)]
-struct Found {
-    exact: Option<Run>,
-    /// The longest prefix, into `prefixes`.
-    prefix: Option<usize>,
-    /// The longest start, into `starts`.
-    start: Option<usize>,
-}
-
-#[derive(Debug)]
-struct Prefix {
-    run: Run,
-    /// The next shorter prefix of this one, in the same list.
-    shorter: Option<usize>,
+    exact: Run,
+    prefix: Run,
+    /// Prefixes by character.
+    start: Run,
 }
 
 impl Index {
-    /// `candidates` are sorted by place.
-    pub(super) fn over(candidates: &[Candidate]) -> Self {
-        let mut index = Self::default();
-        let mut start = 0;
-        for run in candidates.chunk_by(|a, b| a.place == b.place) {
-            let range = start..start + run.len();
-            start = range.end;
-            match run.first().map(|candidate| &candidate.place) {
-                Some(Place::Exact(text)) => index.leaf(text, |leaf| leaf.exact = Some(range)),
-                Some(Place::Prefix(text)) => {
-                    // Sorted by text: shorter prefixes of this one are there already.
-                    let shorter = text.rfind('/').and_then(|end| index.look_up(text.get(..end)?).prefix);
-                    let number = index.prefixes.len();
-                    index.prefixes.push(Prefix { run: range, shorter });
-                    index.leaf(text, |leaf| leaf.prefix = Some(number));
-                }
-                Some(Place::Start(text)) => {
-                    let shorter = index.look_up(text).start;
-                    let number = index.starts.len();
-                    index.starts.push(Prefix { run: range, shorter });
-                    index.leaf(text, |leaf| leaf.start = Some(number));
-                }
-                Some(Place::Scan) | None => index.scan = range,
+    /// Adds a candidate.
+    pub(super) fn add(&mut self, candidate: &Arc<Candidate>) {
+        self.change(candidate, |run| {
+            let place = run.partition_point(|other| other.precedence <= candidate.precedence);
+            if run.is_empty() {
+                // Most places have one candidate.
+                run.reserve_exact(1);
             }
-        }
-        index
+            run.insert(place, Arc::clone(candidate));
+        });
     }
 
-    /// Exact paths, then prefixes from the longest, then starts from the longest, then what has to be tried one by one.
-    pub(super) fn runs(&self, path: &str) -> impl Iterator<Item = Run> {
-        let found = self.look_up(path);
-        found
-            .exact
-            .into_iter()
-            .chain(from_longest(&self.prefixes, found.prefix))
-            .chain(from_longest(&self.starts, found.start))
-            .chain(std::iter::once(self.scan.clone()))
+    /// Removes this very candidate.
+    pub(super) fn remove(&mut self, candidate: &Arc<Candidate>) {
+        self.change(candidate, |run| run.retain(|other| !Arc::ptr_eq(other, candidate)));
     }
 
-    fn look_up(&self, path: &str) -> Found {
-        let mut found = Found::default();
-        self.tree.walk(path, |leaf, rest| {
+    /// The candidate of highest precedence that the path's places hold and that `matches`.
+    pub(super) fn first<'a>(&'a self, path: &str, matches: impl Fn(&Candidate) -> bool) -> Option<&'a Arc<Candidate>> {
+        let mut best: Option<&Arc<Candidate>> = None;
+        let mut consider = |run: &'a Run| {
+            let better = run
+                .iter()
+                .take_while(|one| best.is_none_or(|best| one.precedence < best.precedence))
+                .find(|one| matches(one));
+            best = better.or(best);
+        };
+        // Exact paths, then prefixes from the longest: the likelier a place is to hold the winner, the earlier.
+        self.tree.visit(path, |leaf, rest| {
             if rest.is_empty() {
-                found.exact.clone_from(&leaf.exact);
+                consider(&leaf.exact);
             }
             if rest.is_empty() || rest.starts_with(b"/") {
-                found.prefix = leaf.prefix.or(found.prefix);
+                consider(&leaf.prefix);
             }
-            found.start = leaf.start.or(found.start);
+            consider(&leaf.start);
         });
-        found
+        consider(&self.scan);
+        best
     }
 
-    fn leaf(&mut self, text: &str, change: impl FnOnce(&mut Leaf)) {
-        if let Some(leaf) = self.tree.insert(text) {
-            change(leaf);
+    /// Every candidate, in order of precedence.
+    pub(super) fn in_order(&self) -> Vec<&Arc<Candidate>> {
+        let mut all: Vec<&Arc<Candidate>> = self.scan.iter().collect();
+        self.tree.each(|leaf| all.extend(leaf.runs().into_iter().flatten()));
+        all.sort_by_key(|candidate| &candidate.precedence);
+        all
+    }
+
+    fn change(&mut self, candidate: &Candidate, change: impl FnOnce(&mut Run)) {
+        match &candidate.place {
+            Place::Exact(text) => self.tree.change(text, |leaf| {
+                change(&mut leaf.exact);
+                leaf.is_of_use()
+            }),
+            Place::Prefix(text) => self.tree.change(text, |leaf| {
+                change(&mut leaf.prefix);
+                leaf.is_of_use()
+            }),
+            Place::Start(text) => self.tree.change(text, |leaf| {
+                change(&mut leaf.start);
+                leaf.is_of_use()
+            }),
+            Place::Scan => change(&mut self.scan),
         }
     }
 }
 
-fn from_longest(list: &[Prefix], longest: Option<usize>) -> impl Iterator<Item = Run> {
-    let longest = longest.and_then(|longest| list.get(longest));
-    std::iter::successors(longest, |prefix| list.get(prefix.shorter?)).map(|prefix| prefix.run.clone())
+impl Leaf {
+    fn is_of_use(&self) -> bool {
+        self.runs().into_iter().any(|run| !run.is_empty())
+    }
+
+    fn runs(&self) -> [&Run; 3] {
+        [&self.exact, &self.prefix, &self.start]
+    }
 }

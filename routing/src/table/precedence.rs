@@ -78,11 +78,6 @@ impl Precedence {
         self.query = Reverse(0);
     }
 
-    /// Whether candidates of other places may go before this one. Else the order of places is theirs, too.
-    pub(super) fn is_in_order(&self) -> bool {
-        self.path == PathRank::InOrder
-    }
-
     /// What made `winner` go first, in a user's words.
     pub(super) fn beaten_by(&self, winner: &Self) -> String {
         let advantage = match (&winner.path, &self.path) {

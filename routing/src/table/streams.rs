@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The look-up a connection makes, whatever number of routes there is: at most one step per label.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Streams {
     exact: HashMap<Box<str>, Arc<Rule>>,
     /// By what follows `*.`.

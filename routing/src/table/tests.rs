@@ -1,8 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 use super::*;
 use crate::{
-    Filters, GrpcMatch, HeaderMatch, HttpMatch, IstioMatch, Matches, PathMatch, QueryMatch, RouteKind, RuleSpec,
-    TextMatch, Timeouts,
+    Filters, GrpcMatch, HeaderMatch, HttpMatch, IstioMatch, Matches, PathMatch, QueryMatch, RouteId, RouteKind,
+    RuleSpec, TextMatch, Timeouts,
 };
 use http::{HeaderName, Method};
 use proptest::prelude::*;
@@ -284,6 +284,20 @@ fn grpc_routes_replace_http_routes_and_those_the_implicit_one() {
     assert_eq!(get(&table, "/s.S/M"), "z/grpc:0 -");
     assert_eq!(get(&table, "/s.S"), "none");
     assert_eq!(get(&table, "/s.SX/M"), "none");
+}
+
+#[test]
+fn a_table_knows_what_it_is_made_of() {
+    let routes: Vec<_> = ["a/x", "a/y"]
+        .into_iter()
+        .map(|name| CompiledRoute::new(http_route(name, vec![vec![prefix("/")]])))
+        .collect();
+    let table = Table::of(routes.clone());
+    assert!(table.is_of(&routes));
+    assert!(!table.is_of(&routes[..1]));
+    assert!(!table.is_of(&[Arc::clone(&routes[1]), Arc::clone(&routes[0])]));
+    let again = CompiledRoute::new(http_route("a/y", vec![vec![prefix("/")]]));
+    assert!(!table.is_of(&[Arc::clone(&routes[0]), again]));
 }
 
 #[test]
@@ -584,6 +598,32 @@ proptest! {
                 prop_assert!(explanation.considered.iter().filter(|c| c.lost_because.is_none()).count() <= 1);
                 Ok(())
             })?;
+        }
+    }
+
+    #[test]
+    fn a_changed_table_equals_a_new_one(
+        before in routes(),
+        kept in prop::collection::vec(any::<bool>(), 5),
+        new in routes(),
+        asked in prop::collection::vec(asked(), 1..6),
+    ) {
+        let before: Vec<_> = before.into_iter().map(CompiledRoute::new).collect();
+        let new = new.into_iter().map(CompiledRoute::new);
+        let after: Vec<_> = before.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(route, _)| Arc::clone(route)).chain(new).collect();
+        let old = Table::of(before.clone());
+        let changed = old.next(after.clone());
+        for (table, fresh) in [(changed, Table::of(after)), (old, Table::of(before))] {
+            for (method, path, query, headers) in &asked {
+                with(method, &format!("{path}{query}"), headers, |request| {
+                    prop_assert_eq!(table.explain(request), fresh.explain(request));
+                    prop_assert_eq!(
+                        table.find(request).map(|m| (Arc::as_ptr(m.rule), m.prefix.map(str::to_owned))),
+                        fresh.find(request).map(|m| (Arc::as_ptr(m.rule), m.prefix.map(str::to_owned)))
+                    );
+                    Ok(())
+                })?;
+            }
         }
     }
 }

@@ -15,8 +15,8 @@ const MAX_NAMES: usize = 256;
 /// Reads `headers`.
 pub(super) fn read(fields: &Fields<'_>, filters: &mut Filters, problems: &Problems) {
     fields.record("headers", |fields| {
-        filters.request_headers = fields.record("request", |fields| operations(fields, true, problems));
-        filters.response_headers = fields.record("response", |fields| operations(fields, false, problems));
+        filters.request_headers = fields.record("request", |fields| Box::new(operations(fields, true, problems)));
+        filters.response_headers = fields.record("response", |fields| Box::new(operations(fields, false, problems)));
     });
 }
 

@@ -7,7 +7,7 @@ use routing::{DirectResponse, Filters, PathRewrite, Redirect, RedirectPort};
 
 /// Reads `redirect`. `None`: it is not there, or cannot be answered.
 pub(super) fn read(fields: &Fields<'_>, filters: &mut Filters) -> Option<()> {
-    filters.redirect = fields.record("redirect", redirect).flatten();
+    filters.redirect = fields.record("redirect", redirect).flatten().map(Box::new);
     filters.redirect.as_ref().map(|_| ())
 }
 

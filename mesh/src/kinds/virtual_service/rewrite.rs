@@ -6,7 +6,7 @@ use routing::{Filters, HostRewrite, PathRewrite, Rewrite};
 
 /// Reads `rewrite`. `None`: it is not there, or cannot be applied.
 pub(super) fn read(fields: &Fields<'_>, filters: &mut Filters) -> Option<()> {
-    filters.rewrite = fields.record("rewrite", rewrite).flatten();
+    filters.rewrite = fields.record("rewrite", rewrite).flatten().map(Box::new);
     filters.rewrite.as_ref().map(|_| ())
 }
 
