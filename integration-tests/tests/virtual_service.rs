@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use http::HeaderMap;
 use integration_tests::peers::echo::Echo;
 use integration_tests::peers::grpc_client::{call, status};
 use integration_tests::peers::http_client::{HttpClient, get, get_with};
@@ -13,6 +14,7 @@ use integration_tests::peers::waypoint_process::{Launch, Waypoint};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 /// Writes a VirtualService for the Service `shop`.
@@ -241,4 +243,23 @@ async fn retries_are_made_on_what_the_rule_names() {
         );
         assert_eq!(seen.load(Ordering::SeqCst) - before, tries, "{path}");
     }
+}
+
+#[tokio::test]
+async fn connections_go_where_tcp_says() {
+    let mut world = MeshWorld::new();
+    let front = world.greeter("front", "tcp").await;
+    let _v2 = world.greeter("v2", "tcp").await;
+    let rules = json!([{ "match": [{ "port": 9 }], "route": to("front") }, { "route": to("v2") }]);
+    let object = json!({
+        "apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
+        "metadata": { "name": "front", "namespace": NAMESPACE }, "spec": { "hosts": ["front"], "tcp": rules },
+    });
+    world.apply("virtual-service.yaml", object);
+    let waypoint = world.start().await;
+    let client = world.client(&waypoint);
+    let mut tunnel = client.dial(&front.vip.authority(), HeaderMap::new()).await.unwrap();
+    let mut name = [0; 2];
+    soon("a greeting", tunnel.read_exact(&mut name)).await.unwrap();
+    assert_eq!(&name, b"v2");
 }

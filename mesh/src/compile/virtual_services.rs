@@ -8,13 +8,15 @@ use super::Report;
 use super::services::{Entry, SERVICE_DOMAIN, Services};
 use crate::kinds::Body;
 use crate::kinds::service::Port;
-use crate::kinds::virtual_service::{Destination, HttpRule, VirtualService};
+use crate::kinds::virtual_service::{
+    Destination, HttpRule, MirrorTo, StreamMatch, StreamRule, VirtualService, WeightedDestination,
+};
 use crate::object::Object;
 use crate::resources::Index;
 use crate::snapshot::is_implicit;
 use routing::{
-    Backend, ClusterId, Filters, HttpMatch, Matches, Mirror, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Table,
-    Target,
+    Backend, ClusterId, Filters, HttpMatch, Matches, Mirror, Protocol, RouteId, RouteKind, RouteSpec, Rule, RuleSpec,
+    Table, Target, Timeouts,
 };
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -117,19 +119,15 @@ impl<'r> VirtualServices<'r> {
                 "a Gateway API route is attached to port {} of {} and outranks this VirtualService there",
                 port.port, entry.object
             );
-            compiler.error("spec.http".to_owned(), message);
+            compiler.error("spec".to_owned(), message);
             return table;
         }
-        let rules: Vec<RuleSpec> = service.rules.iter().filter_map(|rule| compiler.rule(rule)).collect();
-        if rules.is_empty() {
-            return table;
+        let specs = compiler.specs(service);
+        if specs.is_empty() {
+            table
+        } else {
+            Arc::new(Table::build(specs))
         }
-        let created = object.meta.created.unwrap_or(i64::MAX);
-        Arc::new(Table::build(vec![RouteSpec {
-            id: compiler.id(),
-            created,
-            rules,
-        }]))
     }
 }
 
@@ -209,6 +207,96 @@ impl Compiler<'_, '_> {
         }
     }
 
+    /// What is in force on this port: the first of its lists that has something for it.
+    fn specs(&mut self, service: &VirtualService) -> Vec<RouteSpec> {
+        use RouteKind::{Tcp, Tls, VirtualService as Http};
+        let lists: &[RouteKind] = match self.port.protocol {
+            Protocol::Http | Protocol::H2c | Protocol::Grpc => &[Http],
+            Protocol::Tls => &[Tls, Tcp],
+            Protocol::Tcp => &[Tcp, Tls],
+            Protocol::Detect => &[Http, Tls, Tcp],
+        };
+        for list in lists {
+            let specs = match list {
+                Tls => self.streams(&service.tls, "tls", Tls),
+                Tcp => self.streams(&service.tcp, "tcp", Tcp),
+                _ => self.requests(&service.rules),
+            };
+            if !specs.is_empty() {
+                return specs;
+            }
+        }
+        Vec::new()
+    }
+
+    fn requests(&mut self, rules: &[HttpRule]) -> Vec<RouteSpec> {
+        let rules: Vec<RuleSpec> = rules.iter().filter_map(|rule| self.rule(rule)).collect();
+        if rules.is_empty() {
+            return Vec::new();
+        }
+        vec![RouteSpec {
+            id: self.id(),
+            created: 0,
+            rules,
+        }]
+    }
+
+    /// Each rule as a route of its own, as old as its place: of equal names the first has it.
+    fn streams(&mut self, rules: &[StreamRule], list: &str, kind: RouteKind) -> Vec<RouteSpec> {
+        let specs = rules.iter().filter_map(|rule| {
+            let of_port: Vec<&StreamMatch> = rule
+                .matches
+                .iter()
+                .filter(|one| one.port.is_none_or(|port| port == self.port.port))
+                .collect();
+            // One that takes every name takes those of the others.
+            let names = if of_port.iter().any(|one| one.names.is_empty()) {
+                Vec::new()
+            } else {
+                of_port.iter().flat_map(|one| one.names.iter().cloned()).collect()
+            };
+            if of_port.is_empty() {
+                return None;
+            }
+            let path = format!("spec.{list}[{}]", rule.index);
+            let compiled = Rule {
+                route: self.id(),
+                index: rule.index,
+                name: None,
+                filters: Filters::default(),
+                backends: self.backends(&rule.destinations, &path, "is closed"),
+                timeouts: Timeouts::default(),
+                retry: None,
+            };
+            Some(RouteSpec {
+                id: RouteId { kind, ..self.id() },
+                created: i64::try_from(rule.index).unwrap_or(i64::MAX),
+                rules: vec![RuleSpec {
+                    matches: if kind == RouteKind::Tls {
+                        Matches::Tls(names)
+                    } else {
+                        Matches::Tcp
+                    },
+                    rule: Arc::new(compiled),
+                }],
+            })
+        });
+        specs.collect()
+    }
+
+    fn backends(&mut self, destinations: &[WeightedDestination], path: &str, fate: &str) -> Vec<Backend> {
+        let backends = destinations.iter().map(|one| {
+            let path = format!("{path}.route[{}].destination", one.index);
+            let destination = one.destination.as_ref();
+            Backend {
+                target: destination.map_or(Target::Invalid, |to| self.target(to, &path, fate)),
+                weight: one.weight,
+                filters: one.filters.clone(),
+            }
+        });
+        backends.collect()
+    }
+
     /// `None`: nothing of it is for this port.
     fn rule(&mut self, rule: &HttpRule) -> Option<RuleSpec> {
         let of_port = rule
@@ -222,16 +310,7 @@ impl Compiler<'_, '_> {
         let path = format!("spec.http[{}]", rule.index);
         let mut filters = rule.filters.clone();
         filters.mirrors = rule.mirrors.iter().map(|mirror| self.mirror(mirror, &path)).collect();
-        let backends = rule.destinations.iter().map(|one| {
-            let path = format!("{path}.route[{}].destination", one.index);
-            let destination = one.destination.as_ref();
-            Backend {
-                target: destination.map_or(Target::Invalid, |to| self.target(to, &path)),
-                weight: one.weight,
-                filters: one.filters.clone(),
-            }
-        });
-        let backends: Vec<Backend> = backends.collect();
+        let backends = self.backends(&rule.destinations, &path, "answers 500");
         let compiled = Rule {
             route: self.id(),
             index: rule.index,
@@ -248,7 +327,7 @@ impl Compiler<'_, '_> {
         })
     }
 
-    fn mirror(&mut self, mirror: &crate::kinds::virtual_service::MirrorTo, path: &str) -> Mirror {
+    fn mirror(&mut self, mirror: &MirrorTo, path: &str) -> Mirror {
         let cluster = match self.resolve(&mirror.destination) {
             Ok(cluster) => Some(cluster),
             Err((field, why)) => {
@@ -264,11 +343,11 @@ impl Compiler<'_, '_> {
         }
     }
 
-    fn target(&mut self, destination: &Destination, path: &str) -> Target {
+    fn target(&mut self, destination: &Destination, path: &str, fate: &str) -> Target {
         match self.resolve(destination) {
             Ok(cluster) => Target::Cluster(cluster),
             Err((field, why)) => {
-                self.error(format!("{path}.{field}"), format!("{why}: its share answers 500"));
+                self.error(format!("{path}.{field}"), format!("{why}: its share {fate}"));
                 Target::Invalid
             }
         }

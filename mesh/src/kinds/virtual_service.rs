@@ -11,12 +11,14 @@ mod matches;
 mod redirect;
 mod retries;
 mod rewrite;
+mod streams;
 mod text;
 
 use super::Body;
 use crate::decode::{At, Fields, Problems, record};
 pub(crate) use destination::{Destination, MirrorTo, WeightedDestination};
 pub(crate) use matches::PortMatch;
+pub(crate) use streams::{StreamMatch, StreamRule};
 use routing::{Filters, Retry, Timeouts};
 use serde_json::Value;
 use std::sync::Arc;
@@ -40,6 +42,10 @@ pub(crate) struct VirtualService {
     pub(crate) in_mesh: bool,
     /// `http`.
     pub(crate) rules: Vec<HttpRule>,
+    /// `tls`.
+    pub(crate) tls: Vec<StreamRule>,
+    /// `tcp`.
+    pub(crate) tcp: Vec<StreamRule>,
 }
 
 /// An HTTPRoute of a VirtualService.
@@ -80,16 +86,13 @@ pub(crate) fn parse(spec: &Value, at: &At<'_>, problems: &Problems) -> Body {
             );
         }
         let in_mesh = fields.get("gateways").is_none() || fields.texts("gateways", MAX_NAMES).contains(&MESH);
-        for name in ["tls", "tcp"] {
-            if fields.get(name).is_some() && in_mesh {
-                fields.error(name, format!("`{name}` is not supported yet: it is not in force"));
-            }
-        }
         VirtualService {
             hosts,
             export_to: names("exportTo"),
             in_mesh,
             rules: rules(fields, problems),
+            tls: streams::read(fields, "tls", problems),
+            tcp: streams::read(fields, "tcp", problems),
         }
     });
     Body::VirtualService(read.unwrap_or_default())

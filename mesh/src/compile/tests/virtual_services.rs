@@ -195,3 +195,52 @@ fn a_rule_may_have_more_than_is_in_force() {
     assert_eq!(world.get("10.0.0.1:80", "/a", "shop"), "v1.shop:80*1");
     assert_eq!(world.errors().len(), 2, "{:?}", world.errors());
 }
+
+/// `front` has ports 80 to 82, of these protocols.
+fn streams(spec: &str) -> World {
+    let front = service("shop", "front", "10.0.0.6", "").replace(
+        "{name: http, port: 80, targetPort: 8080}",
+        "{name: tls, port: 80, targetPort: 1}, {name: tcp, port: 81, targetPort: 2}, {name: http, port: 82, targetPort: 3}",
+    );
+    let vs = virtual_service("shop", "vs", "front", "", spec);
+    shop(&(front + &vs))
+}
+
+/// Where a connection goes.
+fn goes(world: &World, port: u16, sni: Option<&str>) -> String {
+    let port = world.port(&format!("10.0.0.6:{port}")).unwrap();
+    let Some(streams) = port.routes("shop").streams() else {
+        return "its own".to_owned();
+    };
+    let Some(rule) = streams.find(sni) else { return "nowhere".to_owned() };
+    let to = rule.backends.iter().map(|backend| world.name_of(&backend.target));
+    to.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn connections_go_by_port_and_by_name() {
+    let world = streams(
+        "tls: [{match: [{sniHosts: [a.example, '*.b.example']}], route: [{destination: {host: v1}}]}, \
+         {match: [{port: 81, sniHosts: [c.example]}], route: [{destination: {host: v2}}]}], \
+         tcp: [{match: [{port: 81}], route: [{destination: {host: v1}, weight: 1}, {destination: {host: v2}, weight: 3}]}, \
+         {match: [{port: 79}], route: [{destination: {host: v1}}]}]",
+    );
+    assert_eq!((world.errors(), world.warnings()), (vec![], vec![]));
+    assert_eq!(goes(&world, 80, Some("a.example")), "v1.shop:80");
+    assert_eq!(goes(&world, 80, Some("x.b.example")), "v1.shop:80");
+    assert_eq!(goes(&world, 80, Some("c.example")), "nowhere");
+    assert_eq!(goes(&world, 81, None), "v1.shop:80 v2.shop:80");
+    // A port of requests has no use for either.
+    assert_eq!(goes(&world, 82, None), "its own");
+}
+
+#[test]
+fn faulty_matches_of_connections_are_not_in_force() {
+    let world = streams(
+        "tls: [{match: [{sniHosts: ['*'], port: 0}, {sniHosts: ['a.*']}, {sniHosts: []}, {port: 80}], \
+         route: [{destination: {host: v1}}]}, {route: [{destination: {host: v1}}]}], \
+         tcp: [{match: [{sourceSubnet: 10.0.0.0/8}], route: [{destination: {host: v1}}]}]",
+    );
+    assert_eq!((goes(&world, 80, Some("a.x")), goes(&world, 81, None)), ("its own".into(), "its own".into()));
+    assert_eq!(world.errors().len(), 5, "{:#?}", world.errors());
+}

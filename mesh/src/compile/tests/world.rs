@@ -89,6 +89,18 @@ impl World {
         }
     }
 
+    /// `reviews.shop:80`, the address of a pod, or `invalid`.
+    pub(super) fn name_of(&self, target: &Target) -> String {
+        match target {
+            Target::Direct(cluster) => cluster.endpoints[0].address.to_string(),
+            Target::Cluster(id) => {
+                let cluster = self.snapshot.cluster(*id).unwrap();
+                format!("{}.{}:{}", cluster.name, cluster.namespace, cluster.port)
+            }
+            Target::Invalid => "invalid".to_owned(),
+        }
+    }
+
     /// Where a GET by a client of a namespace goes: `reviews:80*1 v2:80*9`, `500` parts as `invalid`, or `404`.
     pub(super) fn get(&self, authority: &str, path: &str, client_namespace: &str) -> String {
         let port = self.port(authority).unwrap();
@@ -115,17 +127,8 @@ impl World {
         let Some(found) = port.routes(client_namespace).find(&request) else {
             return "404".to_owned();
         };
-        let backends = found.rule.backends.iter().map(|backend| match &backend.target {
-            Target::Direct(cluster) => format!("{}*{}", cluster.endpoints[0].address, backend.weight),
-            Target::Cluster(id) => {
-                let cluster = self.snapshot.cluster(*id).unwrap();
-                format!(
-                    "{}.{}:{}*{}",
-                    cluster.name, cluster.namespace, cluster.port, backend.weight
-                )
-            }
-            Target::Invalid => format!("invalid*{}", backend.weight),
-        });
+        let backends = found.rule.backends.iter();
+        let backends = backends.map(|backend| format!("{}*{}", self.name_of(&backend.target), backend.weight));
         let backends = backends.collect::<Vec<_>>().join(" ");
         if backends.is_empty() {
             "500".to_owned()
