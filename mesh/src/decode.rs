@@ -4,6 +4,7 @@
 //! for the tenth.
 
 use authz::Problem;
+use routing::RegexRoom;
 use serde_json::{Map, Value};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -15,9 +16,20 @@ const MAX_PROBLEMS: usize = 50;
 
 /// Where the problems of one object are collected.
 #[derive(Debug, Default)]
-pub(crate) struct Problems(RefCell<Vec<Problem>>);
+pub(crate) struct Problems {
+    all: RefCell<Vec<Problem>>,
+    /// For the regular expressions of the object.
+    pub(crate) regex_room: RegexRoom,
+}
 
 impl Problems {
+    /// Of an object whose regular expressions may take so many bytes.
+    pub(crate) fn within(regex_bytes: usize) -> Self {
+        Self {
+            all: RefCell::default(),
+            regex_room: RegexRoom::within(regex_bytes),
+        }
+    }
     /// Something is wrong here and not in force.
     pub(crate) fn error(&self, at: &At<'_>, message: impl Into<String>) {
         self.push(at.to_string(), message.into(), true);
@@ -34,10 +46,10 @@ impl Problems {
     }
     /// All of them.
     pub(crate) fn into_vec(self) -> Vec<Problem> {
-        self.0.into_inner()
+        self.all.into_inner()
     }
     fn push(&self, field: String, message: String, error: bool) {
-        let mut all = self.0.borrow_mut();
+        let mut all = self.all.borrow_mut();
         match all.len() {
             n if n < MAX_PROBLEMS => all.push(Problem { field, message, error }),
             MAX_PROBLEMS => {
@@ -128,6 +140,11 @@ impl<'a> Fields<'a> {
     /// Where this mapping stands.
     pub(crate) fn at(&self) -> &'a At<'a> {
         self.at
+    }
+
+    /// Where regular expressions of this object are compiled.
+    pub(crate) fn regex_room(&self) -> &'a RegexRoom {
+        &self.problems.regex_room
     }
 
     /// A problem of a field of this mapping.

@@ -66,6 +66,8 @@ pub(crate) struct Object {
     pub(crate) origin: Option<Origin>,
     /// What was wrong with it alone.
     pub(crate) problems: Vec<Problem>,
+    /// What its regular expressions take, compiled.
+    pub(crate) regex_bytes: usize,
 }
 
 impl Object {
@@ -97,8 +99,15 @@ pub(crate) struct NoObject {
     pub(crate) origin: Option<Origin>,
 }
 
-/// Reads one document: an object, or a `List` of them.
-pub(crate) fn read(value: &Value, origin: Option<Origin>, objects: &mut Vec<Arc<Object>>, bad: &mut Vec<NoObject>) {
+/// Reads one document: an object, or a `List` of them. `regex_room` is what their regular expressions may take, in
+/// bytes, and then what is left of that.
+pub(crate) fn read(
+    value: &Value,
+    origin: Option<Origin>,
+    regex_room: &mut usize,
+    objects: &mut Vec<Arc<Object>>,
+    bad: &mut Vec<NoObject>,
+) {
     let is_list = value
         .get("kind")
         .and_then(Value::as_str)
@@ -110,16 +119,25 @@ pub(crate) fn read(value: &Value, origin: Option<Origin>, objects: &mut Vec<Arc<
                     item: Some(index),
                     ..origin
                 });
-                read_one(item, origin, objects, bad);
+                read_one(item, origin, regex_room, objects, bad);
             }
         }
-        _ => read_one(value, origin, objects, bad),
+        _ => read_one(value, origin, regex_room, objects, bad),
     }
 }
 
-fn read_one(value: &Value, origin: Option<Origin>, objects: &mut Vec<Arc<Object>>, bad: &mut Vec<NoObject>) {
-    match object(value, origin.clone()) {
-        Ok(object) => objects.push(Arc::new(object)),
+fn read_one(
+    value: &Value,
+    origin: Option<Origin>,
+    regex_room: &mut usize,
+    objects: &mut Vec<Arc<Object>>,
+    bad: &mut Vec<NoObject>,
+) {
+    match object(value, origin.clone(), *regex_room) {
+        Ok(object) => {
+            *regex_room = regex_room.saturating_sub(object.regex_bytes);
+            objects.push(Arc::new(object));
+        }
         Err((object, problem)) => bad.push(NoObject {
             object,
             problem,
@@ -130,7 +148,7 @@ fn read_one(value: &Value, origin: Option<Origin>, objects: &mut Vec<Arc<Object>
 
 type Refusal = (Option<String>, Problem);
 
-fn object(value: &Value, origin: Option<Origin>) -> Result<Object, Refusal> {
+fn object(value: &Value, origin: Option<Origin>, regex_room: usize) -> Result<Object, Refusal> {
     let refuse = |object: Option<String>, field: &str, message: String| {
         (
             object,
@@ -161,7 +179,7 @@ fn object(value: &Value, origin: Option<Origin>) -> Result<Object, Refusal> {
             "`apiVersion` is missing: it must be given".to_owned(),
         ));
     };
-    let problems = Problems::default();
+    let problems = Problems::within(regex_room);
     let meta = match value.get("metadata").map(|metadata| meta(metadata, &problems)) {
         Some(Some(meta)) => meta,
         _ => {
@@ -191,6 +209,7 @@ fn object(value: &Value, origin: Option<Origin>) -> Result<Object, Refusal> {
         meta,
         body,
         origin,
+        regex_bytes: problems.regex_room.taken_bytes(),
         problems: problems.into_vec(),
     })
 }

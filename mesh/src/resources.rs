@@ -9,6 +9,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::Arc;
 
+/// What all regular expressions of a folder may take, compiled. Those beyond are not in force.
+pub(crate) const MAX_REGEX_BYTES: usize = 256 << 20;
+
 /// The latest good state of every object that was read, by kind. Parsed; from files or from a cluster.
 #[derive(Debug, Default)]
 pub struct Resources {
@@ -22,8 +25,9 @@ impl Resources {
     /// Objects as the API server gives them.
     pub fn from_json(values: impl IntoIterator<Item = Value>) -> Self {
         let mut parsed = Parsed::default();
+        let mut room = MAX_REGEX_BYTES;
         for value in values {
-            object::read(&value, None, &mut parsed.objects, &mut parsed.bad);
+            object::read(&value, None, &mut room, &mut parsed.objects, &mut parsed.bad);
         }
         let mut resources = Self::default();
         resources.add(&parsed.freeze());
@@ -52,7 +56,7 @@ impl Resources {
     /// The objects of one YAML text, as if it were the file `path`.
     pub fn from_yaml(path: &Path, text: &str) -> Self {
         let mut resources = Self::default();
-        match yaml::on_deep_stack(|| parse_file(path, text)) {
+        match yaml::on_deep_stack(|| parse_file(path, text, MAX_REGEX_BYTES)) {
             Ok(Ok(parsed)) => resources.add(&parsed),
             Ok(Err(finding)) => resources.unread.push(*finding),
             Err(error) => resources.unread.push(unreadable(path, &error.to_string())),
@@ -90,6 +94,11 @@ pub(crate) struct ParsedFile {
 }
 
 impl ParsedFile {
+    /// What its regular expressions take.
+    pub(crate) fn regex_bytes(&self) -> usize {
+        self.objects.iter().map(|object| object.regex_bytes).sum()
+    }
+
     /// Where a document of this reading is no object, it may be any object of the reading before that is missing now:
     /// those stay in force, as they were.
     pub(crate) fn keep_last_good(&mut self, before: &Self) {
@@ -105,11 +114,11 @@ impl ParsedFile {
     }
 }
 
-/// Parses a file. Call it on a deep stack.
+/// Parses a file. Call it on a deep stack. Its regular expressions may take `regex_room` bytes.
 ///
 /// # Errors
 /// It is no YAML: nothing of it can be used.
-pub(crate) fn parse_file(path: &Path, text: &str) -> Result<ParsedFile, Box<Finding>> {
+pub(crate) fn parse_file(path: &Path, text: &str, mut regex_room: usize) -> Result<ParsedFile, Box<Finding>> {
     let documents = yaml::documents(text).map_err(|bad| {
         Box::new(Finding {
             severity: Severity::Error,
@@ -140,7 +149,13 @@ pub(crate) fn parse_file(path: &Path, text: &str) -> Result<ParsedFile, Box<Find
             line,
             column,
         };
-        object::read(&document.value, Some(origin), &mut parsed.objects, &mut parsed.bad);
+        object::read(
+            &document.value,
+            Some(origin),
+            &mut regex_room,
+            &mut parsed.objects,
+            &mut parsed.bad,
+        );
     }
     Ok(parsed.freeze())
 }

@@ -25,7 +25,9 @@ pub use filter::{
     Abort, Cors, DirectResponse, Fault, Filters, HeaderModifier, HostRewrite, Listed, Mirror, OriginPattern,
     PathRewrite, PathTooLong, Redirect, RedirectPort, Rewrite, Share,
 };
-pub use matching::{GrpcMatch, HeaderMatch, HttpMatch, IstioMatch, Matches, PathMatch, QueryMatch, TextMatch};
+pub use matching::{
+    GrpcMatch, HeaderMatch, HttpMatch, IstioMatch, Matches, PathMatch, QueryMatch, RegexRoom, TextMatch,
+};
 pub use rule::{Retry, RetryOn, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Timeouts};
 pub use sni::SniPattern;
 pub use table::{CompiledRoute, Match, Streams, Table};

@@ -1,12 +1,16 @@
 //! The matches of a rule, parsed: what a request must look like.
 
 mod istio;
+mod regexes;
 
 pub use istio::IstioMatch;
+pub use regexes::RegexRoom;
+pub(crate) use regexes::{source, within_limits};
 
 use crate::SniPattern;
 use http::{HeaderName, Method};
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::Regex;
+use regexes::anchored;
 
 /// The matches of one rule (OR over the list). Empty: everything.
 #[derive(Clone, Debug)]
@@ -91,7 +95,15 @@ impl TextMatch {
     /// # Errors
     /// The text of the regex crate's error, or that it is too long or compiles too large (1 MiB).
     pub fn regex(pattern: &str) -> Result<Self, String> {
-        anchored(pattern).map(Self::Regex)
+        Self::regex_in(pattern, &RegexRoom::default())
+    }
+
+    /// The same, in the room of its object.
+    ///
+    /// # Errors
+    /// As there, or that there is no room left.
+    pub fn regex_in(pattern: &str, room: &RegexRoom) -> Result<Self, String> {
+        anchored(pattern, room).map(Self::Regex)
     }
 
     /// Whether the whole text matches.
@@ -111,7 +123,15 @@ impl PathMatch {
     /// # Errors
     /// As there.
     pub fn regex(pattern: &str) -> Result<Self, String> {
-        anchored(pattern).map(Self::Regex)
+        Self::regex_in(pattern, &RegexRoom::default())
+    }
+
+    /// See [`TextMatch::regex_in`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn regex_in(pattern: &str, room: &RegexRoom) -> Result<Self, String> {
+        anchored(pattern, room).map(Self::Regex)
     }
 }
 
@@ -131,47 +151,6 @@ pub struct QueryMatch {
     pub name: String,
     /// Value.
     pub value: TextMatch,
-}
-
-/// The CRD's own limit.
-const MAX_PATTERN_CHARS: usize = 1_024;
-const MAX_PROGRAM_BYTES: usize = 1 << 20;
-
-const ANCHOR_START: &str = r"\A(?:";
-const ANCHOR_END: &str = r")\z";
-
-/// Istio matches regular expressions in full.
-fn anchored(pattern: &str) -> Result<Regex, String> {
-    // Alone first: `a)|(b` is none, yet would be one between the anchors.
-    within_limits(pattern)?;
-    compile(&format!("{ANCHOR_START}{pattern}{ANCHOR_END}"))
-}
-
-/// A regular expression that may match any part of a text; the limits are those of [`TextMatch::regex`].
-pub(crate) fn within_limits(pattern: &str) -> Result<Regex, String> {
-    let chars = pattern.chars().count();
-    if chars > MAX_PATTERN_CHARS {
-        return Err(format!(
-            "a regular expression has at most {MAX_PATTERN_CHARS} characters, found {chars}"
-        ));
-    }
-    compile(pattern)
-}
-
-fn compile(pattern: &str) -> Result<Regex, String> {
-    RegexBuilder::new(pattern)
-        .unicode(false)
-        .size_limit(MAX_PROGRAM_BYTES)
-        .build()
-        .map_err(|e| e.to_string())
-}
-
-/// A pattern as the user wrote it.
-pub(crate) fn source(regex: &Regex) -> &str {
-    let text = regex.as_str();
-    text.strip_prefix(ANCHOR_START)
-        .and_then(|t| t.strip_suffix(ANCHOR_END))
-        .unwrap_or(text)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::Resources;
 use crate::finding::{Finding, Severity};
-use crate::resources::{ParsedFile, content_hash, parse_file, unreadable};
+use crate::resources::{MAX_REGEX_BYTES, ParsedFile, content_hash, parse_file, unreadable};
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};
 use std::io::Read;
@@ -39,6 +39,13 @@ struct Stamp {
     bytes: u64,
     modified: Option<SystemTime>,
     inode: u64,
+}
+
+/// What the files of a folder that are still to be read may take.
+#[derive(Debug)]
+struct Room {
+    bytes: u64,
+    regex_bytes: usize,
 }
 
 /// What a refresh found.
@@ -101,7 +108,10 @@ impl Folders {
 
     fn refresh_folder(&mut self, number: usize, listed: Vec<PathBuf>) -> Change {
         let mut change = Change::default();
-        let mut room = MAX_FOLDER_BYTES;
+        let mut room = Room {
+            bytes: MAX_FOLDER_BYTES,
+            regex_bytes: MAX_REGEX_BYTES,
+        };
         let mut before: BTreeMap<(usize, PathBuf), State> = BTreeMap::new();
         std::mem::swap(&mut before, &mut self.files);
         let (mut mine, others) = before.into_iter().partition(|((folder, _), _)| *folder == number);
@@ -131,19 +141,25 @@ impl Change {
 
 impl State {
     /// Reads the file when it may have changed.
-    fn refresh(&mut self, path: &Path, room: &mut u64) -> Change {
+    fn refresh(&mut self, path: &Path, room: &mut Room) -> Change {
+        let change = self.read_changed(path, room);
+        room.regex_bytes = room.regex_bytes.saturating_sub(self.good.regex_bytes());
+        change
+    }
+
+    fn read_changed(&mut self, path: &Path, room: &mut Room) -> Change {
         let now = SystemTime::now();
         let metadata = match fs::metadata(path) {
             Ok(metadata) if metadata.is_file() => metadata,
             Ok(_) => return self.fail(unreadable(path, "expected a regular file: it is not read")),
             Err(error) => return self.fail(unreadable(path, &format!("cannot be read: {error}"))),
         };
-        if metadata.len() > *room {
+        if metadata.len() > room.bytes {
             let message =
                 format!("the files of a folder may have {MAX_FOLDER_BYTES} bytes in all: this one is not read");
             return self.fail(unreadable(path, &message));
         }
-        *room -= metadata.len();
+        room.bytes -= metadata.len();
         let stamp = Stamp::of(&metadata);
         if self.stamp.as_ref() == Some(&stamp) {
             return Change::default();
@@ -162,7 +178,7 @@ impl State {
             return Change::default();
         }
         self.hash = Some(hash);
-        match parse_file(path, &text) {
+        match parse_file(path, &text, room.regex_bytes) {
             Ok(mut parsed) => {
                 parsed.keep_last_good(&self.good);
                 let faults = self.fault.take().is_some();

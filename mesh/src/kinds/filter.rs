@@ -7,6 +7,10 @@ use super::matches::header_name;
 use crate::decode::{Fields, Problems, describe, quoted};
 use http::{HeaderName, HeaderValue};
 use routing::{Filters, HeaderModifier, HostRewrite, PathRewrite, Redirect, RedirectPort, Rewrite, RouteKind};
+use serde_json::Value;
+
+/// Filters of one rule, and entries of one list of a filter (the CRDs' limit).
+const MAX_ITEMS: usize = 16;
 
 /// The filters of one rule or backendRef.
 #[derive(Clone, Debug, Default)]
@@ -36,10 +40,13 @@ impl FilterSet {
     /// Reads the list `filters` of a route of this kind.
     pub(crate) fn read(fields: &Fields<'_>, kind: RouteKind, problems: &Problems) -> Self {
         let mut set = Self {
-            is_broken: fields.get("filters").is_some_and(|v| !v.is_array()),
+            // A filter that is left out must not be missed.
+            is_broken: fields
+                .get("filters")
+                .is_some_and(|v| v.as_array().is_none_or(|list| list.len() > MAX_ITEMS)),
             ..Self::default()
         };
-        let _ = fields.list("filters", 16, |value, at| {
+        let _ = fields.bounded_list("filters", MAX_ITEMS, |value, at| {
             let read = crate::decode::record(value, at, problems, |fields| {
                 set.read_one(fields, at.position(), kind, problems)
             });
@@ -146,7 +153,11 @@ fn given<T>(fields: &Fields<'_>, name: &'static str, read: Option<Option<T>>) ->
 fn modifier(fields: &Fields<'_>, problems: &Problems) -> Option<HeaderModifier> {
     let mut is_whole = true;
     let mut pairs = |name: &'static str| {
-        let read = fields.list(name, 16, |value, at| {
+        is_whole &= fields
+            .get(name)
+            .and_then(Value::as_array)
+            .is_none_or(|list| list.len() <= MAX_ITEMS);
+        let read = fields.bounded_list(name, MAX_ITEMS, |value, at| {
             let read = crate::decode::record(value, at, problems, |fields| {
                 let name = modifiable(fields, header_name(fields, "name")?)?;
                 let text = fields.text("value").or_else(|| fields.required("value"))?;
@@ -167,7 +178,8 @@ fn modifier(fields: &Fields<'_>, problems: &Problems) -> Option<HeaderModifier> 
         first_of_each(fields, name, read)
     };
     let (set, add) = (pairs("set"), pairs("add"));
-    let remove = fields.texts("remove", 16);
+    let remove = fields.texts("remove", MAX_ITEMS);
+    is_whole &= remove.len() <= MAX_ITEMS;
     let removed: Vec<HeaderName> = remove
         .iter()
         .filter_map(|text| match HeaderName::from_bytes(text.as_bytes()) {

@@ -4,7 +4,10 @@
 use crate::decode::{Fields, Problems, quoted};
 use http::{HeaderName, Method};
 use routing::{GrpcMatch, HeaderMatch, HttpMatch, PathMatch, QueryMatch, TextMatch};
+use serde_json::Value;
 
+/// Headers, and query parameters, of one match (the CRDs' limit).
+const MAX_ITEMS: usize = 16;
 /// A path's length limit.
 const MAX_PATH_BYTES: usize = 1024;
 /// A header or query value's length limit.
@@ -59,7 +62,7 @@ fn path(fields: &Fields<'_>) -> Option<PathMatch> {
             let trimmed = value.strip_suffix('/').filter(|text| !text.is_empty()).unwrap_or(value);
             PathMatch::Prefix(trimmed.to_owned())
         }),
-        "RegularExpression" => compiled(fields, "value", PathMatch::regex(value)),
+        "RegularExpression" => compiled(fields, "value", PathMatch::regex_in(value, fields.regex_room())),
         other => {
             fields.error(
                 "type",
@@ -151,7 +154,12 @@ fn grpc_method(fields: &Fields<'_>) -> Option<(Option<TextMatch>, Option<TextMat
             }
             Some(Some(TextMatch::Exact(value.to_owned())))
         }
-        (Some(_), "RegularExpression") => compiled(fields, name, TextMatch::regex(fields.text(name)?)).map(Some),
+        (Some(_), "RegularExpression") => compiled(
+            fields,
+            name,
+            TextMatch::regex_in(fields.text(name)?, fields.regex_room()),
+        )
+        .map(Some),
         (Some(_), other) => {
             fields.error(
                 "type",
@@ -173,9 +181,9 @@ fn grpc_method(fields: &Fields<'_>) -> Option<(Option<TextMatch>, Option<TextMat
 
 /// `None` when one of them is wrong: then the whole match is.
 fn headers(fields: &Fields<'_>, problems: &Problems) -> Option<Vec<HeaderMatch>> {
-    let mut is_whole = fields.get("headers").is_none_or(serde_json::Value::is_array);
+    let mut is_whole = fields.get("headers").is_none_or(is_short);
     let mut found: Vec<HeaderMatch> = Vec::new();
-    let _ = fields.list("headers", 16, |value, at| {
+    let _ = fields.bounded_list("headers", MAX_ITEMS, |value, at| {
         let read = crate::decode::record(value, at, problems, |fields| {
             let name = header_name(fields, "name")?;
             let value = value_match(fields);
@@ -193,9 +201,9 @@ fn headers(fields: &Fields<'_>, problems: &Problems) -> Option<Vec<HeaderMatch>>
 }
 
 fn query(fields: &Fields<'_>, problems: &Problems) -> Option<Vec<QueryMatch>> {
-    let mut is_whole = fields.get("queryParams").is_none_or(serde_json::Value::is_array);
+    let mut is_whole = fields.get("queryParams").is_none_or(is_short);
     let mut found: Vec<QueryMatch> = Vec::new();
-    let _ = fields.list("queryParams", 16, |value, at| {
+    let _ = fields.bounded_list("queryParams", MAX_ITEMS, |value, at| {
         let read = crate::decode::record(value, at, problems, |fields| {
             let name = fields.required("name")?.to_owned();
             let value = value_match(fields);
@@ -213,6 +221,11 @@ fn query(fields: &Fields<'_>, problems: &Problems) -> Option<Vec<QueryMatch>> {
         Some(())
     });
     is_whole.then_some(found)
+}
+
+/// A list that is read whole: a match must not lose a part of what it asks for.
+fn is_short(list: &Value) -> bool {
+    list.as_array().is_some_and(|list| list.len() <= MAX_ITEMS)
 }
 
 /// A header name as the CRDs admit it.
@@ -242,7 +255,7 @@ fn value_match(fields: &Fields<'_>) -> Option<TextMatch> {
     }
     match kind {
         "Exact" => Some(TextMatch::Exact(value.to_owned())),
-        "RegularExpression" => compiled(fields, "value", TextMatch::regex(value)),
+        "RegularExpression" => compiled(fields, "value", TextMatch::regex_in(value, fields.regex_room())),
         other => {
             fields.error(
                 "type",

@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// More retries than this are not made, whatever a route asks for.
 const MAX_RETRIES: i64 = 10;
+/// The CRDs' limit of the matches of all rules of a route together.
+const MAX_MATCHES: usize = 128;
 /// The CRDs' limit of a weight.
 const MAX_WEIGHT: i64 = 1_000_000;
 
@@ -82,11 +84,14 @@ fn parse(spec: &Value, at: &At<'_>, problems: &Problems, kind: RouteKind) -> Bod
         let rules = match fields.get("rules") {
             // The CRD's default: one rule for everything, with no backend.
             None => vec![empty_rule(kind)],
-            Some(_) => fields.list("rules", 16, |value, at| {
-                record(value, at, problems, |fields| {
-                    rule(fields, at.position(), kind, problems)
-                })
-            }),
+            Some(_) => {
+                let rules = fields.bounded_list("rules", 16, |value, at| {
+                    record(value, at, problems, |fields| {
+                        rule(fields, at.position(), kind, problems)
+                    })
+                });
+                within_total(fields, rules)
+            }
         };
         Route {
             kind,
@@ -115,7 +120,7 @@ pub(super) fn parents(fields: &Fields<'_>, problems: &Problems) -> Vec<ParentRef
     if fields.get("parentRefs").is_none() {
         fields.warning("parentRefs", "no parentRefs: the route binds to nothing");
     }
-    fields.list("parentRefs", 32, |value, at| {
+    fields.bounded_list("parentRefs", 32, |value, at| {
         record(value, at, problems, |fields| ParentRef::read(fields, at.position())).flatten()
     })
 }
@@ -147,7 +152,7 @@ fn everything(kind: RouteKind) -> Matches {
 
 /// `spec.hostnames`, those that are good. Only TLSRoutes heed them on a Service's port.
 pub(super) fn hostnames(fields: &Fields<'_>, problems: &Problems) -> Vec<String> {
-    fields.list("hostnames", 16, |value, at| {
+    fields.bounded_list("hostnames", 16, |value, at| {
         let name = value.as_str().unwrap_or_default();
         let plain = name.strip_prefix("*.").unwrap_or(name);
         let is_good = is_hostname(plain) && plain.parse::<std::net::IpAddr>().is_err();
@@ -225,6 +230,38 @@ fn only_prefixes(matches: Option<&Matches>) -> bool {
     }
 }
 
+/// The matches of all rules together are bounded, too: a rule that loses all of its own matches nothing.
+fn within_total(fields: &Fields<'_>, mut rules: Vec<RouteRule>) -> Vec<RouteRule> {
+    let mut room = MAX_MATCHES;
+    for rule in &mut rules {
+        let kept = match &mut rule.matches {
+            Some(Matches::Http(list)) => cut(list, &mut room),
+            Some(Matches::Grpc(list)) => cut(list, &mut room),
+            Some(Matches::Tls(_) | Matches::Tcp) | None => continue,
+        };
+        if let Err(left) = kept {
+            let index = rule.index;
+            let message = format!(
+                "expected at most {MAX_MATCHES} matches in all rules together: of rule {index} the last ones are not \
+                 in force"
+            );
+            fields.error("rules", message);
+            if left == 0 {
+                rule.matches = None;
+            }
+        }
+    }
+    rules
+}
+
+/// `Err`: there were more; how many are left.
+fn cut<T>(list: &mut Vec<T>, room: &mut usize) -> Result<(), usize> {
+    let found = list.len();
+    list.truncate(*room);
+    *room -= list.len();
+    if list.len() == found { Ok(()) } else { Err(list.len()) }
+}
+
 /// `None` when matches were written and none of them can be used.
 fn rule_matches(fields: &Fields<'_>, kind: RouteKind, problems: &Problems) -> Option<Matches> {
     let written = match fields.get("matches") {
@@ -236,10 +273,10 @@ fn rule_matches(fields: &Fields<'_>, kind: RouteKind, problems: &Problems) -> Op
         Some(_) => "matches",
     };
     let matches = match kind {
-        RouteKind::Grpc => Matches::Grpc(fields.list(written, 64, |value, at| {
+        RouteKind::Grpc => Matches::Grpc(fields.bounded_list(written, 64, |value, at| {
             record(value, at, problems, |fields| matches::grpc(fields, problems)).flatten()
         })),
-        _ => Matches::Http(fields.list(written, 64, |value, at| {
+        _ => Matches::Http(fields.bounded_list(written, 64, |value, at| {
             record(value, at, problems, |fields| matches::http(fields, problems)).flatten()
         })),
     };
@@ -253,7 +290,7 @@ fn rule_matches(fields: &Fields<'_>, kind: RouteKind, problems: &Problems) -> Op
 
 /// `backendRefs` of a rule.
 pub(super) fn backends(fields: &Fields<'_>, kind: RouteKind, problems: &Problems) -> Vec<WeightedRef> {
-    fields.list("backendRefs", 16, |value, at| {
+    fields.bounded_list("backendRefs", 16, |value, at| {
         let index = at.position();
         let read = record(value, at, problems, |fields| {
             // A weight that is not understood gets no traffic.
@@ -318,7 +355,7 @@ fn duration_of(fields: &Fields<'_>, name: &'static str) -> Option<Duration> {
 }
 
 fn retry(fields: &Fields<'_>, problems: &Problems) -> Retry {
-    let codes = fields.list("codes", 64, |value, at| {
+    let codes = fields.bounded_list("codes", 64, |value, at| {
         let code = value
             .as_u64()
             .and_then(|code| u16::try_from(code).ok())

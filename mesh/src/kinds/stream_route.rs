@@ -25,7 +25,7 @@ fn parse(spec: &Value, at: &At<'_>, problems: &Problems, kind: RouteKind) -> Bod
         fields.ignore(&["useDefaultGateways"]);
         let parents = parents(fields, problems);
         let matches = matches(fields, kind, problems);
-        let rules = fields.list("rules", 16, |value, at| {
+        let rules = fields.bounded_list("rules", 16, |value, at| {
             record(value, at, problems, |fields| {
                 if at.position() == 1 {
                     let message =

@@ -18,11 +18,11 @@ use super::Body;
 use crate::decode::{At, Fields, Problems, record};
 pub(crate) use destination::{Destination, MirrorTo, WeightedDestination};
 pub(crate) use matches::PortMatch;
-pub(crate) use streams::{StreamMatch, StreamRule};
 use routing::{Filters, Retry, Timeouts};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
+pub(crate) use streams::{StreamMatch, StreamRule};
 
 /// Rules of one VirtualService (ours; Istio has no limit). The rest is not in force.
 const MAX_RULES: usize = 1_024;

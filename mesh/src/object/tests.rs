@@ -30,7 +30,7 @@ fn a_list_is_unpacked_and_its_bad_items_are_told() {
         {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": {}},
     ]});
     let (mut objects, mut bad) = (Vec::new(), Vec::new());
-    read(&value, None, &mut objects, &mut bad);
+    read(&value, None, &mut 0, &mut objects, &mut bad);
     let names: Vec<String> = objects.iter().map(ToString::to_string).collect();
     assert_eq!(names, ["Namespace a", "Service default/s"]);
     let told: Vec<&str> = bad.iter().map(|bad| bad.problem.message.as_str()).collect();

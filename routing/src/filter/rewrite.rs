@@ -4,6 +4,7 @@ mod regex;
 
 pub(crate) use regex::RegexRewrite;
 
+use crate::RegexRoom;
 use http::HeaderValue;
 use std::borrow::Cow;
 
@@ -93,8 +94,8 @@ impl PathRewrite {
     /// # Errors
     /// `pattern` is no regular expression within our limits, `rewrite` names a group that is not there, or cannot stand
     /// in a path.
-    pub fn regex(pattern: &str, rewrite: &str) -> Result<Self, String> {
-        let compiled = RegexRewrite::new(pattern, &check(rewrite)?)?;
+    pub fn regex(pattern: &str, rewrite: &str, room: &RegexRoom) -> Result<Self, String> {
+        let compiled = RegexRewrite::new(pattern, &check(rewrite)?, room)?;
         Ok(Self::Regex(Box::new(compiled)))
     }
 

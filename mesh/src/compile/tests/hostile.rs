@@ -140,3 +140,61 @@ fn ten_thousand_routes_compile() {
     assert!(findings.is_empty());
     assert_eq!(snapshot.service_ports()[0].rules("shop").len(), COUNT);
 }
+
+#[test]
+fn lists_beyond_the_limits_of_the_crds_are_cut() {
+    let parent = "{group: '', kind: Service, name: reviews}";
+    let to = "backendRefs: [{name: reviews, port: 80}]";
+    let base = |rules: &str| {
+        let service = service("shop", "reviews", "10.0.0.1", "");
+        compile(&format!("{GATEWAY}{service}{}", route("shop", "r", parent, rules)))
+    };
+    let matches = |from: usize, count: usize| {
+        let each = (from..from + count).map(|n| format!("{{path: {{value: /m{n}}}}}"));
+        format!("matches: [{}]", each.collect::<Vec<_>>().join(", "))
+    };
+    let rules: Vec<String> = (0..17).map(|n| format!("{{{}, {to}}}", matches(n, 1))).collect();
+    let world = base(&rules.join(", "));
+    let get = |path| world.get("10.0.0.1:80", path, "shop");
+    assert_eq!(
+        (get("/m15").as_str(), get("/m16").as_str()),
+        ("reviews.shop:80*1", "404")
+    );
+    assert_eq!(world.errors().len(), 1, "{:?}", world.errors());
+
+    let three = [0, 60, 120].map(|from| format!("{{{}, {to}}}", matches(from, 60)));
+    let world = base(&three.join(", "));
+    let get = |path| world.get("10.0.0.1:80", path, "shop");
+    assert_eq!(
+        (get("/m127").as_str(), get("/m128").as_str()),
+        ("reviews.shop:80*1", "404")
+    );
+    assert_eq!(world.errors().len(), 1, "{:?}", world.errors());
+
+    // A match that would ask for less, a rule that would do less: neither is in force.
+    let headers: Vec<String> = (0..17).map(|n| format!("{{name: x-{n}, value: a}}")).collect();
+    let set = headers.join(", ");
+    let world = base(&format!(
+        "{{matches: [{{path: {{value: /h}}, headers: [{set}]}}], {to}}}, \
+         {{matches: [{{path: {{value: /f}}}}], {to}, \
+         filters: [{{type: RequestHeaderModifier, requestHeaderModifier: {{set: [{set}]}}}}]}}"
+    ));
+    let get = |path| world.get("10.0.0.1:80", path, "shop");
+    assert_eq!((get("/h").as_str(), get("/f").as_str()), ("404", "500"));
+    assert_eq!(world.errors().len(), 2, "{:?}", world.errors());
+}
+
+#[test]
+fn regular_expressions_of_one_object_are_bounded_together() {
+    let parent = "{group: '', kind: Service, name: reviews}";
+    let bomb = "{path: {type: RegularExpression, value: '/(a{500}|b{300}){20}'}}";
+    let bombs = [bomb; 60].join(", ");
+    let rules = format!(
+        "{{matches: [{bombs}], backendRefs: [{{name: reviews, port: 80}}]}}, \
+         {{matches: [{{path: {{value: /ok}}}}], backendRefs: [{{name: reviews, port: 80}}]}}"
+    );
+    let service = service("shop", "reviews", "10.0.0.1", "");
+    let world = compile(&format!("{GATEWAY}{service}{}", route("shop", "r", parent, &rules)));
+    assert_eq!(world.get("10.0.0.1:80", "/ok", "shop"), "reviews.shop:80*1");
+    assert!(world.errors().len() > 30, "{:?}", world.errors());
+}

@@ -212,7 +212,9 @@ fn goes(world: &World, port: u16, sni: Option<&str>) -> String {
     let Some(streams) = port.routes("shop").streams() else {
         return "its own".to_owned();
     };
-    let Some(rule) = streams.find(sni) else { return "nowhere".to_owned() };
+    let Some(rule) = streams.find(sni) else {
+        return "nowhere".to_owned();
+    };
     let to = rule.backends.iter().map(|backend| world.name_of(&backend.target));
     to.collect::<Vec<_>>().join(" ")
 }
@@ -241,6 +243,9 @@ fn faulty_matches_of_connections_are_not_in_force() {
          route: [{destination: {host: v1}}]}, {route: [{destination: {host: v1}}]}], \
          tcp: [{match: [{sourceSubnet: 10.0.0.0/8}], route: [{destination: {host: v1}}]}]",
     );
-    assert_eq!((goes(&world, 80, Some("a.x")), goes(&world, 81, None)), ("its own".into(), "its own".into()));
+    assert_eq!(
+        (goes(&world, 80, Some("a.x")), goes(&world, 81, None)),
+        ("its own".into(), "its own".into())
+    );
     assert_eq!(world.errors().len(), 5, "{:#?}", world.errors());
 }

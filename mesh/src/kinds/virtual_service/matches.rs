@@ -108,7 +108,7 @@ fn path(fields: &Fields<'_>) -> Option<PathMatch> {
         }
         match fields.text("regex") {
             None => Some(PathMatch::Start("/".to_owned())),
-            Some(regex) => compiled(fields, "regex", PathMatch::regex(regex)),
+            Some(regex) => compiled(fields, "regex", PathMatch::regex_in(regex, fields.regex_room())),
         }
     });
     read.flatten()

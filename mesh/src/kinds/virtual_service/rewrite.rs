@@ -45,7 +45,11 @@ fn authority(fields: &Fields<'_>, text: &str) -> Option<HeaderValue> {
 fn by_regex(fields: &Fields<'_>) -> Option<PathRewrite> {
     let pattern = fields.required("match")?;
     let rewrite = fields.text("rewrite").unwrap_or_default();
-    told(fields, "match", PathRewrite::regex(pattern, rewrite))
+    told(
+        fields,
+        "match",
+        PathRewrite::regex(pattern, rewrite, fields.regex_room()),
+    )
 }
 
 /// The regex crate draws its errors over several lines; the last one says it.

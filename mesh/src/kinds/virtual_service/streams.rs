@@ -57,13 +57,16 @@ fn matches(fields: &Fields<'_>, with_names: bool, problems: &Problems) -> Vec<St
 }
 
 fn one(fields: &Fields<'_>, with_names: bool, problems: &Problems) -> Option<StreamMatch> {
-    let is_elsewhere =
-        fields.get("gateways").is_some() && !fields.texts("gateways", MAX_ITEMS).contains(&super::MESH);
+    let is_elsewhere = fields.get("gateways").is_some() && !fields.texts("gateways", MAX_ITEMS).contains(&super::MESH);
     let port = match fields.get("port") {
         None => Some(None),
         Some(_) => fields.port("port").map(Some),
     };
-    let names = if with_names { names(fields, problems) } else { Some(Vec::new()) };
+    let names = if with_names {
+        names(fields, problems)
+    } else {
+        Some(Vec::new())
+    };
     let unknown = UNKNOWN.into_iter().find(|name| fields.get(name).is_some());
     if let Some(name) = unknown {
         fields.error(name, format!("`{name}` is not supported: this match is not in force"));
@@ -93,7 +96,10 @@ fn names(fields: &Fields<'_>, problems: &Problems) -> Option<Vec<SniPattern>> {
         if !is_hostname(name.strip_prefix("*.").unwrap_or(&name)) {
             let expected = "a DNS name, which may begin with `*.`";
             let found = describe(value);
-            problems.error(at, format!("expected {expected}, found {found}: this match is not in force"));
+            problems.error(
+                at,
+                format!("expected {expected}, found {found}: this match is not in force"),
+            );
             is_whole = false;
             return None;
         }

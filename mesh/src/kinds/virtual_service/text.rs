@@ -48,6 +48,6 @@ fn read(fields: &Fields<'_>) -> Option<TextMatch> {
         "exact" => Some(TextMatch::Exact(text.to_owned())),
         "prefix" => Some(TextMatch::Start(text.to_owned())),
         _ if text == "*" => Some(TextMatch::Any),
-        _ => compiled(fields, name, TextMatch::regex(text)),
+        _ => compiled(fields, name, TextMatch::regex_in(text, fields.regex_room())),
     }
 }

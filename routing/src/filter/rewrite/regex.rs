@@ -1,7 +1,7 @@
 //! `uriRegexRewrite`: RE2's GlobalReplace over the path, with a limit on what comes out.
 
 use super::PathTooLong;
-use crate::matching;
+use crate::{RegexRoom, matching};
 use regex::bytes::{Captures, Regex};
 use std::borrow::Cow;
 
@@ -19,8 +19,8 @@ enum Part {
 }
 
 impl RegexRewrite {
-    pub(super) fn new(pattern: &str, rewrite: &str) -> Result<Self, String> {
-        let pattern = matching::within_limits(pattern)?;
+    pub(super) fn new(pattern: &str, rewrite: &str, room: &RegexRoom) -> Result<Self, String> {
+        let pattern = matching::within_limits(pattern, room)?;
         let parts = parts(rewrite, pattern.captures_len())?;
         Ok(Self { pattern, parts })
     }

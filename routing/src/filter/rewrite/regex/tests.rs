@@ -2,7 +2,7 @@
 use super::*;
 
 fn replaced(pattern: &str, rewrite: &str, path: &str) -> String {
-    let regex = RegexRewrite::new(pattern, rewrite).unwrap();
+    let regex = RegexRewrite::new(pattern, rewrite, &RegexRoom::default()).unwrap();
     regex.replace(path).unwrap().into_owned()
 }
 
@@ -28,7 +28,7 @@ fn groups_and_every_match() {
 
 #[test]
 fn what_grows_without_end_is_refused() {
-    let regex = RegexRewrite::new("", &"x".repeat(1_000)).unwrap();
+    let regex = RegexRewrite::new("", &"x".repeat(1_000), &RegexRoom::default()).unwrap();
     assert_eq!(regex.replace(&format!("/{}", "a".repeat(10_000))), Err(PathTooLong));
 }
 
@@ -41,6 +41,9 @@ fn rewrites_that_cannot_be() {
         ("a", r"\"),
         ("(a{1000}){1000}", "/"),
     ] {
-        assert!(RegexRewrite::new(pattern, rewrite).is_err(), "{pattern} {rewrite}");
+        assert!(
+            RegexRewrite::new(pattern, rewrite, &RegexRoom::default()).is_err(),
+            "{pattern} {rewrite}"
+        );
     }
 }

@@ -1,0 +1,112 @@
+//! Regular expressions within limits: of length, of compiled size each, and of what all of one object take together.
+//!
+//! A pattern of ten characters can compile to a megabyte (`a{30000}`), so that the size of a file bounds nothing.
+
+use regex::bytes::{Regex, RegexBuilder};
+use std::cell::Cell;
+
+/// The CRD's own limit.
+const MAX_PATTERN_CHARS: usize = 1_024;
+/// What a pattern may compile to. It is charged with the first of these that it fits in.
+const SIZES_BYTES: [usize; 4] = [4 << 10, 32 << 10, 256 << 10, 1 << 20];
+
+const ANCHOR_START: &str = r"\A(?:";
+const ANCHOR_END: &str = r")\z";
+
+/// What the regular expressions of one object may still take.
+#[derive(Debug)]
+pub struct RegexRoom {
+    whole_bytes: usize,
+    left_bytes: Cell<usize>,
+}
+
+impl RegexRoom {
+    /// At the beginning: 2,048 small ones, or 6 of the largest.
+    pub const BYTES: usize = 8 << 20;
+
+    /// What has been taken of it.
+    pub fn taken_bytes(&self) -> usize {
+        self.whole_bytes.saturating_sub(self.left_bytes.get())
+    }
+
+    /// Where less is left, because the objects before have taken it.
+    pub fn within(left_bytes: usize) -> Self {
+        let whole_bytes = left_bytes.min(Self::BYTES);
+        Self {
+            whole_bytes,
+            left_bytes: Cell::new(whole_bytes),
+        }
+    }
+
+    /// Compiles in it. What proves too large is charged, too: trying has its cost.
+    fn compile(&self, pattern: &str, bytes: usize) -> Result<Regex, regex::Error> {
+        let Some(left) = self.left_bytes.get().checked_sub(bytes) else {
+            return Err(regex::Error::CompiledTooBig(bytes));
+        };
+        let result = compile(pattern, bytes);
+        if !matches!(result, Err(regex::Error::Syntax(_))) {
+            self.left_bytes.set(left);
+        }
+        result
+    }
+}
+
+impl Default for RegexRoom {
+    fn default() -> Self {
+        Self::within(Self::BYTES)
+    }
+}
+
+/// Istio matches regular expressions in full.
+pub(super) fn anchored(pattern: &str, room: &RegexRoom) -> Result<Regex, String> {
+    check_length(pattern)?;
+    // Alone first: `a)|(b` is none, yet would be one between the anchors.
+    if let Err(error @ regex::Error::Syntax(_)) = compile(pattern, 0) {
+        return Err(error.to_string());
+    }
+    charged(&format!("{ANCHOR_START}{pattern}{ANCHOR_END}"), room)
+}
+
+/// A regular expression that may match any part of a text.
+pub(crate) fn within_limits(pattern: &str, room: &RegexRoom) -> Result<Regex, String> {
+    check_length(pattern)?;
+    charged(pattern, room)
+}
+
+/// A pattern as the user wrote it.
+pub(crate) fn source(regex: &Regex) -> &str {
+    let text = regex.as_str();
+    text.strip_prefix(ANCHOR_START)
+        .and_then(|t| t.strip_suffix(ANCHOR_END))
+        .unwrap_or(text)
+}
+
+fn check_length(pattern: &str) -> Result<(), String> {
+    let chars = pattern.chars().count();
+    if chars > MAX_PATTERN_CHARS {
+        return Err(format!(
+            "a regular expression has at most {MAX_PATTERN_CHARS} characters, found {chars}"
+        ));
+    }
+    Ok(())
+}
+
+fn charged(pattern: &str, room: &RegexRoom) -> Result<Regex, String> {
+    for bytes in SIZES_BYTES {
+        match room.compile(pattern, bytes) {
+            Err(regex::Error::CompiledTooBig(_)) => {}
+            result => return result.map_err(|e| e.to_string()),
+        }
+    }
+    Err(format!(
+        "it compiles to more than 1 MiB, or to more than is left of {} MiB for the regular expressions of one object",
+        RegexRoom::BYTES >> 20
+    ))
+}
+
+fn compile(pattern: &str, bytes: usize) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(pattern).unicode(false).size_limit(bytes).build()
+}
+
+#[cfg(test)]
+mod tests;
