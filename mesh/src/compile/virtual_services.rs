@@ -6,6 +6,7 @@
 
 use super::Report;
 use super::services::{Entry, SERVICE_DOMAIN, Services};
+use crate::finding::Severity;
 use crate::kinds::Body;
 use crate::kinds::service::Port;
 use crate::kinds::virtual_service::{
@@ -53,39 +54,55 @@ impl<'r> VirtualServices<'r> {
             (meta.created.unwrap_or(i64::MAX), &meta.namespace, &meta.name)
         });
         let mut found = Self { all, ..Self::default() };
+        let mut hosts = Hosts::of(services);
         for number in 0..found.all.len() {
-            found.attach(number, services, report);
+            found.attach(number, services, &mut hosts, report);
         }
         found
     }
 
-    fn attach(&mut self, number: usize, services: &Services<'r>, report: &mut Report) {
+    fn attach(&mut self, number: usize, services: &Services<'r>, hosts: &mut Hosts, report: &mut Report) {
         let Some(Applied { object, service }) = self.all.get(number) else {
             return;
         };
         for (place, host) in service.hosts.iter().enumerate() {
-            let field = || format!("spec.hosts[{place}]");
-            let named = named(host, &object.meta.namespace, services);
+            let named = match hosts.named(host, &object.meta.namespace, services) {
+                Ok(named) => named,
+                Err(why) => {
+                    report.error(object, format!("spec.hosts[{place}]"), why);
+                    continue;
+                }
+            };
             if named.is_empty() {
-                report.warning(object, field(), no_such_host(host));
+                report.warning(object, format!("spec.hosts[{place}]"), no_such_host(host));
             }
+            let mut applies = false;
+            // Of a host that names many Services, the first fault.
+            let mut fault: Option<(Severity, String)> = None;
             for (of, entry) in named {
                 // Not ours: another waypoint's, or nobody's.
                 if entry.gateways.is_empty() {
                     continue;
                 }
                 if let Err(why) = may_shape(object, service, entry) {
-                    report.warning(object, field(), why);
+                    fault.get_or_insert((Severity::Warning, why));
                     continue;
                 }
+                applies = true;
                 let first = *self.by_service.entry(of).or_insert(number);
-                if let Some(first) = self.all.get(first).filter(|_| first != number) {
-                    let message = format!(
-                        "{} is older and names {} too: of several VirtualServices for one host the oldest is in force",
-                        first.object, entry.object
-                    );
-                    report.error(object, field(), message);
+                if let Some(older) = self.all.get(first).filter(|_| first != number)
+                    && !matches!(fault, Some((Severity::Error, _)))
+                {
+                    fault = Some((Severity::Error, older_one(older.object, entry)));
                 }
+            }
+            match fault {
+                Some((Severity::Error, why)) => report.error(object, format!("spec.hosts[{place}]"), why),
+                // Some of the Services that a wildcard names are others' to shape.
+                Some((Severity::Warning, why)) if !applies => {
+                    report.warning(object, format!("spec.hosts[{place}]"), why);
+                }
+                _ => {}
             }
         }
     }
@@ -131,16 +148,51 @@ impl<'r> VirtualServices<'r> {
     }
 }
 
-/// The Services that a host names.
-fn named<'s, 'r>(host: &str, namespace: &str, services: &'s Services<'r>) -> Vec<(usize, &'s Entry<'r>)> {
-    if let Some(suffix) = host.strip_prefix('*') {
-        let matches = |entry: &Entry<'_>| {
+fn older_one(older: &Object, entry: &Entry<'_>) -> String {
+    format!(
+        "{older} is older and names {} too: of several VirtualServices for one host the oldest is in force",
+        entry.object
+    )
+}
+
+/// The hosts of all Services, for wildcards.
+struct Hosts {
+    all: Vec<String>,
+    /// Comparisons that may still be made: wildcards and Services multiply.
+    room: usize,
+}
+
+impl Hosts {
+    const MOST_COMPARISONS: usize = 20_000_000;
+
+    fn of(services: &Services<'_>) -> Self {
+        let host = |entry: &Entry<'_>| {
             let meta = &entry.object.meta;
-            format!("{}.{}.{SERVICE_DOMAIN}", meta.name, meta.namespace).ends_with(suffix)
+            format!("{}.{}.{SERVICE_DOMAIN}", meta.name, meta.namespace)
         };
-        return services.numbered().filter(|(_, entry)| matches(entry)).collect();
+        Self {
+            all: services.numbered().map(|(_, entry)| host(entry)).collect(),
+            room: Self::MOST_COMPARISONS,
+        }
     }
-    service_of(host, namespace, services).into_iter().collect()
+
+    /// The Services that a host names.
+    fn named<'s, 'r>(
+        &mut self,
+        host: &str,
+        namespace: &str,
+        services: &'s Services<'r>,
+    ) -> Result<Vec<(usize, &'s Entry<'r>)>, String> {
+        let Some(suffix) = host.strip_prefix('*') else {
+            return Ok(service_of(host, namespace, services).into_iter().collect());
+        };
+        self.room = self.room.checked_sub(self.all.len()).ok_or(
+            "there are too many wildcard hosts for the number of Services: this one is not in force; name the Services",
+        )?;
+        let numbered = services.numbered().zip(&self.all);
+        let named = numbered.filter(|(_, host)| host.ends_with(suffix));
+        Ok(named.map(|(service, _)| service).collect())
+    }
 }
 
 /// A Service by its full name, or by its short one in this namespace. Istio knows nothing between the two.

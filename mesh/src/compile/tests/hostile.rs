@@ -18,6 +18,14 @@ fn mutated() -> impl Strategy<Value = String> {
              backendRefs: [{name: reviews, port: 80, weight: 1}], timeouts: {request: 1s}, retry: {attempts: 1}}"
         )
     );
+    let base = base
+        + "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v, namespace: shop}\n\
+           spec: {hosts: [reviews, '*'], exportTo: ['.'], gateways: [mesh], http: [{match: [{uri: {prefix: /b}, \
+           headers: {a: {exact: b}}, port: 80}], route: [{destination: {host: reviews, port: {number: 80}}, weight: 1, \
+           headers: {request: {set: {x: y}, remove: [z]}}}], fault: {delay: {percentage: {value: 1.5}, fixedDelay: 1s}}, \
+           retries: {attempts: 1, retryOn: '5xx,429'}, rewrite: {uri: /c}, mirrors: [{destination: {host: reviews}}]}, \
+           {redirect: {uri: /d, redirectCode: 302}}], tls: [{match: [{sniHosts: [a.b]}], route: [{destination: \
+           {host: reviews}}]}]}\n";
     let junk = prop_oneof![
         Just("{}".to_owned()),
         Just("[]".to_owned()),
@@ -76,6 +84,17 @@ fn json_value() -> impl Strategy<Value = Value> {
         "backendRef",
         "metadata",
         "spec",
+        "hosts",
+        "http",
+        "match",
+        "uri",
+        "prefix",
+        "route",
+        "destination",
+        "host",
+        "fault",
+        "delay",
+        "percentage",
     ]);
     leaf.prop_recursive(6, 64, 6, move |inner| {
         prop_oneof![
@@ -104,10 +123,10 @@ proptest! {
     }
 
     #[test]
-    fn any_spec_is_read_without_panic(spec in json_value(), kind in 0..11_usize) {
+    fn any_spec_is_read_without_panic(spec in json_value(), kind in 0..12_usize) {
         let (api, kind) = [
             ("v1", "Service"), ("v1", "Pod"), ("v1", "ConfigMap"), ("discovery.k8s.io/v1", "EndpointSlice"),
-            ("gateway.networking.k8s.io/v1", "Gateway"), ("gateway.networking.k8s.io/v1", "HTTPRoute"),
+            ("gateway.networking.k8s.io/v1", "Gateway"), ("gateway.networking.k8s.io/v1", "HTTPRoute"), ("networking.istio.io/v1", "VirtualService"),
             ("gateway.networking.k8s.io/v1", "GRPCRoute"), ("gateway.networking.k8s.io/v1beta1", "ReferenceGrant"),
             ("security.istio.io/v1", "AuthorizationPolicy"), ("security.istio.io/v1", "RequestAuthentication"), ("v1", "Secret"),
         ][kind];

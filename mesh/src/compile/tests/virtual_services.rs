@@ -249,3 +249,19 @@ fn faulty_matches_of_connections_are_not_in_force() {
     );
     assert_eq!(world.errors().len(), 5, "{:#?}", world.errors());
 }
+
+#[test]
+fn wildcards_and_services_multiply_within_bounds() {
+    let services: String = (0..3_000)
+        .map(|n| service("shop", &format!("s{n}"), &format!("10.1.{}.{}", n / 200, n % 200), ""))
+        .collect();
+    let hosts: Vec<String> = (0..1_000).map(|n| format!("'*{n}.shop.svc.cluster.local'")).collect();
+    let http = format!("{{route: [{}]}}", to("v1"));
+    let wild: String = (0..10)
+        .map(|n| virtual_service("shop", &format!("w{n}"), &hosts.join(", "), &http, ""))
+        .collect();
+    let world = shop(&(services + &wild));
+    assert_eq!(world.get("10.1.0.7:80", "/", "shop"), "v1.shop:80*1");
+    let errors = world.errors();
+    assert!(errors.iter().any(|error| error.contains("too many wildcard hosts")));
+}
