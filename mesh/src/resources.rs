@@ -37,7 +37,9 @@ impl Resources {
     /// Puts an object in place of the one with its kind and name, or adds it; as a watch of the API server tells it.
     pub fn apply(&mut self, value: Value) {
         let mut parsed = Parsed::default();
-        object::read(&value, None, &mut parsed.objects, &mut parsed.bad);
+        let taken: usize = self.objects.iter().map(|object| object.regex_bytes).sum();
+        let mut room = MAX_REGEX_BYTES.saturating_sub(taken);
+        object::read(&value, None, &mut room, &mut parsed.objects, &mut parsed.bad);
         for object in parsed.objects {
             match self.objects.iter_mut().find(|known| known.is_same(&object)) {
                 Some(known) => *known = object,

@@ -30,6 +30,8 @@ pub(crate) struct VirtualServices<'r> {
     by_service: HashMap<usize, usize>,
     /// What has been told of each: its rules are compiled anew for every port.
     told: HashSet<(usize, String)>,
+    /// What each says of a port of this number and protocol; `None`: nothing. Services that it shapes share it.
+    tables: HashMap<(usize, u16, Protocol), Option<Arc<Table>>>,
 }
 
 #[derive(Debug)]
@@ -139,12 +141,11 @@ impl<'r> VirtualServices<'r> {
             compiler.error("spec".to_owned(), message);
             return table;
         }
-        let specs = compiler.specs(service);
-        if specs.is_empty() {
-            table
-        } else {
-            Arc::new(Table::build(specs))
-        }
+        let shared = self.tables.entry((own, port.port, port.protocol)).or_insert_with(|| {
+            let specs = compiler.specs(service);
+            (!specs.is_empty()).then(|| Arc::new(Table::build(specs)))
+        });
+        shared.clone().unwrap_or(table)
     }
 }
 

@@ -78,6 +78,9 @@ fn hosts_are_short_full_or_wildcards() {
         let world = shop(&virtual_service(namespace, "vs", host, &http, ""));
         let wanted = if applies { "v1.shop:80*1" } else { "reviews.shop:80*1" };
         assert_eq!(world.get("10.0.0.1:80", "/", "shop"), wanted, "{namespace} {host}");
+        let [reviews, v1] = ["10.0.0.1:80", "10.0.0.2:80"].map(|port| world.port(port).unwrap());
+        let shares = std::ptr::eq(reviews.routes("shop"), v1.routes("shop"));
+        assert_eq!(shares, host.contains('*') && applies, "{host}");
         assert_eq!(world.errors(), Vec::<String>::new());
         assert_eq!(
             world.warnings().is_empty(),
