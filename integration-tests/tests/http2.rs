@@ -174,3 +174,67 @@ async fn refusals_of_grpc_speak_grpc() {
     );
     assert_eq!(echo.app.counts().requests, 0);
 }
+
+/// gRPC clients keep one connection for ever: without a choice for each call, one pod would have all of them.
+#[tokio::test]
+async fn the_streams_of_one_connection_are_spread_over_the_pods() {
+    let mut world = MeshWorld::new();
+    let pods = [
+        world.echo_as("a", "grpc", Reach::Hbone).await,
+        world.echo_as("b", "grpc", Reach::Hbone).await,
+        world.echo_as("c", "grpc", Reach::Hbone).await,
+    ];
+    let all = world.service("all", "grpc", &pods.each_ref().map(|pod| pod.ip));
+    let waypoint = world.start().await;
+    let mut client = world.client(&waypoint).http2(&all).await;
+    let mut calls = Vec::new();
+    for _ in 0..30 {
+        let mut call = GrpcCall::begin(&mut client, "Bidi", &message("x", 0)).await;
+        assert!(call.receive().await.is_some());
+        calls.push(call);
+    }
+    // All are open: whoever has fewer takes the next.
+    for pod in &pods {
+        let requests = pod.app.counts().requests;
+        assert!((6..=14).contains(&requests), "{requests} of 30");
+    }
+    for mut call in calls {
+        call.finish(HeaderMap::new()).await;
+        assert_eq!(status(&call.rest().await.1), 0);
+    }
+}
+
+#[tokio::test]
+async fn every_refusal_of_a_grpc_route_is_a_grpc_status() {
+    let mut world = MeshWorld::new();
+    let echo = world.echo_as("echo", "grpc", Reach::Hbone).await;
+    world.service("empty", "grpc", &[]);
+    let unreachable = world.dead_pod("dead", Reach::Hbone);
+    world.service("dead", "grpc", &[unreachable]);
+    let to = |method: &str, service: &str| {
+        serde_json::json!({ "matches": [{ "method": { "service": "echo.Echo", "method": method } }],
+            "backendRefs": [{ "name": service, "port": 80 }] })
+    };
+    let rules = [
+        to("Unary", "echo"),
+        to("NoEndpoint", "empty"),
+        to("Unreachable", "dead"),
+        to("NoBackend", "gone"),
+    ];
+    world.route("GRPCRoute", "echo", "echo", serde_json::json!(rules));
+    let denied = serde_json::json!([{ "to": [{ "operation": { "paths": ["/echo.Echo/Denied"] } }] }]);
+    world.policy("deny", "echo", "DENY", denied);
+    let waypoint = world.start().await;
+    let mut client = world.client(&waypoint).http2(&echo.vip).await;
+    for (method, code) in [
+        ("Unary", 0),
+        ("NoRoute", 12),
+        ("NoEndpoint", 14),
+        ("Unreachable", 14),
+        ("NoBackend", 13),
+        ("Denied", 7),
+    ] {
+        let (_, trailers) = call(&mut client, method, "x", 1).await;
+        assert_eq!(status(&trailers), code, "{method}: {trailers:?}");
+    }
+}

@@ -19,7 +19,9 @@ const USE_WAYPOINT: &str = "istio.io/use-waypoint";
 const USE_WAYPOINT_NAMESPACE: &str = "istio.io/use-waypoint-namespace";
 const USE_CANARY: &str = "istio.io/use-waypoint-canary";
 const USE_CANARY_NAMESPACE: &str = "istio.io/use-waypoint-canary-namespace";
-/// On the Service of a Gateway that Istio deployed: a waypoint has no waypoint.
+/// On the Services and pods of a Gateway.
+const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
+/// On the Service of a Gateway that Istio deployed.
 const MANAGED: &str = "gateway.istio.io/managed";
 const WAYPOINT_FOR: &str = "istio.io/waypoint-for";
 
@@ -120,7 +122,11 @@ impl<'r> Gateways<'r> {
         let no_labels = BTreeMap::new();
         let namespace_labels = namespace.map_or(&no_labels, |namespace| &namespace.labels);
         let mut used: Vec<&'r Object> = Vec::new();
-        if user.labels.contains_key(MANAGED) {
+        // A waypoint has no waypoint: it would call itself without an end.
+        let is_gateway = [MANAGED, GATEWAY_NAME]
+            .iter()
+            .any(|label| user.labels.contains_key(*label));
+        if is_gateway || what == Addressed::Service && self.is_ours(&user.namespace, &user.name) {
             return used;
         }
         for (label, label_namespace) in [

@@ -18,9 +18,6 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// On the pods of every gateway: traffic to a gateway itself passes no waypoint.
-const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
-
 /// All such pods, by the Gateways that they use.
 #[derive(Debug, Default)]
 pub(crate) struct Pods<'r> {
@@ -45,7 +42,7 @@ impl<'r> Pods<'r> {
         };
         for &object in index.all("Pod") {
             let Body::Pod(pod) = &object.body else { continue };
-            if !pod.is_live || object.meta.labels.contains_key(GATEWAY_NAME) {
+            if !pod.is_live {
                 continue;
             }
             // A waypoint for Services is the rule, and no fault of a pod whose namespace names one.

@@ -114,27 +114,21 @@ fn port(fields: &Fields<'_>) -> Option<Port> {
     })
 }
 
-/// What is spoken on a port, by Istio's rules: `appProtocol`, else the name up to `-`, else well-known ports of
-/// protocols in which the server speaks first, else the first bytes decide.
+/// What is spoken on a port, by Istio's rules: `appProtocol`, else the name, each up to `-`; else well-known ports of
+/// protocols in which the server speaks first; else the first bytes decide.
 pub(crate) fn protocol(app_protocol: Option<&str>, name: &str, port: u16) -> Protocol {
-    let by_app = app_protocol.and_then(|text| match text.to_ascii_lowercase().as_str() {
-        "kubernetes.io/h2c" => Some(Protocol::H2c),
-        "kubernetes.io/ws" => Some(Protocol::Http),
-        "kubernetes.io/wss" => Some(Protocol::Tls),
-        other => by_word(other),
-    });
-    let lower = name.to_ascii_lowercase();
-    let word = if lower.starts_with("grpc-web") {
-        "grpc-web"
-    } else {
-        lower.split('-').next().unwrap_or_default()
+    let text = app_protocol.unwrap_or(name).to_ascii_lowercase();
+    let declared = match (app_protocol, text.as_str()) {
+        (Some(_), "kubernetes.io/h2c") => Some(Protocol::H2c),
+        (Some(_), "kubernetes.io/ws") => Some(Protocol::Http),
+        (Some(_), "kubernetes.io/wss") => Some(Protocol::Tls),
+        (_, text) if text.starts_with("grpc-web") => by_word("grpc-web"),
+        (_, text) => by_word(text.split('-').next().unwrap_or_default()),
     };
-    by_app
-        .or_else(|| if app_protocol.is_some() { None } else { by_word(word) })
-        .unwrap_or(match port {
-            25 | 53 | 3306 | 27017 => Protocol::Tcp,
-            _ => Protocol::Detect,
-        })
+    declared.unwrap_or(match port {
+        25 | 53 | 3306 | 27017 => Protocol::Tcp,
+        _ => Protocol::Detect,
+    })
 }
 
 fn by_word(word: &str) -> Option<Protocol> {
@@ -169,6 +163,12 @@ mod tests {
             (Some("kubernetes.io/h2c"), "", 80, Protocol::H2c),
             (Some("kubernetes.io/wss"), "http", 80, Protocol::Tls),
             (Some("example.com/mine"), "http", 80, Protocol::Detect),
+            (Some("example.com/mine"), "http", 3306, Protocol::Tcp),
+            (Some("KUBERNETES.io/ws"), "", 80, Protocol::Http),
+            (Some("http-proxy"), "tcp", 80, Protocol::Http),
+            (Some("redis"), "", 6379, Protocol::Tcp),
+            (None, "mongo-db", 1, Protocol::Tcp),
+            (None, "kubernetes.io/h2c", 80, Protocol::Detect),
         ] {
             assert_eq!(protocol(app, name, port), want, "{app:?} {name:?} {port}");
         }

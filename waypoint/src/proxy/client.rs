@@ -1,12 +1,15 @@
 //! The client's side of one request: HTTP/1.1 or HTTP/2, behind one face for the pump.
 
+use super::extended_connect::{WEBSOCKET, Wish};
+use super::h2_bytes::H2Bytes;
 use super::h2_half::{Incoming, Outgoing};
+use super::reason::Reason;
 use crate::http1::{BodyError, Frame, Framing, ServerConn};
 use bytes::Bytes;
+use h2::RecvStream;
 use h2::server::SendResponse;
-use h2::{Reason, RecvStream};
 use hbone::TunnelStream;
-use http::header::{CONTENT_LENGTH, EXPECT};
+use http::header::{CONTENT_LENGTH, EXPECT, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use std::task::{Context, Poll};
 
@@ -36,12 +39,13 @@ pub(crate) struct H2Client {
     incoming: Incoming,
     respond: SendResponse<Bytes>,
     outgoing: Option<Outgoing>,
+    wish: Wish,
     /// It waits for `100 Continue`, and nothing of its body has come.
     expects_continue: bool,
 }
 
 impl H2Client {
-    pub(crate) fn new(headers: &HeaderMap, body: RecvStream, respond: SendResponse<Bytes>) -> Self {
+    pub(crate) fn new(headers: &HeaderMap, body: RecvStream, respond: SendResponse<Bytes>, wish: Wish) -> Self {
         let incoming = Incoming::new(body);
         let expects = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
         Self {
@@ -49,6 +53,7 @@ impl H2Client {
             incoming,
             respond,
             outgoing: None,
+            wish,
         }
     }
 }
@@ -59,15 +64,35 @@ impl Client<'_> {
         match self {
             Self::H1(conn) => conn.request_framing(),
             Self::H2(stream) if stream.incoming.is_done() => Framing::None,
+            // What it sends is not a request's body.
+            Self::H2(stream) if stream.wish != Wish::Answer => Framing::None,
             Self::H2(_) => content_length(headers).map_or(Framing::Chunked, Framing::Length),
         }
     }
 
-    /// True for an HTTP/1.1 request that asks for another protocol.
-    pub(crate) fn wants_upgrade(&self) -> bool {
+    /// The other protocol that the request asks for. A wish over HTTP/2 is refused here when it cannot be granted.
+    pub(crate) fn upgrade(&self, headers: &HeaderMap) -> Result<Option<HeaderValue>, Reason> {
         match self {
-            Self::H1(conn) => conn.wants_upgrade(),
-            Self::H2(_) => false,
+            Self::H1(conn) if conn.wants_upgrade() => Ok(headers.get(UPGRADE).cloned()),
+            Self::H1(_) => Ok(None),
+            Self::H2(stream) => match stream.wish {
+                Wish::Answer => Ok(None),
+                Wish::WebSocket => Ok(Some(HeaderValue::from_static(WEBSOCKET))),
+                Wish::Unknown => Err(Reason::Protocol),
+            },
+        }
+    }
+
+    /// True for a wish over HTTP/2.
+    pub(crate) fn is_extended_connect(&self) -> bool {
+        matches!(self, Self::H2(stream) if stream.wish == Wish::WebSocket)
+    }
+
+    /// The stream as bytes, after the answer that granted the wish.
+    pub(crate) fn h2_bytes(&mut self) -> Option<H2Bytes<'_>> {
+        match self {
+            Self::H2(stream) => Some(H2Bytes::new(&mut stream.incoming, stream.outgoing.as_mut()?)),
+            Self::H1(_) => None,
         }
     }
 
@@ -199,8 +224,8 @@ impl Client<'_> {
             // The connection is not reusable now: its owner closes it without the end of the body.
             Self::H1(conn) => conn.close_after_response(),
             Self::H2(stream) => match stream.outgoing.as_mut() {
-                Some(outgoing) => outgoing.reset(Reason::INTERNAL_ERROR),
-                None => stream.respond.send_reset(Reason::INTERNAL_ERROR),
+                Some(outgoing) => outgoing.reset(h2::Reason::INTERNAL_ERROR),
+                None => stream.respond.send_reset(h2::Reason::INTERNAL_ERROR),
             },
         }
     }

@@ -5,6 +5,7 @@ use super::upstream::{RequestHead, Upstream, UpstreamFault};
 use crate::http1::{ClientConn, Limits};
 use bytes::Bytes;
 use h2::client::SendRequest;
+use h2::{Ping, PingPong};
 use hbone::{Destination, DialError, Pool};
 use http::{HeaderMap, HeaderValue};
 use request::SpiffeId;
@@ -53,6 +54,8 @@ pub(crate) struct Lane {
 pub(crate) enum OpenFault {
     /// It could not be reached; the text is for the log.
     Connect(String),
+    /// It was reached, and does not offer extended CONNECT (RFC 8441).
+    NotOffered,
     /// It was reached and broke at once.
     Upstream(UpstreamFault),
 }
@@ -96,6 +99,8 @@ struct Idle {
 struct H2Connection {
     sender: SendRequest<Bytes>,
     streams: Arc<()>,
+    /// Until the endpoint's SETTINGS are known to have come: they come before the answer to a PING.
+    settings: Arc<tokio::sync::Mutex<Option<PingPong>>>,
     /// When it was last seen in use.
     used: Instant,
 }
@@ -145,6 +150,9 @@ impl Connector {
         let key = key(endpoint, lane);
         if http2 {
             let mut connection = self.shared(&key, endpoint, lane).await?;
+            if head.extended && !connection.offers_extended_connect().await {
+                return Err(OpenFault::NotOffered);
+            }
             return Upstream::start_h2(&mut connection.sender, connection.streams, head).map_err(OpenFault::Upstream);
         }
         if let Some(conn) = self.take_idle(&key) {
@@ -253,10 +261,11 @@ impl Connector {
         }
         let dialled = async { handshake(self.dial(endpoint, lane).await?).await };
         match dialled.await {
-            Ok(sender) => {
+            Ok((sender, ping)) => {
                 let connection = H2Connection {
                     sender,
                     streams: Arc::new(()),
+                    settings: Arc::new(tokio::sync::Mutex::new(ping)),
                     used: Instant::now(),
                 };
                 lock(&shared.connections).push(connection.clone());
@@ -289,6 +298,19 @@ impl Shared {
 }
 
 impl H2Connection {
+    /// Whether the endpoint takes CONNECT with `:protocol`.
+    async fn offers_extended_connect(&self) -> bool {
+        let mut settings = self.settings.lock().await;
+        if let Some(ping) = settings.as_mut() {
+            let pong = tokio::time::timeout(CONNECT_TIMEOUT, ping.ping(Ping::opaque())).await;
+            if !matches!(pong, Ok(Ok(_))) {
+                return false;
+            }
+            *settings = None;
+        }
+        self.sender.is_extended_connect_protocol_enabled()
+    }
+
     /// No stream now, and none for long enough. To be asked again and again.
     fn is_unused(&mut self, now: Instant) -> bool {
         if Arc::strong_count(&self.streams) > 1 {
@@ -333,7 +355,7 @@ async fn dial_clear(address: SocketAddr) -> Result<Transport, OpenFault> {
     Ok(Transport::tcp(stream))
 }
 
-async fn handshake(transport: Transport) -> Result<SendRequest<Bytes>, OpenFault> {
+async fn handshake(transport: Transport) -> Result<(SendRequest<Bytes>, Option<PingPong>), OpenFault> {
     let mut builder = h2::client::Builder::new();
     builder
         .initial_window_size(STREAM_WINDOW)
@@ -342,17 +364,18 @@ async fn handshake(transport: Transport) -> Result<SendRequest<Bytes>, OpenFault
         .max_send_buffer_size(64 * 1024)
         .enable_push(false);
     let handshake = tokio::time::timeout(CONNECT_TIMEOUT, builder.handshake(transport)).await;
-    let (sender, connection) = match handshake {
+    let (sender, mut connection) = match handshake {
         Ok(Ok(pair)) => pair,
         Ok(Err(error)) => return Err(OpenFault::Connect(format!("HTTP/2 handshake: {error}"))),
         Err(_) => return Err(OpenFault::Connect("HTTP/2 handshake: no answer".to_owned())),
     };
+    let ping = connection.ping_pong();
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "inner HTTP/2 connection ended");
         }
     });
-    Ok(sender)
+    Ok((sender, ping))
 }
 
 fn connect_fault(error: DialError) -> OpenFault {

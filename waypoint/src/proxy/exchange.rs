@@ -116,11 +116,7 @@ impl Exchange<'_> {
         let head = Arc::new(head);
         self.record.head = Some((Arc::clone(&head), parts.version));
         let mut headers = parts.headers;
-        let upgrade = if client.wants_upgrade() {
-            headers.get(http::header::UPGRADE).cloned()
-        } else {
-            None
-        };
+        let upgrade = client.upgrade(&headers)?;
         let host = headers.remove(HOST);
         strip_hop_by_hop(&mut headers);
         headers::strip_untrusted(&mut headers);
@@ -224,8 +220,9 @@ impl Exchange<'_> {
         }?;
         // The answer is complete, and no deadline of the rule is one of the other protocol.
         let sent = match sent {
-            Sent::Switched(parts, upstream, _serving) => {
-                upgrade::splice(client, *parts, upstream, &mut self.meter).await
+            Sent::Switched(switch) => {
+                let _counted = switch.serving;
+                upgrade::carry(client, switch.parts, switch.upstream, switch.body, &mut self.meter).await
             }
             sent => sent,
         };

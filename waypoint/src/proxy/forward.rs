@@ -35,10 +35,20 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
 pub(crate) enum Sent {
     /// Complete.
     Whole,
-    /// The endpoint answered 101: what follows is another protocol.
-    Switched(Box<response::Parts>, Upstream, Serving),
+    /// The endpoint granted another protocol, which follows.
+    Switched(Box<Switch>),
     /// Broken off.
     Broken(Reason),
+}
+
+/// What carries another protocol on.
+pub(crate) struct Switch {
+    /// The answer that granted it.
+    pub(crate) parts: response::Parts,
+    pub(crate) upstream: Upstream,
+    /// What the client still sends.
+    pub(crate) body: Body,
+    pub(crate) serving: Serving,
 }
 
 /// A request on its way to a backend.
@@ -84,7 +94,16 @@ impl Forward<'_> {
         let backend = self.backend;
         let cluster = self.snapshot.endpoints_of(&backend.target).ok_or(Reason::NoBackend)?;
         let mut outbound = Outbound::build(self, headers, backend, client, record)?;
-        let mut body = Body::new(true, self.mirrors(&outbound, backend), record.grpc);
+        // What follows a wish over HTTP/2 is no body that a mirror could read.
+        let tee = if client.is_extended_connect() {
+            Tee::default()
+        } else {
+            self.mirrors(&outbound, backend)
+        };
+        let mut body = Body::new(true, tee, record.grpc);
+        if outbound.upgrade_http1(outbound.http2(cluster.protocol)) {
+            body.leave();
+        }
         let retries = self.rule.retry.as_ref().map_or(DEFAULT_RETRIES, |retry| retry.attempts);
         let mut tried: Vec<SocketAddr> = Vec::new();
         loop {
@@ -196,6 +215,7 @@ impl Forward<'_> {
                 tracing::debug!(endpoint = %endpoint.address, why, "no way to the endpoint");
                 return Attempt::Failed(Reason::Connect, Progress::Unprocessed);
             }
+            Err(OpenFault::NotOffered) => return Attempt::Failed(Reason::Protocol, Progress::Final),
             Err(OpenFault::Upstream(fault)) => return upstream_fault(fault),
         };
         if client.expects_continue() && http2 {
@@ -288,10 +308,20 @@ impl Forward<'_> {
         record: &mut Record,
         meter: &mut Meter,
     ) -> Result<Sent, Reason> {
+        let is_granted = client.is_extended_connect() && parts.status.is_success();
+        if is_granted && matches!(upstream, Upstream::H1(_)) {
+            // The endpoint took it for a plain GET; to the client a 2xx would say that it may begin.
+            return Err(Reason::Protocol);
+        }
         meter.grpc_status = grpc_status(&parts.headers);
         record.answered(parts.status, meter.grpc_status, "via_upstream");
-        if parts.status == StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(Sent::Switched(Box::new(parts), upstream, serving));
+        if parts.status == StatusCode::SWITCHING_PROTOCOLS || is_granted {
+            return Ok(Sent::Switched(Box::new(Switch {
+                parts,
+                upstream,
+                body,
+                serving,
+            })));
         }
         strip_hop_by_hop(&mut parts.headers);
         for level in [&self.backend.filters, &self.rule.filters] {

@@ -2,6 +2,7 @@
 
 use super::client::{Client, H2Client};
 use super::exchange;
+use super::extended_connect::Wish;
 use super::tunnel::Tunnel;
 use super::upgrade::Primed;
 use bytes::Bytes;
@@ -37,7 +38,8 @@ pub(crate) async fn serve(tunnel: Tunnel, io: Io) {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buffer_size(64 * 1024)
         .max_concurrent_reset_streams(50)
-        .max_pending_accept_reset_streams(50);
+        .max_pending_accept_reset_streams(50)
+        .enable_connect_protocol();
     match tokio::time::timeout(PREFACE_TIMEOUT, builder.handshake::<_, Bytes>(io)).await {
         Ok(Ok(connection)) => run(Arc::new(tunnel), connection).await,
         Ok(Err(error)) => tracing::debug!(%error, "HTTP/2 preface"),
@@ -74,8 +76,9 @@ async fn run(tunnel: Arc<Tunnel>, mut connection: Connection<Io, Bytes>) {
 fn serve_stream(tunnel: &Arc<Tunnel>, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
     let tunnel = Arc::clone(tunnel);
     tokio::spawn(async move {
-        let (parts, body) = request.into_parts();
-        let mut client = Client::H2(Box::new(H2Client::new(&parts.headers, body, respond)));
+        let (mut parts, body) = request.into_parts();
+        let wish = Wish::take(&mut parts);
+        let mut client = Client::H2(Box::new(H2Client::new(&parts.headers, body, respond, wish)));
         exchange::serve(&tunnel, &mut client, parts).await;
     });
 }

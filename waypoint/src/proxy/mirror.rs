@@ -186,6 +186,7 @@ impl Copy {
             headers: &self.headers,
             framing: self.framing,
             upgrade: None,
+            extended: false,
         };
         let mut upstream = connector
             .open(&self.endpoint, self.http2, lane, &head)

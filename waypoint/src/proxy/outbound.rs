@@ -2,6 +2,7 @@
 
 use super::client::Client;
 use super::exchange::Admitted;
+use super::extended_connect;
 use super::forward::Forward;
 use super::grpc::is_grpc;
 use super::headers;
@@ -25,6 +26,8 @@ pub(crate) struct Outbound {
     pub(crate) framing: Framing,
     pub(crate) upgrade: Option<HeaderValue>,
     client_http2: bool,
+    /// `upgrade` was asked for over HTTP/2.
+    extended: bool,
 }
 
 impl Outbound {
@@ -46,6 +49,7 @@ impl Outbound {
             framing,
             upgrade: admitted.upgrade.clone(),
             client_http2: matches!(record.head, Some((_, Version::HTTP_2))),
+            extended: client.is_extended_connect(),
         };
         if let Some(verified) = &admitted.verified {
             Authn::apply(verified, &mut outbound.headers);
@@ -67,13 +71,22 @@ impl Outbound {
             headers: &self.headers,
             framing: self.framing,
             upgrade: self.upgrade.as_ref(),
+            extended: self.extended,
         }
+    }
+
+    /// Makes an upgrade of a wish over HTTP/2, for an endpoint that speaks HTTP/1.1; true when there is one.
+    pub(crate) fn upgrade_http1(&mut self, http2: bool) -> bool {
+        if self.extended && !http2 {
+            extended_connect::to_http1(&mut self.headers);
+        }
+        self.extended && !http2
     }
 
     /// Whether an endpoint is spoken to in HTTP/2: what its port declares, else what the client speaks.
     pub(crate) fn http2(&self, protocol: Protocol) -> bool {
         match protocol {
-            // It cannot switch protocols; the wish is left out, as any server may ignore it.
+            // It cannot switch protocols: a wish over HTTP/1.1 is left out, as any server may ignore it.
             Protocol::H2c | Protocol::Grpc => true,
             _ if self.upgrade.is_some() => false,
             Protocol::Http => is_grpc(&self.headers),

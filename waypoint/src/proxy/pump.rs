@@ -76,6 +76,12 @@ impl Body {
         }
     }
 
+    /// What the client sends is none of the request's: it is left for what follows the answer.
+    pub(crate) fn leave(&mut self) {
+        self.read = true;
+        self.tee.end();
+    }
+
     /// Makes the next attempt send the body from its beginning. False when that is not possible any more.
     pub(crate) fn rewind(&mut self) -> bool {
         if !self.holding && (self.read || self.read_frames > 0) {

@@ -16,6 +16,8 @@ pub(crate) enum Reason {
     HeadersTooLarge,
     /// A transfer coding we do not know.
     NotImplemented,
+    /// A protocol over HTTP/2 (RFC 8441) that is not carried, or that the endpoint does not offer.
+    Protocol,
     /// Neither HTTP/1.0, HTTP/1.1 nor HTTP/2.
     Version,
     /// The client sent the head or the body too slowly.
@@ -89,6 +91,13 @@ impl Reason {
                 "DPE",
                 "not_implemented",
                 "transfer coding not implemented",
+            ),
+            Self::Protocol => (
+                StatusCode::NOT_IMPLEMENTED,
+                12,
+                "-",
+                "protocol",
+                "protocol not supported",
             ),
             Self::Version => (
                 StatusCode::HTTP_VERSION_NOT_SUPPORTED,
@@ -179,6 +188,7 @@ impl Reason {
             Self::BadRequest(why) => format!("http1.{}", why.replace(' ', "_")),
             Self::HeadersTooLarge => "http1.headers_too_large".to_owned(),
             Self::NotImplemented => "http1.invalid_transfer_encoding".to_owned(),
+            Self::Protocol => "extended_connect_not_supported".to_owned(),
             Self::Version => "http1.version".to_owned(),
         }
     }

@@ -1,13 +1,16 @@
-//! `101 Switching Protocols`: from here on, bytes.
+//! Another protocol was granted: from here on, bytes.
 
 use super::client::Client;
+use super::extended_connect;
 use super::forward::Sent;
-use super::pump::Meter;
+use super::pump::{Body, Fault, Meter, stream_response};
 use super::reason::Reason;
+use super::transport::Transport;
 use super::upstream::Upstream;
+use crate::http1::{ClientConn, Framing, strip_hop_by_hop};
 use bytes::BytesMut;
 use hbone::TunnelStream;
-use http::response;
+use http::{HeaderMap, Method, StatusCode, response};
 use std::future::poll_fn;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -122,14 +125,29 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Primed<S> {
     }
 }
 
-/// Answers 101 and carries bytes both ways until both sides have ended.
-pub(crate) async fn splice(
+/// Answers that the other protocol is granted, and carries bytes both ways until both sides have ended.
+pub(crate) async fn carry(
     client: &mut Client<'_>,
     parts: response::Parts,
     upstream: Upstream,
+    body: Body,
     meter: &mut Meter,
 ) -> Sent {
-    let (Client::H1(conn), Upstream::H1(server)) = (client, upstream) else {
+    match upstream {
+        Upstream::H1(server) if client.is_extended_connect() => bridge(client, parts, *server, meter).await,
+        Upstream::H1(server) => splice(client, parts, *server, meter).await,
+        Upstream::H2(_) => relay(client, parts, upstream, body, meter).await,
+    }
+}
+
+/// HTTP/1.1 on both sides: 101.
+async fn splice(
+    client: &mut Client<'_>,
+    parts: response::Parts,
+    server: ClientConn<Transport>,
+    meter: &mut Meter,
+) -> Sent {
+    let Client::H1(conn) = client else {
         return Sent::Broken(Reason::BadAnswer);
     };
     conn.start_response(parts.status, &parts.headers, None);
@@ -152,6 +170,60 @@ pub(crate) async fn splice(
             Sent::Broken(Reason::Reset)
         }
     }
+}
+
+/// A stream of HTTP/2 to a connection of HTTP/1.1: 101 becomes 200 (RFC 8441 section 5).
+async fn bridge(
+    client: &mut Client<'_>,
+    mut parts: response::Parts,
+    server: ClientConn<Transport>,
+    meter: &mut Meter,
+) -> Sent {
+    strip_hop_by_hop(&mut parts.headers);
+    extended_connect::from_http1(&mut parts.headers);
+    if let Err(broken) = grant(client, parts.headers).await {
+        return broken;
+    }
+    let (server, first) = server.into_io();
+    let mut server = Primed::new(first, server);
+    let Some(mut bytes) = client.h2_bytes() else {
+        return Sent::Broken(Reason::ClientGone);
+    };
+    let copied = tokio::io::copy_bidirectional(&mut bytes, &mut server).await;
+    meter.request_bytes = server.written();
+    meter.response_bytes = server.read();
+    match copied {
+        Ok(_) => Sent::Whole,
+        Err(_) if server.is_broken() => Sent::Broken(Reason::Reset),
+        Err(_) => Sent::Broken(Reason::ClientGone),
+    }
+}
+
+/// HTTP/2 on both sides: the frames of one stream are those of the other.
+async fn relay(
+    client: &mut Client<'_>,
+    parts: response::Parts,
+    mut upstream: Upstream,
+    mut body: Body,
+    meter: &mut Meter,
+) -> Sent {
+    if let Err(broken) = grant(client, parts.headers).await {
+        return broken;
+    }
+    match stream_response(client, &mut upstream, &mut body, meter).await {
+        Ok(()) => Sent::Whole,
+        Err(Fault::Client(_)) => Sent::Broken(Reason::ClientGone),
+        Err(Fault::Upstream(_)) => Sent::Broken(Reason::Reset),
+    }
+}
+
+/// 200, and the stream stays open.
+async fn grant(client: &mut Client<'_>, headers: HeaderMap) -> Result<(), Sent> {
+    let gone = |_| Sent::Broken(Reason::ClientGone);
+    client
+        .start_response(&Method::GET, StatusCode::OK, headers, Framing::Chunked)
+        .map_err(gone)?;
+    poll_fn(|cx| client.poll_flush(cx)).await.map_err(gone)
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! The endpoint's side of one attempt: HTTP/1.1 or HTTP/2, behind one face for the pump.
 
 use super::client::content_length;
+use super::extended_connect::WEBSOCKET;
 use super::h2_half::{Incoming, Outgoing};
 use super::transport::Transport;
 use crate::http1::{BodyError, ClientConn, Frame, Framing, HeadError};
 use bytes::Bytes;
 use h2::client::ResponseFuture;
+use h2::ext::Protocol;
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, response};
 use std::pin::Pin;
@@ -54,6 +56,8 @@ pub(crate) struct RequestHead<'r> {
     pub(crate) framing: Framing,
     /// The `Upgrade` header, when the client asks for another protocol.
     pub(crate) upgrade: Option<&'r HeaderValue>,
+    /// It asks over HTTP/2 (RFC 8441).
+    pub(crate) extended: bool,
 }
 
 impl Upstream {
@@ -79,7 +83,7 @@ impl Upstream {
         head: &RequestHead<'_>,
     ) -> Result<Self, UpstreamFault> {
         let request = h2_request(head).ok_or(UpstreamFault::Malformed)?;
-        let ended = matches!(head.framing, Framing::None | Framing::Length(0));
+        let ended = matches!(head.framing, Framing::None | Framing::Length(0)) && !head.extended;
         let (response, stream) = sender.send_request(request, ended).map_err(h2_fault)?;
         let outgoing = Outgoing::new(stream, ended);
         Ok(Self::H2(Box::new(H2Upstream {
@@ -224,6 +228,10 @@ fn h2_request(head: &RequestHead<'_>) -> Option<http::Request<()>> {
         _ => {
             headers.remove(CONTENT_LENGTH);
         }
+    }
+    if head.extended {
+        *request.method_mut() = Method::CONNECT;
+        request.extensions_mut().insert(Protocol::from_static(WEBSOCKET));
     }
     Some(request)
 }

@@ -200,3 +200,15 @@ fn services_that_share_an_endpoint_must_judge_alike() {
         "a Service that is not ours has no say"
     );
 }
+
+#[test]
+fn a_waypoint_has_no_waypoint() {
+    let own = service("shop", "waypoint", "10.0.0.9", "").replace("port: 80, targetPort: 8080", "port: 15008");
+    let own = own + &pod("shop", "w", "waypoint", "10.1.0.9");
+    let labels = "labels: {gateway.networking.k8s.io/gateway-name: ingress}";
+    let other = service("shop", "ingress", "10.0.0.8", labels) + &pod("shop", "i", "ingress", "10.1.0.8");
+    let world = mesh("service", &(own + &other));
+    for address in ["10.0.0.9:15008", "10.1.0.9:15008", "10.0.0.8:80", "10.1.0.8:8080"] {
+        assert!(world.port(address).is_none(), "{address}");
+    }
+}

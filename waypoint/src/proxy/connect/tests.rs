@@ -46,6 +46,7 @@ async fn an_http2_connection_is_unused_only_after_its_last_stream_and_a_while() 
     let mut connection = H2Connection {
         sender,
         streams: Arc::new(()),
+        settings: Arc::default(),
         used: Instant::now(),
     };
     assert!(!connection.is_unused(Instant::now()));

@@ -2,6 +2,7 @@
 use super::*;
 use crate::http1::Framing;
 use crate::proxy::client::H2Client;
+use crate::proxy::extended_connect::Wish;
 use crate::proxy::upstream::RequestHead;
 use bytes::Bytes;
 use h2::{RecvStream, SendStream, client, server};
@@ -40,6 +41,7 @@ async fn between() -> Ends {
         &HeaderMap::new(),
         accepted.into_body(),
         respond,
+        Wish::Answer,
     )));
     let (mut sender, mut accepting) = connected().await;
     let head = RequestHead {
@@ -49,6 +51,7 @@ async fn between() -> Ends {
         headers: &HeaderMap::new(),
         framing: Framing::Chunked,
         upgrade: None,
+        extended: false,
     };
     let upstream = Upstream::start_h2(&mut sender, Arc::default(), &head).unwrap();
     let (accepted, respond) = accepting.recv().await.unwrap();
