@@ -32,6 +32,8 @@ const RESET_MEMORY_STREAMS: usize = 100;
 const RESET_MEMORY: Duration = Duration::from_secs(5);
 /// RFC 9113, 6.9.1.
 const WINDOW_LIMIT_BYTES: u32 = (1 << 31) - 1;
+/// A connection that begins while we drain may open its first tunnel for this long.
+const FIRST_TUNNEL: Duration = Duration::from_secs(1);
 /// Preface, one frame head and one setting: with this much received, the client's SETTINGS have begun to come.
 const PREFACE_AND_SETTINGS_BYTES: u64 = 24 + 9 + 6;
 
@@ -224,6 +226,10 @@ struct Serving<'a, S, F> {
     slots: Arc<Slots>,
     /// Until when the client's SETTINGS must have come; None when they have.
     preface_limit: Option<Pin<Box<tokio::time::Sleep>>>,
+    /// A tunnel was opened.
+    is_used: bool,
+    /// Until when the first tunnel is waited for while we drain.
+    first_tunnel_limit: Pin<Box<tokio::time::Sleep>>,
     answers: connect::Answers<'a>,
     on_connect: F,
 }
@@ -250,6 +256,8 @@ where
             activity,
             slots,
             preface_limit: Some(Box::pin(tokio::time::sleep_until(preface_limit))),
+            is_used: false,
+            first_tunnel_limit: Box::pin(tokio::time::sleep(FIRST_TUNNEL)),
             answers: connect::Answers {
                 events: server.events.as_ref(),
                 identity,
@@ -261,16 +269,27 @@ where
 
     async fn run(mut self, drain: Drain, cork: Cork<S>) -> Result<(), ServeError> {
         let mut drain_started = pin!(drain.started());
-        let mut leaving = false;
+        let (mut draining, mut leaving) = (false, false);
         let this = &mut self;
         let poll = std::future::poll_fn(|cx| {
-            if !leaving && drain_started.as_mut().poll(cx).is_ready() {
+            draining = draining || drain_started.as_mut().poll(cx).is_ready();
+            cork.around(cx, |cx| {
+                let polled = this.poll(cx);
+                if polled.is_ready() || leaving || !draining || this.awaits_first_tunnel(cx) {
+                    return polled;
+                }
                 leaving = true;
                 this.connection.graceful_shutdown();
-            }
-            cork.around(cx, |cx| this.poll(cx))
+                this.poll(cx)
+            })
         });
         RequeueOnce::new(poll).await
+    }
+
+    /// A client that connects while we drain has a tunnel to open: told to leave at once, it would come back as a new
+    /// connection, and again.
+    fn awaits_first_tunnel(&mut self, cx: &mut Context<'_>) -> bool {
+        !self.is_used && self.first_tunnel_limit.as_mut().poll(cx).is_pending()
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ServeError>> {
@@ -284,6 +303,7 @@ where
         loop {
             match self.connection.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
+                    self.is_used = true;
                     if let Some(connect) = self.answers.judge(request, respond, &self.slots) {
                         (self.on_connect)(connect);
                     }

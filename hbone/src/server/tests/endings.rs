@@ -51,6 +51,24 @@ async fn a_drain_takes_two_steps() {
     assert_eq!(bench.server.seen.take(), ["ok", "+1", "-1"]);
 }
 
+/// A client that had not heard of the drain opens the tunnel it came for, before it is told to leave.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_begins_in_a_drain_has_its_first_tunnel() {
+    let bench = Bench::new();
+    bench.server.drain.start();
+    let (mut client, _served) = bench.raw().await;
+    client.connect(1, "10.0.0.1:80").await;
+    assert_eq!(client.status(1).await, Ok(200), "no GOAWAY before");
+    let first = client.next_of_note().await.unwrap();
+    assert_eq!((first.kind, error_code(&first)), (GOAWAY, (0x7fff_ffff, 0)));
+    // One that opens none is not waited for longer than that.
+    let begun = Instant::now();
+    let (mut silent, _served) = bench.raw().await;
+    let first = silent.next_of_note().await.unwrap();
+    assert_eq!(first.kind, GOAWAY);
+    assert!(begun.elapsed() <= FIRST_TUNNEL * 2, "{:?}", begun.elapsed());
+}
+
 #[tokio::test(start_paused = true)]
 async fn idle_connections_are_asked_to_leave_and_busy_ones_are_not() {
     let config = ServerConfig {
