@@ -22,8 +22,9 @@ impl Usage {
         let mut sum = Self::default();
         for task in fs::read_dir(&folder).during(&folder)? {
             let task = task.during(&folder)?.path();
-            // A thread may end between the listing and the look.
-            let Ok(schedstat) = fs::read_to_string(task.join("schedstat")) else {
+            let (schedstat, status) = (task.join("schedstat"), task.join("status"));
+            // A thread may end between the listing and either look.
+            let (Ok(schedstat), Ok(text)) = (fs::read_to_string(schedstat), fs::read_to_string(&status)) else {
                 continue;
             };
             let on_cpu = schedstat.split_whitespace().next().and_then(|ns| ns.parse().ok());
@@ -32,7 +33,7 @@ impl Usage {
                 .saturating_add(Duration::from_nanos(on_cpu.during("schedstat without a time")?));
             sum.sleeps = sum
                 .sleeps
-                .saturating_add(field(&task.join("status"), "voluntary_ctxt_switches:")?);
+                .saturating_add(value(&text, &status, "voluntary_ctxt_switches:")?);
         }
         Ok(sum)
     }
@@ -55,7 +56,10 @@ pub(crate) fn resident_kib(pid: u32) -> Result<u64, Fault> {
 }
 
 fn field(file: &Path, name: &str) -> Result<u64, Fault> {
-    let text = fs::read_to_string(file).during(file.display())?;
+    value(&fs::read_to_string(file).during(file.display())?, file, name)
+}
+
+fn value(text: &str, file: &Path, name: &str) -> Result<u64, Fault> {
     let value = text
         .lines()
         .find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok());
