@@ -1,9 +1,11 @@
 //! Resources -> Snapshot. Never fails: what cannot be is a finding, the rest is served.
 //!
 //! One step per module: `gateways` (which waypoint is ours, whose Services may use it), `workloads` (pods),
-//! `services` (ports, endpoints, clusters, which are ours), `pods` (those addressed by themselves), `routes` (rules with resolved backends, and which Service
+//! `destination_rules` (how endpoints are used, subsets), `clusters` (endpoints with a policy), `services` (ports, endpoints, which are ours), `pods` (those addressed by themselves), `routes` (rules with resolved backends, and which Service
 //! they shape), `virtual_services` (the same where there is no route), `policies` (what binds where). Every step is linear in the objects it reads.
 
+mod clusters;
+mod destination_rules;
 mod gateways;
 mod grants;
 mod pods;
@@ -74,7 +76,10 @@ impl Compiler {
         let settings = settings(&self.scope, &index, &mut report);
         let gateways = gateways::Gateways::find(&self.scope, &index, &mut report);
         let workloads = workloads::Workloads::build(&index, &settings.trust, &mut self.kept_services);
-        let services = services::Services::build(&index, &gateways, &workloads, &mut self.kept_services, &mut report);
+        let rules = destination_rules::DestinationRules::build(&index, &settings.root_namespace, &mut report);
+        let clusters = clusters::Clusters::new(&workloads, &rules, &mut self.kept_services.clusters);
+        let services = services::Services::build(&index, &gateways, &workloads, clusters, &mut report);
+        rules.report_unused(&mut report);
         let pods = pods::Pods::find(&index, &gateways, &services);
         let routes = routes::Routes::build(&index, &gateways, &services, &mut self.kept_routes, &mut report);
         let virtual_services = virtual_services::VirtualServices::build(&index, &services, &mut report);

@@ -360,6 +360,20 @@ impl<'a> Fields<'a> {
         texts.collect()
     }
 
+    /// This mapping as names and per cents.
+    pub(crate) fn percents(&self) -> Vec<(String, u32)> {
+        self.leave_open();
+        let read = self.map.iter().filter_map(|(name, value)| {
+            let percent = value.as_u64().filter(|percent| *percent <= 100);
+            if percent.is_none() {
+                let message = format!("expected a whole number from 0 to 100, found {}", describe(value));
+                self.problems.error(&self.at.field(name), message);
+            }
+            Some((name.clone(), u32::try_from(percent?).ok()?))
+        });
+        read.collect()
+    }
+
     /// Reports what was not read.
     pub(crate) fn close(&self) {
         if self.open.get() || self.faulty.get() {

@@ -5,6 +5,7 @@
 
 pub(crate) mod backend_ref;
 pub(crate) mod cors;
+pub(crate) mod destination_rule;
 pub(crate) mod duration;
 pub(crate) mod endpoint_slice;
 pub(crate) mod filter;
@@ -19,6 +20,7 @@ pub(crate) mod policy;
 pub(crate) mod route;
 pub(crate) mod service;
 pub(crate) mod stream_route;
+pub(crate) mod traffic_policy;
 pub(crate) mod virtual_service;
 
 use crate::decode::{At, Problems, quoted, record};
@@ -44,6 +46,8 @@ pub(crate) enum Body {
     Route(route::Route),
     /// A ReferenceGrant.
     Grant(grant::Grant),
+    /// A DestinationRule.
+    DestinationRule(Box<destination_rule::DestinationRule>),
     /// An AuthorizationPolicy.
     Authorization(policy::Authorization),
     /// A RequestAuthentication.
@@ -65,6 +69,7 @@ impl Body {
 
 /// API groups of which every kind is read, or told that it is not.
 const GATEWAY_API: &str = "gateway.networking.k8s.io";
+const ISTIO_NETWORKING: &str = "networking.istio.io";
 
 /// Parses the body of an object.
 pub(crate) fn body(kind: &str, api_version: &str, value: &Value, problems: &Problems) -> Body {
@@ -82,7 +87,7 @@ pub(crate) fn body(kind: &str, api_version: &str, value: &Value, problems: &Prob
             problems.warning(&root.field("apiVersion"), message);
         }
     };
-    if matches!(group, GATEWAY_API | "security.istio.io") || kind == "VirtualService" {
+    if matches!(group, GATEWAY_API | ISTIO_NETWORKING | "security.istio.io") {
         let _ = record(value, &root, problems, |fields| {
             fields.ignore(&["apiVersion", "kind", "metadata", "spec", "status"]);
         });
@@ -117,6 +122,10 @@ pub(crate) fn body(kind: &str, api_version: &str, value: &Value, problems: &Prob
             stream_route::tcp(spec, &spec_at, problems)
         }
         (GATEWAY_API, "ReferenceGrant") => grant::parse(spec, &spec_at, problems),
+        (ISTIO_NETWORKING, "DestinationRule") => {
+            check_version(&["v1", "v1beta1", "v1alpha3"]);
+            destination_rule::parse(spec, &spec_at, problems)
+        }
         ("security.istio.io", "AuthorizationPolicy") => {
             check_version(&["v1", "v1beta1"]);
             policy::authorization(spec, &spec_at, problems)

@@ -1,5 +1,6 @@
 //! The compiled config: immutable, published by `ArcSwap`, held by every request from start to end.
 
+mod cluster_dump;
 mod dump;
 mod pod;
 mod pod_endpoint;
@@ -161,9 +162,9 @@ impl Snapshot {
         &self.key_sources
     }
 
-    /// A readable dump for `/config_dump`: no key, no token.
-    pub fn dump(&self) -> serde_json::Value {
-        dump::dump(self)
+    /// A readable dump for `/config_dump`: no key, no token. `now_ms` is of the clock that health is kept by.
+    pub fn dump(&self, now_ms: u64) -> serde_json::Value {
+        dump::dump(self, now_ms)
     }
 }
 

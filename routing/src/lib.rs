@@ -10,24 +10,36 @@
 //! persistence).
 
 mod backend;
+mod balance;
+mod cluster;
 mod endpoint;
 mod explain;
 mod filter;
+mod health;
+mod limits;
 mod matching;
 mod rule;
 mod sni;
 mod table;
+#[cfg(test)]
+mod testing;
+mod traffic_policy;
 
 pub use backend::{Backend, ClusterId, Pick, Target};
-pub use endpoint::{Cluster, Endpoint, Protocol};
+pub use balance::{HashCookie, HashKey};
+pub use cluster::{Ask, Cluster, ClusterSpec, ClusterState};
+pub use endpoint::{Endpoint, Protocol};
 pub use explain::{Considered, Explanation};
 pub use filter::{
     Abort, Cors, DirectResponse, Fault, Filters, HeaderModifier, HostRewrite, Listed, Mirror, OriginPattern,
     PathRewrite, PathTooLong, Redirect, RedirectPort, Rewrite, Share,
 };
+pub use health::{Ejected, Health, Outcome, OutlierDetection};
+pub use limits::{Counter, Keepalive, Limits, Permit, Usage};
 pub use matching::{
     GrpcMatch, HeaderMatch, HttpMatch, IstioMatch, Matches, PathMatch, QueryMatch, RegexRoom, TextMatch,
 };
 pub use rule::{Retry, RetryOn, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Timeouts};
 pub use sni::SniPattern;
 pub use table::{CompiledRoute, Match, Streams, Table};
+pub use traffic_policy::{Balance, TrafficPolicy, Warmup};

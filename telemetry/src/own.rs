@@ -60,6 +60,8 @@ pub struct OwnMetrics {
     key_fetches: Labelled,
     external_checks: Labelled,
     limits: Labelled,
+    ejections: Labelled,
+    overflows: Labelled,
     denials: Named,
     backend_requests: Named,
     weights: RwLock<Vec<BackendWeight>>,
@@ -122,6 +124,14 @@ impl OwnMetrics {
     /// `waypoint_limits_hit_total{limit}`: a bound that stopped something.
     pub fn limit(&self, limit: &'static str) {
         self.limits.inc(limit);
+    }
+    /// `waypoint_ejections_total{result}`: endpoints that failed too often (`ejected`, or `capped`: too many are already).
+    pub fn ejection(&self, result: &'static str) {
+        self.ejections.inc(result);
+    }
+    /// `waypoint_overflows_total{limit}`: what a circuit limit refused (`connections`, `pending`, `requests`, `retries`).
+    pub fn overflow(&self, limit: &'static str) {
+        self.overflows.inc(limit);
     }
     /// `waypoint_backend_requests_total{route,backend}`: the handle for one backend of a rule, to be kept with it.
     /// Beside [`OwnMetrics::set_weights`] it shows the measured share.
@@ -266,7 +276,7 @@ impl OwnMetrics {
         ]
     }
 
-    fn families(&self) -> [(&'static str, &'static str, &'static str, &Labelled); 9] {
+    fn families(&self) -> [(&'static str, &'static str, &'static str, &Labelled); 11] {
         [
             (
                 "waypoint_handshakes_total",
@@ -321,6 +331,18 @@ impl OwnMetrics {
                 "limit",
                 "Bounds that stopped something.",
                 &self.limits,
+            ),
+            (
+                "waypoint_ejections_total",
+                "result",
+                "Endpoints that failed too often.",
+                &self.ejections,
+            ),
+            (
+                "waypoint_overflows_total",
+                "limit",
+                "What circuit limits refused.",
+                &self.overflows,
             ),
         ]
     }

@@ -2,8 +2,10 @@
 //!
 //! Start reading at [`tunnel::on_connect`]; one request is [`exchange`], top to bottom; every refusal is in [`reason`].
 
+mod affinity;
 mod client;
 mod client_hello;
+mod clock;
 mod connect;
 mod exchange;
 mod extended_connect;
@@ -29,7 +31,9 @@ mod transport;
 mod tunnel;
 mod upgrade;
 mod upstream;
+mod witness;
 
+pub(crate) use clock::Clock;
 pub(crate) use connect::Connector;
 pub(crate) use node::Node;
 pub(crate) use tunnel::on_connect;

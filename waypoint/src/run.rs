@@ -4,7 +4,7 @@ use crate::cli::RunArgs;
 use crate::control::Control;
 use crate::http1::Limits;
 use crate::logging::Logging;
-use crate::proxy::{Connector, Node};
+use crate::proxy::{Clock, Connector, Node};
 use crate::server::{Admin, Bound, BoundService, HboneApp, Metrics, Readiness, Signals};
 use arc_swap::ArcSwap;
 use hbone::{CertSource, Drain, FileCerts, Pool, PoolConfig, PoolEvents, Server, ServerConfig, ServerEvents};
@@ -93,6 +93,7 @@ fn node(args: &RunArgs, snapshot: &Arc<ArcSwap<Snapshot>>, certs: &Arc<FileCerts
     Ok(Arc::new(Node {
         snapshot: Arc::clone(snapshot),
         changes: watch::Sender::default(),
+        clock: Clock::start(),
         keys: ArcSwap::default(),
         connector: Connector::new(tunnels, limits),
         spans: spans(args, settings.trace_sampling_percent, &metrics)?,

@@ -246,6 +246,15 @@ impl MeshWorld {
         self.apply(&format!("{}-{name}.yaml", kind.to_lowercase()), object);
     }
 
+    /// A DestinationRule for a Service of this namespace: `trafficPolicy`, `subsets`, ..
+    pub fn destination_rule(&mut self, service: &str, mut spec: Value) {
+        spec["host"] = json!(service);
+        let meta = self.meta(service, Some(NAMESPACE), json!({}));
+        let object = json!({ "apiVersion": "networking.istio.io/v1", "kind": "DestinationRule", "metadata": meta,
+            "spec": spec });
+        self.apply(&format!("destinationrule-{service}.yaml"), object);
+    }
+
     /// An AuthorizationPolicy on a Service.
     pub fn policy(&mut self, name: &str, service: &str, action: &str, rules: Value) {
         let spec = json!({ "action": action, "rules": rules });

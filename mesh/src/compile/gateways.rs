@@ -79,6 +79,11 @@ impl<'r> Gateways<'r> {
         self.ours.iter().any(|ours| is_named(ours.object, namespace, name))
     }
 
+    /// The namespace of the first of ours.
+    pub(crate) fn namespace(&self) -> Option<&'r Arc<str>> {
+        self.ours.first().map(|ours| &ours.object.meta.namespace)
+    }
+
     /// Whether some of ours is of this class, or the class is Istio's for waypoints.
     pub(crate) fn is_our_class(&self, class: &str) -> bool {
         class == ISTIO_WAYPOINT || self.ours.iter().any(|ours| ours.gateway.class == class)

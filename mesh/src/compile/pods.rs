@@ -104,13 +104,15 @@ impl<'r> Pods<'r> {
 /// What Services tell of the ports at each address; what is declared goes before what is to be detected.
 fn known(services: &Services<'_>) -> HashMap<IpAddr, Vec<(Protocol, Arc<Endpoint>)>> {
     let mut known: HashMap<IpAddr, Vec<(Protocol, Arc<Endpoint>)>> = HashMap::new();
-    let clusters = services.numbered().flat_map(|(_, entry)| &entry.clusters);
-    for (_, cluster) in clusters {
+    let clusters = services
+        .numbered()
+        .flat_map(|(_, entry)| entry.service.ports.iter().zip(&entry.clusters));
+    for (port, (_, cluster)) in clusters {
         for endpoint in &cluster.endpoints {
             let ports = known.entry(endpoint.address.ip()).or_default();
             match ports.iter_mut().find(|(_, before)| before.address == endpoint.address) {
-                None => ports.push((cluster.protocol, Arc::clone(endpoint))),
-                Some((protocol, _)) if *protocol == Protocol::Detect => *protocol = cluster.protocol,
+                None => ports.push((port.protocol, Arc::clone(endpoint))),
+                Some((protocol, _)) if *protocol == Protocol::Detect => *protocol = port.protocol,
                 Some(_) => {}
             }
         }

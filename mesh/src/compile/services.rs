@@ -1,6 +1,7 @@
 //! Services: their clusters (ports with endpoints), and which of them are ours to serve.
 
 use super::Report;
+use super::clusters::{self, Address, Clusters, Named, OfPort};
 use super::gateways::{Addressed, Gateways};
 use super::policies::Policies;
 use super::routes::Routes;
@@ -13,11 +14,10 @@ use crate::object::Object;
 use crate::resources::{Index, Name};
 use crate::snapshot::{Builder, ServicePort};
 use request::Workload;
-use routing::{Cluster, ClusterId, Endpoint, Target};
+use routing::{Cluster, ClusterId, Protocol, Target};
 use std::collections::{HashMap, HashSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 
 /// Names a Service: label of an EndpointSlice.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -27,8 +27,7 @@ pub(crate) const SERVICE_DOMAIN: &str = "svc.cluster.local";
 /// What survives a compile.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
-    ids: HashMap<(Arc<str>, Arc<str>, u16), ClusterId>,
-    endpoints: HashMap<SocketAddr, Arc<Endpoint>>,
+    pub(crate) clusters: clusters::Kept,
     pub(crate) workloads: HashMap<Name, Arc<Workload>>,
 }
 
@@ -48,11 +47,27 @@ pub(crate) struct Entry<'r> {
     pub(crate) service: &'r Service,
     /// Clusters, port by port as in the spec.
     pub(crate) clusters: Vec<(ClusterId, Arc<Cluster>)>,
+    /// Clusters of the subsets that a DestinationRule names, of all ports.
+    pub(crate) subsets: Vec<(ClusterId, Arc<Cluster>)>,
     /// Those of our Gateways that it uses; empty: not ours.
     pub(crate) gateways: Vec<&'r Object>,
 }
 
 impl Entry<'_> {
+    /// How its clusters are called; port and protocol are still to be set.
+    fn named(&self, waypoint: Option<&Arc<str>>) -> Named {
+        let (namespace, name) = (&self.object.meta.namespace, &self.object.meta.name);
+        let own = self.gateways.first().map(|gateway| &gateway.meta.namespace);
+        Named {
+            host: Arc::from(format!("{name}.{namespace}.{SERVICE_DOMAIN}").to_ascii_lowercase()),
+            name: Arc::clone(name),
+            namespace: Arc::clone(namespace),
+            port: 0,
+            protocol: Protocol::Detect,
+            waypoint: Arc::clone(own.or(waypoint).unwrap_or(namespace)),
+        }
+    }
+
     /// Ports and their clusters.
     pub(crate) fn ports(&self) -> impl Iterator<Item = (&Port, ClusterId)> {
         self.service
@@ -69,52 +84,50 @@ impl<'r> Services<'r> {
         index: &Index<'r>,
         gateways: &Gateways<'r>,
         workloads: &Workloads<'r>,
-        kept: &mut Kept,
+        mut clusters: Clusters<'_, 'r>,
         report: &mut Report,
     ) -> Self {
         let slices = slices(index);
-        let mut endpoints = Endpoints {
-            before: std::mem::take(&mut kept.endpoints),
-            now: HashMap::new(),
-        };
         let mut services = Self::default();
         for &object in index.all("Service") {
             let Body::Service(service) = &object.body else { continue };
             let (namespace, name) = (&object.meta.namespace, &object.meta.name);
+            let used = gateways.used_by(Addressed::Service, &object.meta, |why| {
+                report.warning(object, "metadata.labels", why);
+            });
+            let mut entry = Entry {
+                object,
+                service,
+                clusters: Vec::with_capacity(service.ports.len()),
+                subsets: Vec::new(),
+                gateways: used,
+            };
             let slices = slices.get(&(&**namespace, &**name));
-            let host: Arc<str> = Arc::from(format!("{name}.{namespace}.{SERVICE_DOMAIN}"));
-            let clusters = service.ports.iter().map(|port| {
+            let mut named = entry.named(gateways.namespace());
+            for port in &service.ports {
                 let addresses = match slices {
                     Some(slices) => from_slices(slices, port),
                     None => from_pods(namespace, service, port, workloads),
                 };
-                let cluster = Cluster {
-                    host: Arc::clone(&host),
-                    name: Arc::clone(name),
-                    namespace: Arc::clone(namespace),
-                    port: port.port,
-                    protocol: port.protocol,
-                    endpoints: addresses
-                        .into_iter()
-                        .map(|address| endpoints.at(address, workloads))
-                        .collect(),
-                };
-                (kept.id(namespace, name, port.port), Arc::new(cluster))
-            });
-            let clusters = clusters.collect();
-            let used = gateways.used_by(Addressed::Service, &object.meta, |why| {
-                report.warning(object, "metadata.labels", why);
-            });
+                (named.port, named.protocol) = (port.port, port.protocol);
+                let OfPort { whole, subsets } = clusters.of_port(&named, &addresses);
+                entry.clusters.push(whole);
+                entry.subsets.extend(subsets);
+            }
             services.by_name.insert((namespace, name), services.all.len());
-            services.all.push(Entry {
-                object,
-                service,
-                clusters,
-                gateways: used,
-            });
+            services.all.push(entry);
         }
-        kept.endpoints = endpoints.now;
+        clusters.finish();
         services
+    }
+
+    /// The cluster of a subset of a Service's port.
+    #[allow(dead_code)] // for VirtualServices, which are being built
+    pub(crate) fn subset(&self, namespace: &str, name: &str, port: u16, subset: &str) -> Option<ClusterId> {
+        let (_, entry) = self.get(namespace, name)?;
+        let is_it = |cluster: &Cluster| cluster.port == port && cluster.subset.as_deref() == Some(subset);
+        let mut subsets = entry.subsets.iter();
+        subsets.find(|(_, cluster)| is_it(cluster)).map(|(id, _)| *id)
     }
 
     /// A Service by name.
@@ -138,7 +151,7 @@ impl<'r> Services<'r> {
         builder: &mut Builder,
     ) {
         for (number, entry) in self.all.iter().enumerate() {
-            for (id, cluster) in &entry.clusters {
+            for (id, cluster) in entry.clusters.iter().chain(&entry.subsets) {
                 builder.cluster(*id, Arc::clone(cluster));
             }
             if entry.gateways.is_empty() {
@@ -154,7 +167,7 @@ impl<'r> Services<'r> {
                     namespace: Arc::clone(&cluster.namespace),
                     port: cluster.port,
                     judged_at: None,
-                    protocol: cluster.protocol,
+                    protocol: port.protocol,
                     cluster: Target::Cluster(*id),
                     authn: Arc::clone(&authn),
                     policies: Arc::clone(&judges),
@@ -172,40 +185,6 @@ impl<'r> Services<'r> {
                 }
             }
         }
-    }
-}
-
-impl Kept {
-    /// The id of a Service port: given once, never to another.
-    fn id(&mut self, namespace: &Arc<str>, name: &Arc<str>, port: u16) -> ClusterId {
-        let next = ClusterId(u32::try_from(self.ids.len()).unwrap_or(u32::MAX));
-        *self
-            .ids
-            .entry((Arc::clone(namespace), Arc::clone(name), port))
-            .or_insert(next)
-    }
-}
-
-/// Endpoints of this compile; those that did not change keep their load counters.
-struct Endpoints {
-    before: HashMap<SocketAddr, Arc<Endpoint>>,
-    now: HashMap<SocketAddr, Arc<Endpoint>>,
-}
-
-impl Endpoints {
-    fn at(&mut self, address: SocketAddr, workloads: &Workloads<'_>) -> Arc<Endpoint> {
-        let endpoint = self.now.entry(address).or_insert_with(|| {
-            let workload = workloads.at(address.ip());
-            match self.before.remove(&address) {
-                Some(before) if before.workload == workload => before,
-                _ => Arc::new(Endpoint {
-                    address,
-                    workload,
-                    in_flight: AtomicU32::new(0),
-                }),
-            }
-        });
-        Arc::clone(endpoint)
     }
 }
 
@@ -228,7 +207,7 @@ fn slices<'r>(index: &Index<'r>) -> Slices<'r> {
 }
 
 /// Ready addresses at the slice port of the Service port's name.
-fn from_slices(slices: &[&EndpointSlice], port: &Port) -> Vec<SocketAddr> {
+fn from_slices(slices: &[&EndpointSlice], port: &Port) -> Vec<Address> {
     let addresses = slices.iter().flat_map(|slice| {
         let target = slice
             .ports
@@ -243,7 +222,7 @@ fn from_slices(slices: &[&EndpointSlice], port: &Port) -> Vec<SocketAddr> {
 }
 
 /// For manifests without EndpointSlices: the ready Pods that the selector names.
-fn from_pods<'r>(namespace: &'r str, service: &'r Service, port: &Port, workloads: &Workloads<'r>) -> Vec<SocketAddr> {
+fn from_pods<'r>(namespace: &'r str, service: &'r Service, port: &Port, workloads: &Workloads<'r>) -> Vec<Address> {
     if service.selector.is_empty() {
         return Vec::new();
     }
@@ -258,9 +237,10 @@ fn from_pods<'r>(namespace: &'r str, service: &'r Service, port: &Port, workload
     unique(addresses)
 }
 
-fn unique(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
-    let mut seen: HashSet<(IpAddr, u16)> = HashSet::new();
+fn unique(addresses: impl Iterator<Item = SocketAddr>) -> Vec<Address> {
+    let mut seen: HashSet<SocketAddr> = HashSet::new();
     addresses
-        .filter(|address| seen.insert((address.ip(), address.port())))
+        .filter(|address| seen.insert(*address))
+        .map(|socket| Address { socket, weight: 1 })
         .collect()
 }

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod destination_rules;
 mod hostile;
 mod incremental;
 mod pods;

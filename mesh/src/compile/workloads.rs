@@ -8,7 +8,7 @@ use crate::resources::Index;
 use crate::snapshot::Builder;
 use authz::TrustDomains;
 use request::{SpiffeId, Workload};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ const REDIRECTION: &str = "ambient.istio.io/redirection";
 /// All live workloads.
 #[derive(Debug, Default)]
 pub(crate) struct Workloads<'r> {
-    by_ip: HashMap<IpAddr, (Arc<Workload>, &'r Pod)>,
+    by_ip: HashMap<IpAddr, (Arc<Workload>, &'r Meta)>,
     by_identity: HashMap<SpiffeId, Arc<Workload>>,
     by_label: HashMap<(&'r str, &'r str, &'r str), Vec<&'r Arc<Object>>>,
 }
@@ -47,7 +47,9 @@ impl<'r> Workloads<'r> {
             };
             known.insert(name, Arc::clone(&workload));
             for ip in &pod.ips {
-                all.by_ip.entry(*ip).or_insert_with(|| (Arc::clone(&workload), pod));
+                all.by_ip
+                    .entry(*ip)
+                    .or_insert_with(|| (Arc::clone(&workload), &object.meta));
             }
             if let Some(identity) = identity {
                 all.by_identity.entry(identity).or_insert(workload);
@@ -68,11 +70,16 @@ impl<'r> Workloads<'r> {
         }
     }
 
+    /// Labels of the Pod at an address.
+    pub(crate) fn labels(&self, ip: IpAddr) -> Option<&'r BTreeMap<String, String>> {
+        self.by_ip.get(&ip).map(|(_, meta)| &meta.labels)
+    }
+
     /// Pods with all these labels.
     pub(crate) fn selected(
         &self,
         namespace: &'r str,
-        selector: &'r std::collections::BTreeMap<String, String>,
+        selector: &'r BTreeMap<String, String>,
     ) -> impl Iterator<Item = &'r Pod> + '_ {
         let candidates = selector
             .iter()

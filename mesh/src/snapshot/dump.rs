@@ -1,13 +1,17 @@
 //! `/config_dump`: the snapshot as a person reads it. Names and numbers only; no key, no token, no Secret.
 
-use super::{ServicePort, Snapshot};
+use super::{ServicePort, Snapshot, cluster_dump};
 use authz::KeyLocation;
 use request::Workload;
-use routing::{Cluster, Table, Target};
+use routing::{Table, Target};
 use serde_json::{Value, json};
 
-pub(super) fn dump(snapshot: &Snapshot) -> Value {
-    let services: Vec<Value> = snapshot.ports.iter().map(|port| service(snapshot, port)).collect();
+pub(super) fn dump(snapshot: &Snapshot, now_ms: u64) -> Value {
+    let services: Vec<Value> = snapshot
+        .ports
+        .iter()
+        .map(|port| service(snapshot, port, now_ms))
+        .collect();
     let mut workloads: Vec<_> = snapshot.workloads.iter().collect();
     workloads.sort_by_key(|(ip, _)| **ip);
     let workloads: Vec<Value> = workloads
@@ -28,13 +32,14 @@ pub(super) fn dump(snapshot: &Snapshot) -> Value {
                 .filter_map(|provider| provider.get("name").and_then(Value::as_str)).collect::<Vec<_>>(),
         },
         "services": services,
+        "subsets": subsets(snapshot, now_ms),
         "pods": pods(snapshot),
         "workloads": workloads,
         "keySources": snapshot.key_sources.iter().map(|source| source_text(&source.location)).collect::<Vec<_>>(),
     })
 }
 
-fn service(snapshot: &Snapshot, port: &ServicePort) -> Value {
+fn service(snapshot: &Snapshot, port: &ServicePort, now_ms: u64) -> Value {
     let mut addresses: Vec<String> = snapshot
         .by_address
         .iter()
@@ -42,12 +47,15 @@ fn service(snapshot: &Snapshot, port: &ServicePort) -> Value {
         .map(|((ip, _), _)| ip.to_string())
         .collect();
     addresses.sort();
+    let cluster = snapshot.endpoints_of(&port.cluster);
     json!({
         "host": &*port.host,
         "port": port.port,
         "protocol": format!("{:?}", port.protocol),
         "addresses": addresses,
-        "endpoints": snapshot.endpoints_of(&port.cluster).map(|cluster| endpoints(cluster)),
+        "endpoints": cluster.map(|cluster| cluster_dump::endpoints(cluster, now_ms)),
+        "trafficPolicy": cluster.map(|cluster| cluster_dump::policy(&cluster.policy)),
+        "inUse": cluster.map(|cluster| cluster_dump::usage(&cluster.state.usage)),
         "policies": port.bound,
         "rules": rules(snapshot, &port.producer),
         "consumers": port.consumers.iter()
@@ -80,7 +88,25 @@ fn rules(snapshot: &Snapshot, table: &Table) -> Value {
 
 fn target(snapshot: &Snapshot, target: &Target) -> Option<String> {
     let cluster = snapshot.endpoints_of(target)?;
-    Some(format!("{}:{}", cluster.host, cluster.port))
+    Some(match &cluster.subset {
+        Some(subset) => format!("{}:{} subset {subset}", cluster.host, cluster.port),
+        None => format!("{}:{}", cluster.host, cluster.port),
+    })
+}
+
+/// Clusters of subsets, of our own Services and of others that routes may lead to.
+fn subsets(snapshot: &Snapshot, now_ms: u64) -> Vec<Value> {
+    let subsets = snapshot.clusters().filter_map(|(_, cluster)| {
+        Some(json!({
+            "host": &*cluster.host,
+            "port": cluster.port,
+            "subset": cluster.subset.as_deref()?,
+            "endpoints": cluster_dump::endpoints(cluster, now_ms),
+            "trafficPolicy": cluster_dump::policy(&cluster.policy),
+            "inUse": cluster_dump::usage(&cluster.state.usage),
+        }))
+    });
+    subsets.collect()
 }
 
 fn pods(snapshot: &Snapshot) -> Vec<Value> {
@@ -94,18 +120,6 @@ fn pods(snapshot: &Snapshot) -> Vec<Value> {
         })
     };
     pods.into_iter().map(pod).collect()
-}
-
-fn endpoints(cluster: &Cluster) -> Vec<Value> {
-    let endpoints = cluster.endpoints.iter().map(|endpoint| {
-        json!({
-            "address": endpoint.address.to_string(),
-            "workload": endpoint.workload.pod,
-            "hbone": endpoint.workload.hbone,
-            "inFlight": endpoint.in_flight.load(std::sync::atomic::Ordering::Relaxed),
-        })
-    });
-    endpoints.collect()
 }
 
 fn workload(ip: String, workload: &Workload) -> Value {

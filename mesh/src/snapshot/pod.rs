@@ -9,13 +9,12 @@ use crate::kinds::service;
 use authz::{Authn, Policies};
 use request::Workload;
 use routing::{
-    Backend, Cluster, Endpoint, Filters, Protocol, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Table, Target,
-    Timeouts,
+    Backend, Cluster, Endpoint, Filters, Protocol, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Table,
+    Target, Timeouts,
 };
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 
 /// A pod that is served by its own address.
 #[derive(Debug)]
@@ -43,14 +42,7 @@ impl PodTarget {
         };
         let namespace: Arc<str> = Arc::from(self.workload.namespace.as_str());
         let none: Arc<str> = Arc::from("");
-        let cluster = Target::Direct(Arc::new(Cluster {
-            host: Arc::clone(&none),
-            name: Arc::clone(&none),
-            namespace: Arc::clone(&namespace),
-            port,
-            protocol,
-            endpoints: vec![endpoint],
-        }));
+        let cluster = Target::Direct(Arc::new(Cluster::direct(Arc::clone(&namespace), protocol, endpoint)));
         Arc::new(ServicePort {
             host: Arc::clone(&none),
             name: none,
@@ -68,11 +60,7 @@ impl PodTarget {
     }
 
     fn endpoint(&self, address: SocketAddr) -> Arc<Endpoint> {
-        Arc::new(Endpoint {
-            address,
-            workload: Arc::clone(&self.workload),
-            in_flight: AtomicU32::new(0),
-        })
+        Arc::new(Endpoint::new(address, Arc::clone(&self.workload)))
     }
 
     fn routes(&self, namespace: &Arc<str>, target: Target) -> Arc<Table> {

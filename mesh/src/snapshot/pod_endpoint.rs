@@ -54,14 +54,8 @@ impl PodEndpoint {
         let none: Arc<str> = Arc::from("");
         let workload = &self.endpoint.workload;
         let namespace: Arc<str> = Arc::from(workload.namespace.as_str());
-        let cluster = Target::Direct(Arc::new(Cluster {
-            host: Arc::clone(&none),
-            name: Arc::clone(&none),
-            namespace: Arc::clone(&namespace),
-            port: self.endpoint.address.port(),
-            protocol: self.protocol,
-            endpoints: vec![Arc::clone(&self.endpoint)],
-        }));
+        let cluster = Cluster::direct(Arc::clone(&namespace), self.protocol, Arc::clone(&self.endpoint));
+        let cluster = Target::Direct(Arc::new(cluster));
         let id = RouteId {
             kind: RouteKind::Implicit,
             namespace: Arc::clone(&namespace),

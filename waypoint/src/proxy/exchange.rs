@@ -215,7 +215,10 @@ impl Exchange<'_> {
             Some(limit) => match tokio::time::timeout(limit, sending).await {
                 Ok(sent) => sent,
                 Err(_) if self.record.status.is_some() => Ok(Sent::Broken(Reason::Timeout)),
-                Err(_) => Err(Reason::Timeout),
+                Err(_) => {
+                    forward.timed_out(&self.record);
+                    Err(Reason::Timeout)
+                }
             },
         }?;
         // The answer is complete, and no deadline of the rule is one of the other protocol.

@@ -1,9 +1,11 @@
 //! Sends an admitted request to a backend of its rule, with retries, and streams the answer back.
 
+use super::affinity::Affinity;
 use super::client::Client;
 use super::connect::OpenFault;
 use super::exchange::{Admitted, client_fault};
 use super::filters;
+use super::grpc::http_status;
 use super::headers;
 use super::mirror::{Copy, Tee};
 use super::outbound::Outbound;
@@ -12,11 +14,12 @@ use super::reason::Reason;
 use super::record::Record;
 use super::tunnel::Tunnel;
 use super::upstream::{Upstream, UpstreamFault};
+use super::witness;
 use crate::http1::strip_hop_by_hop;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, response};
 use mesh::Snapshot;
 use rand::Rng;
-use routing::{Backend, Cluster, Endpoint, Retry, Rule};
+use routing::{Ask, Backend, Cluster, Endpoint, Outcome, Retry, Rule};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -93,6 +96,7 @@ impl Forward<'_> {
     ) -> Result<Sent, Reason> {
         let backend = self.backend;
         let cluster = self.snapshot.endpoints_of(&backend.target).ok_or(Reason::NoBackend)?;
+        let affinity = Affinity::of(cluster, self.admitted, &headers, self.tunnel.peer.ip());
         let mut outbound = Outbound::build(self, headers, backend, client, record)?;
         // What follows a wish over HTTP/2 is no body that a mirror could read.
         let tee = if client.is_extended_connect() {
@@ -108,7 +112,9 @@ impl Forward<'_> {
         let mut tried: Vec<SocketAddr> = Vec::new();
         loop {
             let left = retries.saturating_sub(u32::try_from(tried.len()).unwrap_or(u32::MAX));
-            let endpoint = cluster.choose(rand::rng().random(), &tried).ok_or(Reason::NoEndpoint)?;
+            let endpoint = cluster
+                .choose(&self.ask(affinity.hash, &tried))
+                .ok_or(Reason::NoEndpoint)?;
             record.destination = Some((Arc::clone(&endpoint.workload), endpoint.address));
             let until = self.end_of_try();
             let attempt = self
@@ -125,10 +131,11 @@ impl Forward<'_> {
                 .await;
             let again = left > 0 && self.may_retry(&attempt, &mut body);
             match attempt {
-                Attempt::Answer(parts, upstream, serving) if !again => {
+                Attempt::Answer(mut parts, upstream, serving) if !again => {
                     body.release();
+                    affinity.mark(&mut parts.headers);
                     return self
-                        .answer(client, parts, upstream, serving, until, body, record, meter)
+                        .answer(client, cluster, parts, upstream, serving, until, body, record, meter)
                         .await;
                 }
                 Attempt::Failed(reason, _) if !again => return Err(reason),
@@ -137,6 +144,15 @@ impl Forward<'_> {
             self.tunnel.node.metrics.own.retries.inc();
             self.back_off(tried.len(), cluster.endpoints.len()).await;
             tried.push(endpoint.address);
+        }
+    }
+
+    fn ask<'a>(&self, hash: Option<u64>, tried: &'a [SocketAddr]) -> Ask<'a> {
+        Ask {
+            random: rand::rng().random(),
+            now_ms: self.tunnel.node.clock.now_ms(),
+            hash,
+            tried,
         }
     }
 
@@ -168,6 +184,7 @@ impl Forward<'_> {
                 Err(_) => Attempt::Failed(Reason::Timeout, Progress::Late),
             },
         };
+        self.witness(cluster, endpoint, &attempt, record.grpc);
         let (status, error) = match &attempt {
             Attempt::Answer(parts, ..) => (Some(parts.status.as_u16()), None),
             Attempt::Failed(reason, _) => (None, Some(reason.refusal().label)),
@@ -184,6 +201,31 @@ impl Forward<'_> {
             });
         }
         attempt
+    }
+
+    /// Tells the cluster what became of an attempt. What the client broke off, and what an endpoint that is leaving had
+    /// not looked at, are no faults of it.
+    fn witness(&self, cluster: &Cluster, endpoint: &Endpoint, attempt: &Attempt, grpc: bool) {
+        let outcome = match attempt {
+            Attempt::Answer(parts, ..) => witness::of_answer(grpc, parts, grpc_status(&parts.headers)),
+            Attempt::Failed(Reason::Reset, Progress::Unprocessed) => None,
+            Attempt::Failed(reason, _) => witness::of_failure(reason),
+        };
+        if let Some(outcome) = outcome {
+            witness::report(&self.tunnel.node, cluster, endpoint, outcome);
+        }
+    }
+
+    /// The whole request had its time before its answer began.
+    pub(crate) fn timed_out(&self, record: &Record) {
+        let cluster = self.snapshot.endpoints_of(&self.backend.target);
+        let Some((cluster, (_, address))) = cluster.zip(record.destination.as_ref()) else {
+            return;
+        };
+        let endpoint = cluster.endpoints.iter().find(|endpoint| endpoint.address == *address);
+        if let Some(endpoint) = endpoint {
+            witness::report(&self.tunnel.node, cluster, endpoint, Outcome::TimedOut);
+        }
     }
 
     fn begin_try(&self, outbound: &mut Outbound, record: &Record) -> SpanId {
@@ -278,7 +320,7 @@ impl Forward<'_> {
             if !mirror.samples(rand::rng().random()) {
                 continue;
             }
-            let Some(endpoint) = cluster.choose(rand::rng().random(), &[]) else {
+            let Some(endpoint) = cluster.choose(&self.ask(None, &[])) else {
                 continue;
             };
             let copy = Copy {
@@ -300,6 +342,7 @@ impl Forward<'_> {
     async fn answer(
         &self,
         client: &mut Client<'_>,
+        cluster: &Cluster,
         mut parts: response::Parts,
         mut upstream: Upstream,
         serving: Serving,
@@ -315,6 +358,7 @@ impl Forward<'_> {
         }
         meter.grpc_status = grpc_status(&parts.headers);
         record.answered(parts.status, meter.grpc_status, "via_upstream");
+        let is_untold = witness::of_answer(record.grpc, &parts, meter.grpc_status).is_none();
         if parts.status == StatusCode::SWITCHING_PROTOCOLS || is_granted {
             return Ok(Sent::Switched(Box::new(Switch {
                 parts,
@@ -345,6 +389,10 @@ impl Forward<'_> {
         };
         match streamed {
             Ok(()) => {
+                if let Some(status) = meter.grpc_status.filter(|_| is_untold) {
+                    let outcome = Outcome::Answered(http_status(status));
+                    witness::report(&self.tunnel.node, cluster, &serving.0, outcome);
+                }
                 self.tunnel
                     .node
                     .connector

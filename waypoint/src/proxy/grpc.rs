@@ -26,6 +26,24 @@ pub(crate) fn status_of(http: u16) -> u32 {
     }
 }
 
+/// The HTTP status that says what a `grpc-status` says (Envoy's table), for outlier detection.
+pub(crate) fn http_status(grpc_status: u32) -> u16 {
+    match grpc_status {
+        0 => 200,
+        1 => 499,
+        3 | 9 | 11 => 400,
+        4 => 504,
+        5 => 404,
+        6 | 10 => 409,
+        7 => 403,
+        8 => 429,
+        12 => 501,
+        14 => 503,
+        16 => 401,
+        _ => 500,
+    }
+}
+
 /// Counts length-prefixed messages as their bytes go by.
 #[derive(Debug, Default)]
 pub(crate) struct MessageCounter {

@@ -1,5 +1,6 @@
 //! What every request of this process shares.
 
+use super::clock::Clock;
 use super::connect::Connector;
 use super::mirror::Load;
 use crate::http1::Limits;
@@ -18,6 +19,8 @@ pub(crate) struct Node {
     pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
     /// Its generation, told after it was published: for what stays open across changes.
     pub(crate) changes: watch::Sender<u64>,
+    /// What health is kept by.
+    pub(crate) clock: Clock,
     /// Fetched JWKS.
     pub(crate) keys: ArcSwap<KeySets>,
     /// Ways to endpoints.

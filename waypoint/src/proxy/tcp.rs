@@ -3,18 +3,20 @@
 //! The name in a ClientHello is read first wherever it decides (a TLSRoute, a policy that asks for it) and on every port
 //! that is declared TLS; the handshake itself passes through.
 
+use super::affinity::Affinity;
 use super::client_hello::{self, Opening};
 use super::forward::Serving;
 use super::reason::Reason;
 use super::transport::Transport;
 use super::tunnel::Tunnel;
 use super::upgrade::Primed;
+use super::witness;
 use authz::Verdict;
 use hbone::TunnelStream;
 use mesh::{ServicePort, Snapshot};
 use rand::Rng;
 use request::Connection;
-use routing::{Cluster, Endpoint, Pick, Protocol, Rule, Table, Target};
+use routing::{Ask, Cluster, Endpoint, Outcome, Pick, Protocol, Rule, Table, Target};
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -198,14 +200,28 @@ fn connection<'t>(tunnel: &'t Tunnel, sni: Option<&str>) -> Cow<'t, Connection> 
 
 /// A connection to one of the endpoints, or the response flag that says why there is none.
 async fn reach(tunnel: &Tunnel, cluster: &Cluster) -> Result<(Arc<Endpoint>, Transport), Reason> {
+    let node = &tunnel.node;
+    let affinity = Affinity::of_connection(cluster, tunnel.peer.ip());
     let mut tried: Vec<SocketAddr> = Vec::new();
     while tried.len() < ATTEMPTS {
-        let Some(endpoint) = cluster.choose(rand::rng().random(), &tried) else {
+        let ask = Ask {
+            random: rand::rng().random(),
+            now_ms: node.clock.now_ms(),
+            hash: affinity.hash,
+            tried: &tried,
+        };
+        let Some(endpoint) = cluster.choose(&ask) else {
             return Err(Reason::NoEndpoint);
         };
-        match tunnel.node.connector.dial(endpoint, &tunnel.lane).await {
-            Ok(transport) => return Ok((Arc::clone(endpoint), transport)),
-            Err(fault) => tracing::debug!(endpoint = %endpoint.address, ?fault, "no way to the endpoint"),
+        match node.connector.dial(endpoint, &tunnel.lane).await {
+            Ok(transport) => {
+                witness::report(node, cluster, endpoint, Outcome::Answered(200));
+                return Ok((Arc::clone(endpoint), transport));
+            }
+            Err(fault) => {
+                witness::report(node, cluster, endpoint, Outcome::NotConnected);
+                tracing::debug!(endpoint = %endpoint.address, ?fault, "no way to the endpoint");
+            }
         }
         tried.push(endpoint.address);
     }

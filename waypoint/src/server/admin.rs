@@ -38,7 +38,7 @@ impl ServeHttp for Admin {
         match request.uri.path() {
             "/" => page(StatusCode::OK, TEXT, HELP),
             "/config_dump" => {
-                let dump = self.node.snapshot.load().dump();
+                let dump = self.node.snapshot.load().dump(self.node.clock.now_ms());
                 page(StatusCode::OK, JSON, format!("{dump:#}\n"))
             }
             "/logging" => self.set_logging(request.uri.query().unwrap_or_default(), post),

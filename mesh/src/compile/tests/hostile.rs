@@ -82,6 +82,16 @@ fn json_value() -> impl Strategy<Value = Value> {
         "urlRewrite",
         "requestRedirect",
         "backendRef",
+        "host",
+        "subsets",
+        "labels",
+        "trafficPolicy",
+        "loadBalancer",
+        "consistentHash",
+        "connectionPool",
+        "http",
+        "outlierDetection",
+        "portLevelSettings",
         "metadata",
         "spec",
         "hosts",
@@ -111,7 +121,7 @@ proptest! {
     #[test]
     fn any_text_is_read_without_panic(text in "(?s).{0,200}") {
         let world = compile(&text);
-        let _ = world.snapshot.dump();
+        let _ = world.snapshot.dump(0);
     }
 
     #[test]
@@ -129,12 +139,13 @@ proptest! {
             ("gateway.networking.k8s.io/v1", "Gateway"), ("gateway.networking.k8s.io/v1", "HTTPRoute"), ("networking.istio.io/v1", "VirtualService"),
             ("gateway.networking.k8s.io/v1", "GRPCRoute"), ("gateway.networking.k8s.io/v1beta1", "ReferenceGrant"),
             ("security.istio.io/v1", "AuthorizationPolicy"), ("security.istio.io/v1", "RequestAuthentication"), ("v1", "Secret"),
+            ("networking.istio.io/v1", "DestinationRule"),
         ][kind];
         let object = json!({"apiVersion": api, "kind": kind, "metadata": {"name": "x", "namespace": "shop"},
             "spec": spec.clone(), "status": spec.clone(), "data": spec.clone(), "endpoints": spec});
         let resources = crate::Resources::from_json([object]);
         let (snapshot, _) = crate::Compiler::new(crate::Scope::default()).compile(&resources);
-        let _ = snapshot.dump();
+        let _ = snapshot.dump(0);
     }
 }
 

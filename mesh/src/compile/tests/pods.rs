@@ -113,7 +113,7 @@ fn policies_of_the_gateway_bind_and_those_of_the_service_do_not() {
                  spec: {targetRefs: [{kind: Gateway, group: gateway.networking.k8s.io, name: waypoint}], jwtRules: [{issuer: a, jwksUri: 'https://a/keys'}]}\n";
     let bound = |more: &str, address: &str| {
         let world = mesh("all", more);
-        let dump = world.snapshot.dump();
+        let dump = world.snapshot.dump(0);
         let policies = dump["pods"][0]["policies"].as_array().unwrap().len();
         (
             world.port(address).unwrap().policies.is_empty(),

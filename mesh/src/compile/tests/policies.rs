@@ -127,7 +127,7 @@ fn unchanged_policies_stay_the_same() {
     assert!(Arc::ptr_eq(&before_port.authn, &after_port.authn));
     assert!(Arc::ptr_eq(&before_port.policies, &after_port.policies));
     assert_eq!(after.snapshot.key_sources().len(), 1);
-    assert!(!after.snapshot.dump().to_string().contains("secret"));
+    assert!(!after.snapshot.dump(0).to_string().contains("secret"));
     let changed = compile_by(&mut compiler, &text("").replace("issuer: me", "issuer: you"));
     assert!(!Arc::ptr_eq(
         &changed.port("10.0.0.1:80").unwrap().authn,

@@ -270,7 +270,7 @@ fn the_dump_tells_services_rules_and_endpoints() {
         pod("shop", "a", "reviews", "10.1.0.1")
     );
     let world = compile(&text);
-    let dump = world.snapshot.dump();
+    let dump = world.snapshot.dump(0);
     let service = &dump["services"][0];
     assert_eq!(service["host"], "reviews.shop.svc.cluster.local");
     assert_eq!(service["addresses"][0], "10.0.0.1");

@@ -3,7 +3,6 @@ use super::*;
 use hbone::{CertSource, Identity, PoolConfig, PoolEvents};
 use request::Workload;
 use std::net::TcpListener;
-use std::sync::atomic::AtomicU32;
 
 /// Nobody may ask for a certificate here: nothing may be dialled.
 struct NoCerts;
@@ -20,14 +19,11 @@ impl PoolEvents for NoCerts {}
 async fn a_workload_of_the_mesh_without_an_identity_is_not_reached_in_clear() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
-    let endpoint = Endpoint {
-        address: listener.local_addr().unwrap(),
-        workload: Arc::new(Workload {
-            hbone: true,
-            ..Workload::default()
-        }),
-        in_flight: AtomicU32::new(0),
+    let workload = Workload {
+        hbone: true,
+        ..Workload::default()
     };
+    let endpoint = Endpoint::new(listener.local_addr().unwrap(), Arc::new(workload));
     let pool = Pool::new(PoolConfig::default(), Arc::new(NoCerts), Arc::new(NoCerts));
     let connector = Connector::new(pool, Limits::default());
     let lane = Lane {

@@ -1,0 +1,181 @@
+//! Clusters: addresses and a policy become what requests are balanced over. Ids, load and health outlive a compile.
+
+use super::destination_rules::{Applied, DestinationRules, Merged};
+use super::workloads::Workloads;
+use crate::kinds::destination_rule::Subset;
+use routing::{Cluster, ClusterId, ClusterSpec, Endpoint, Health, Protocol};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+/// What survives a compile.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    ids: HashMap<Key, ClusterId>,
+    clusters: HashMap<ClusterId, Arc<Cluster>>,
+    loads: HashMap<SocketAddr, Arc<AtomicU32>>,
+}
+
+/// Namespace, name, port, subset.
+type Key = (Arc<str>, Arc<str>, u16, Option<Arc<str>>);
+
+/// Builds the clusters of one compile.
+#[derive(Debug)]
+pub(crate) struct Clusters<'a, 'r> {
+    workloads: &'a Workloads<'r>,
+    rules: &'a DestinationRules<'r>,
+    kept: &'a mut Kept,
+    clusters: HashMap<ClusterId, Arc<Cluster>>,
+    loads: HashMap<SocketAddr, Arc<AtomicU32>>,
+}
+
+/// What a cluster is called.
+#[derive(Clone, Debug)]
+pub(crate) struct Named {
+    /// Host, in lower case.
+    pub(crate) host: Arc<str>,
+    /// Name of the Service.
+    pub(crate) name: Arc<str>,
+    /// Its namespace.
+    pub(crate) namespace: Arc<str>,
+    /// Port.
+    pub(crate) port: u16,
+    /// What the port declares.
+    pub(crate) protocol: Protocol,
+    /// Namespace of the waypoint: its DestinationRules go first.
+    pub(crate) waypoint: Arc<str>,
+}
+
+/// One address of a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Address {
+    /// IP and target port.
+    pub(crate) socket: SocketAddr,
+    /// Share, at least 1.
+    pub(crate) weight: u32,
+}
+
+/// The clusters of one port.
+#[derive(Debug)]
+pub(crate) struct OfPort {
+    /// All addresses.
+    pub(crate) whole: (ClusterId, Arc<Cluster>),
+    /// By subset.
+    pub(crate) subsets: Vec<(ClusterId, Arc<Cluster>)>,
+}
+
+impl<'a, 'r> Clusters<'a, 'r> {
+    /// Begins.
+    pub(crate) fn new(workloads: &'a Workloads<'r>, rules: &'a DestinationRules<'r>, kept: &'a mut Kept) -> Self {
+        Self {
+            workloads,
+            rules,
+            kept,
+            clusters: HashMap::new(),
+            loads: HashMap::new(),
+        }
+    }
+
+    /// The clusters of one port.
+    pub(crate) fn of_port(&mut self, named: &Named, addresses: &[Address]) -> OfPort {
+        let rule = self.rules.of(&named.host, &named.namespace, &named.waypoint);
+        let policy = |subset| rule.map_or_else(Applied::default, |rule| rule.policy(named.port, subset));
+        let whole = self.cluster(named, None, addresses, policy(None));
+        let subsets = rule.map_or(&[][..], Merged::subsets).iter().map(|subset| {
+            let selected = self.selected(addresses, subset);
+            self.cluster(named, Some(&subset.name), &selected, policy(Some(subset)))
+        });
+        let subsets = subsets.collect();
+        OfPort { whole, subsets }
+    }
+
+    /// What is not there any more is forgotten.
+    pub(crate) fn finish(self) {
+        self.kept.clusters = self.clusters;
+        self.kept.loads = self.loads;
+    }
+
+    fn selected(&self, addresses: &[Address], subset: &Subset) -> Vec<Address> {
+        let has_labels = |address: &&Address| {
+            let labels = self.workloads.labels(address.socket.ip());
+            let mut wanted = subset.labels.iter();
+            wanted.all(|(key, value)| labels.is_some_and(|labels| labels.get(key) == Some(value)))
+        };
+        addresses.iter().filter(has_labels).cloned().collect()
+    }
+
+    fn cluster(
+        &mut self,
+        named: &Named,
+        subset: Option<&Arc<str>>,
+        addresses: &[Address],
+        applied: Applied,
+    ) -> (ClusterId, Arc<Cluster>) {
+        let id = self.kept.id(named, subset);
+        let before = self.kept.clusters.get(&id).cloned();
+        let before_at: HashMap<SocketAddr, &Arc<Endpoint>> = before
+            .iter()
+            .flat_map(|cluster| &cluster.endpoints)
+            .map(|endpoint| (endpoint.address, endpoint))
+            .collect();
+        let endpoints = addresses
+            .iter()
+            .map(|address| self.endpoint(address, before_at.get(&address.socket).copied()))
+            .collect();
+        let cluster = Arc::new(Cluster::new(ClusterSpec {
+            host: Arc::clone(&named.host),
+            name: Arc::clone(&named.name),
+            namespace: Arc::clone(&named.namespace),
+            port: named.port,
+            subset: subset.cloned(),
+            protocol: applied.protocol(named.protocol),
+            endpoints,
+            policy: applied.policy,
+            state: before.map(|before| Arc::clone(&before.state)).unwrap_or_default(),
+        }));
+        self.clusters.insert(id, Arc::clone(&cluster));
+        (id, cluster)
+    }
+
+    /// One that did not change is the very same as before; of one that did, load and health stay while the workload does.
+    fn endpoint(&mut self, address: &Address, before: Option<&Arc<Endpoint>>) -> Arc<Endpoint> {
+        let workload = self.workloads.at(address.socket.ip());
+        let before = before.filter(|before| before.workload == workload);
+        let (priority, weight) = (0, address.weight);
+        if let Some(before) = before.filter(|before| before.priority == priority && before.weight == weight) {
+            self.loads
+                .entry(address.socket)
+                .or_insert_with(|| Arc::clone(&before.in_flight));
+            return Arc::clone(before);
+        }
+        let known = &self.kept.loads;
+        let in_flight = self.loads.entry(address.socket).or_insert_with(|| {
+            let known = known.get(&address.socket);
+            known.map(Arc::clone).unwrap_or_default()
+        });
+        let health: Arc<Health> = before.map(|before| Arc::clone(&before.health)).unwrap_or_default();
+        Arc::new(Endpoint {
+            address: address.socket,
+            workload,
+            in_flight: Arc::clone(in_flight),
+            weight,
+            priority,
+            health,
+        })
+    }
+}
+
+impl Kept {
+    /// The id of a port, or a subset of it: given once, never to another.
+    fn id(&mut self, named: &Named, subset: Option<&Arc<str>>) -> ClusterId {
+        let next = ClusterId(u32::try_from(self.ids.len()).unwrap_or(u32::MAX));
+        let key = (
+            Arc::clone(&named.namespace),
+            Arc::clone(&named.name),
+            named.port,
+            subset.cloned(),
+        );
+        *self.ids.entry(key).or_insert(next)
+    }
+}
