@@ -6,8 +6,10 @@
 
 mod clusters;
 mod destination_rules;
+mod endpoints;
 mod gateways;
 mod grants;
+mod locality;
 mod pods;
 mod policies;
 mod report;
@@ -23,6 +25,7 @@ use crate::resources::Index;
 use crate::snapshot::{Builder, Settings};
 use crate::{Finding, Resources, Scope, Snapshot};
 use authz::TrustDomains;
+pub(crate) use locality::Place;
 pub(crate) use report::{Raised, Report};
 use std::sync::Arc;
 
@@ -73,12 +76,21 @@ impl Compiler {
             report.problems(object, &object.problems);
         }
 
-        let settings = settings(&self.scope, &index, &mut report);
+        let mut settings = settings(&self.scope, &index, &mut report);
         let gateways = gateways::Gateways::find(&self.scope, &index, &mut report);
         let workloads = workloads::Workloads::build(&index, &settings.trust, &mut self.kept_services);
         let rules = destination_rules::DestinationRules::build(&index, &settings.root_namespace, &mut report);
-        let clusters = clusters::Clusters::new(&workloads, &rules, &mut self.kept_services.clusters);
-        let services = services::Services::build(&index, &gateways, &workloads, clusters, &mut report);
+        let own = locality::Own::find(&self.scope, &workloads);
+        settings.place = own.place.clone();
+        let mut clusters = clusters::Clusters::new(
+            &workloads,
+            &rules,
+            own,
+            settings.locality.as_ref(),
+            &mut self.kept_services.clusters,
+        );
+        let services = services::Services::build(&index, &gateways, &workloads, &mut clusters, &mut report);
+        clusters.finish();
         rules.report_unused(&mut report);
         let pods = pods::Pods::find(&index, &gateways, &services);
         let routes = routes::Routes::build(&index, &gateways, &services, &mut self.kept_routes, &mut report);
@@ -122,6 +134,8 @@ fn settings(scope: &Scope, index: &Index<'_>, report: &mut Report) -> Settings {
         access_log: config.access_log,
         trace_sampling_percent: config.trace_sampling_percent,
         extension_providers: config.extension_providers,
+        locality: config.locality,
+        place: locality::Place::default(),
     }
 }
 

@@ -32,6 +32,8 @@ use std::collections::BTreeMap;
 pub(crate) enum Body {
     /// Its labels are all that matters.
     Namespace,
+    /// Its labels tell region and zone.
+    Node,
     /// `spec.controllerName`.
     GatewayClass(String),
     /// A Gateway: a waypoint or not.
@@ -63,7 +65,7 @@ pub(crate) enum Body {
 impl Body {
     /// Kinds without a namespace.
     pub(crate) fn is_cluster_wide(&self) -> bool {
-        matches!(self, Self::Namespace | Self::GatewayClass(_))
+        matches!(self, Self::Namespace | Self::Node | Self::GatewayClass(_))
     }
 }
 
@@ -96,6 +98,7 @@ pub(crate) fn body(kind: &str, api_version: &str, value: &Value, problems: &Prob
     let spec = spec.unwrap_or(&none);
     match (group, kind) {
         ("", "Namespace") => Body::Namespace,
+        ("", "Node") => Body::Node,
         ("", "Service") => service::parse(spec, &spec_at, problems),
         ("", "Pod") => pod::parse(spec, value.get("status").unwrap_or(&none), problems),
         ("", "ConfigMap") => config_map(value, problems),

@@ -1,5 +1,7 @@
 //! Which waypoint this is: what binds to it and what does not.
 
+use std::net::IpAddr;
+
 /// The waypoint's place in the mesh.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
@@ -11,6 +13,16 @@ pub struct Scope {
     pub trust_domain: Option<String>,
     /// Root namespace, default `istio-system`. MeshConfig's `rootNamespace` goes before it.
     pub root_namespace: String,
+    /// Name of the Pod that this waypoint is, in `namespace`: its locality is ours.
+    pub pod: Option<String>,
+    /// Its address, when its name is not known.
+    pub ip: Option<IpAddr>,
+    /// The node it runs on, by flag; else its Pod's.
+    pub node: Option<String>,
+    /// The zone, by flag; else its Pod's or its Node's.
+    pub zone: Option<String>,
+    /// The region, likewise.
+    pub region: Option<String>,
 }
 
 impl Default for Scope {
@@ -20,6 +32,11 @@ impl Default for Scope {
             gateway: None,
             trust_domain: None,
             root_namespace: "istio-system".to_owned(),
+            pod: None,
+            ip: None,
+            node: None,
+            zone: None,
+            region: None,
         }
     }
 }

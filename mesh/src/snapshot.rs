@@ -5,6 +5,8 @@ mod dump;
 mod pod;
 mod pod_endpoint;
 
+use crate::compile::Place;
+use crate::kinds::traffic_policy::Locality;
 use authz::{Authn, KeySource, Policies, TrustDomains};
 pub(crate) use pod::{PodTarget, implicit, is_implicit};
 use pod_endpoint::PodEndpoint;
@@ -51,6 +53,10 @@ pub struct Settings {
     pub trace_sampling_percent: Option<f64>,
     /// `extensionProviders`, as written.
     pub extension_providers: Vec<serde_json::Value>,
+    /// `localityLbSetting`.
+    pub(crate) locality: Option<Locality>,
+    /// Where this waypoint runs, as far as it knows.
+    pub(crate) place: Place,
 }
 
 /// One port of one Service that is ours, or of one pod that is addressed by itself: all a tunnel to it needs.

@@ -23,8 +23,6 @@ pub struct Limits {
     pub connect_timeout: Option<Duration>,
     /// `http.idleTimeout`: an unused connection is kept this long.
     pub http_idle: Option<Duration>,
-    /// `tcp.idleTimeout`: a TCP connection without a byte either way.
-    pub tcp_idle: Option<Duration>,
     /// `tcp.maxConnectionDuration`.
     pub connection_age: Option<Duration>,
     /// `tcp.tcpKeepalive`.

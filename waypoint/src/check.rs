@@ -10,8 +10,7 @@ pub fn run(args: CheckArgs) -> ExitCode {
     let scope = Scope {
         namespace: args.namespace,
         gateway: args.gateway,
-        trust_domain: None,
-        root_namespace: "istio-system".to_owned(),
+        ..Scope::default()
     };
     let findings = match mesh::check(&args.dirs, scope) {
         Ok(findings) => findings,

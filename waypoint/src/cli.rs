@@ -76,6 +76,15 @@ pub struct RunArgs {
     /// Trust domain; else MeshConfig's, else cluster.local.
     #[arg(long, value_name = "TD", env = "TRUST_DOMAIN")]
     pub trust_domain: Option<String>,
+    /// The node this waypoint runs on, for locality; else its Pod's (POD_NAME or INSTANCE_IP).
+    #[arg(long, value_name = "NODE", env = "ISTIO_META_NODE_NAME")]
+    pub node: Option<String>,
+    /// The zone it runs in; else its Pod's, else its Node's.
+    #[arg(long, value_name = "ZONE", env = "WAYPOINT_ZONE")]
+    pub zone: Option<String>,
+    /// The region it runs in; else its Pod's, else its Node's.
+    #[arg(long, value_name = "REGION", env = "WAYPOINT_REGION")]
+    pub region: Option<String>,
     /// Worker threads; else one for each core.
     #[arg(long, value_name = "N", env = "WAYPOINT_WORKERS")]
     pub workers: Option<usize>,
@@ -109,10 +118,10 @@ pub struct RunArgs {
     /// Log as JSON.
     #[arg(long, env = "WAYPOINT_LOG_JSON")]
     pub log_json: bool,
-    /// Pod name, for telemetry.
+    /// Pod name, for telemetry and locality.
     #[arg(long, env = "POD_NAME", hide = true)]
     pub pod_name: Option<String>,
-    /// Pod IP, for telemetry.
+    /// Pod IP, for telemetry and locality.
     #[arg(long, env = "INSTANCE_IP", hide = true)]
     pub instance_ip: Option<String>,
     /// Cluster id, for telemetry.

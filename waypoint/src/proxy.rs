@@ -12,6 +12,7 @@ mod extended_connect;
 mod fault;
 mod filters;
 mod forward;
+mod gate;
 mod grpc;
 mod h2_bytes;
 mod h2_half;

@@ -79,7 +79,12 @@ fn scope(args: &RunArgs) -> Scope {
         namespace: args.namespace.clone(),
         gateway: args.gateway.clone(),
         trust_domain: args.trust_domain.clone(),
-        root_namespace: "istio-system".to_owned(),
+        pod: args.pod_name.clone(),
+        ip: args.instance_ip.as_deref().and_then(|ip| ip.parse().ok()),
+        node: args.node.clone(),
+        zone: args.zone.clone(),
+        region: args.region.clone(),
+        ..Scope::default()
     }
 }
 

@@ -1,10 +1,13 @@
 //! Clusters: addresses and a policy become what requests are balanced over. Ids, load and health outlive a compile.
 
 use super::destination_rules::{Applied, DestinationRules, Merged};
+use super::locality::{Own, Place, Rank, Setting};
 use super::workloads::Workloads;
 use crate::kinds::destination_rule::Subset;
+use crate::kinds::service::Distribution;
+use crate::kinds::traffic_policy::Locality;
 use routing::{Cluster, ClusterId, ClusterSpec, Endpoint, Health, Protocol};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -25,6 +28,8 @@ type Key = (Arc<str>, Arc<str>, u16, Option<Arc<str>>);
 pub(crate) struct Clusters<'a, 'r> {
     workloads: &'a Workloads<'r>,
     rules: &'a DestinationRules<'r>,
+    own: Own<'r>,
+    mesh_locality: Option<&'a Locality>,
     kept: &'a mut Kept,
     clusters: HashMap<ClusterId, Arc<Cluster>>,
     loads: HashMap<SocketAddr, Arc<AtomicU32>>,
@@ -45,15 +50,21 @@ pub(crate) struct Named {
     pub(crate) protocol: Protocol,
     /// Namespace of the waypoint: its DestinationRules go first.
     pub(crate) waypoint: Arc<str>,
+    /// Which endpoints its Service prefers.
+    pub(crate) distribution: Distribution,
 }
 
 /// One address of a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Address {
+pub(crate) struct Address<'r> {
     /// IP and target port.
     pub(crate) socket: SocketAddr,
     /// Share, at least 1.
     pub(crate) weight: u32,
+    /// Where it is.
+    pub(crate) place: Place,
+    /// Labels of the workload there.
+    pub(crate) labels: Option<&'r BTreeMap<String, String>>,
 }
 
 /// The clusters of one port.
@@ -67,10 +78,18 @@ pub(crate) struct OfPort {
 
 impl<'a, 'r> Clusters<'a, 'r> {
     /// Begins.
-    pub(crate) fn new(workloads: &'a Workloads<'r>, rules: &'a DestinationRules<'r>, kept: &'a mut Kept) -> Self {
+    pub(crate) fn new(
+        workloads: &'a Workloads<'r>,
+        rules: &'a DestinationRules<'r>,
+        own: Own<'r>,
+        mesh_locality: Option<&'a Locality>,
+        kept: &'a mut Kept,
+    ) -> Self {
         Self {
             workloads,
             rules,
+            own,
+            mesh_locality,
             kept,
             clusters: HashMap::new(),
             loads: HashMap::new(),
@@ -78,12 +97,12 @@ impl<'a, 'r> Clusters<'a, 'r> {
     }
 
     /// The clusters of one port.
-    pub(crate) fn of_port(&mut self, named: &Named, addresses: &[Address]) -> OfPort {
+    pub(crate) fn of_port(&mut self, named: &Named, addresses: &[Address<'r>]) -> OfPort {
         let rule = self.rules.of(&named.host, &named.namespace, &named.waypoint);
         let policy = |subset| rule.map_or_else(Applied::default, |rule| rule.policy(named.port, subset));
         let whole = self.cluster(named, None, addresses, policy(None));
         let subsets = rule.map_or(&[][..], Merged::subsets).iter().map(|subset| {
-            let selected = self.selected(addresses, subset);
+            let selected = selected(addresses, subset);
             self.cluster(named, Some(&subset.name), &selected, policy(Some(subset)))
         });
         let subsets = subsets.collect();
@@ -96,20 +115,16 @@ impl<'a, 'r> Clusters<'a, 'r> {
         self.kept.loads = self.loads;
     }
 
-    fn selected(&self, addresses: &[Address], subset: &Subset) -> Vec<Address> {
-        let has_labels = |address: &&Address| {
-            let labels = self.workloads.labels(address.socket.ip());
-            let mut wanted = subset.labels.iter();
-            wanted.all(|(key, value)| labels.is_some_and(|labels| labels.get(key) == Some(value)))
-        };
-        addresses.iter().filter(has_labels).cloned().collect()
+    /// Where this waypoint runs.
+    pub(crate) fn own(&self) -> &Place {
+        &self.own.place
     }
 
     fn cluster(
         &mut self,
         named: &Named,
         subset: Option<&Arc<str>>,
-        addresses: &[Address],
+        addresses: &[Address<'r>],
         applied: Applied,
     ) -> (ClusterId, Arc<Cluster>) {
         let id = self.kept.id(named, subset);
@@ -119,9 +134,12 @@ impl<'a, 'r> Clusters<'a, 'r> {
             .flat_map(|cluster| &cluster.endpoints)
             .map(|endpoint| (endpoint.address, endpoint))
             .collect();
+        let ranks = self.own.rank(&self.setting(named, &applied), addresses);
         let endpoints = addresses
             .iter()
-            .map(|address| self.endpoint(address, before_at.get(&address.socket).copied()))
+            .zip(ranks)
+            .filter(|(_, rank)| rank.weight > 0)
+            .map(|(address, rank)| self.endpoint(address.socket, rank, before_at.get(&address.socket).copied()))
             .collect();
         let cluster = Arc::new(Cluster::new(ClusterSpec {
             host: Arc::clone(&named.host),
@@ -138,25 +156,37 @@ impl<'a, 'r> Clusters<'a, 'r> {
         (id, cluster)
     }
 
+    fn setting<'s>(&self, named: &Named, applied: &'s Applied) -> Setting<'s>
+    where
+        'a: 's,
+    {
+        Setting {
+            distribution: named.distribution,
+            rule: applied.locality.as_ref(),
+            mesh: self.mesh_locality,
+            has_outliers: applied.policy.outliers.is_some(),
+        }
+    }
+
     /// One that did not change is the very same as before; of one that did, load and health stay while the workload does.
-    fn endpoint(&mut self, address: &Address, before: Option<&Arc<Endpoint>>) -> Arc<Endpoint> {
-        let workload = self.workloads.at(address.socket.ip());
+    fn endpoint(&mut self, address: SocketAddr, rank: Rank, before: Option<&Arc<Endpoint>>) -> Arc<Endpoint> {
+        let workload = self.workloads.at(address.ip());
         let before = before.filter(|before| before.workload == workload);
-        let (priority, weight) = (0, address.weight);
+        let Rank { priority, weight } = rank;
         if let Some(before) = before.filter(|before| before.priority == priority && before.weight == weight) {
             self.loads
-                .entry(address.socket)
+                .entry(address)
                 .or_insert_with(|| Arc::clone(&before.in_flight));
             return Arc::clone(before);
         }
         let known = &self.kept.loads;
-        let in_flight = self.loads.entry(address.socket).or_insert_with(|| {
-            let known = known.get(&address.socket);
+        let in_flight = self.loads.entry(address).or_insert_with(|| {
+            let known = known.get(&address);
             known.map(Arc::clone).unwrap_or_default()
         });
         let health: Arc<Health> = before.map(|before| Arc::clone(&before.health)).unwrap_or_default();
         Arc::new(Endpoint {
-            address: address.socket,
+            address,
             workload,
             in_flight: Arc::clone(in_flight),
             weight,
@@ -164,6 +194,15 @@ impl<'a, 'r> Clusters<'a, 'r> {
             health,
         })
     }
+}
+
+/// Those whose workload has the labels of a subset.
+fn selected<'r>(addresses: &[Address<'r>], subset: &Subset) -> Vec<Address<'r>> {
+    let has_labels = |address: &&Address<'_>| {
+        let mut wanted = subset.labels.iter();
+        wanted.all(|(key, value)| address.labels.is_some_and(|labels| labels.get(key) == Some(value)))
+    };
+    addresses.iter().filter(has_labels).cloned().collect()
 }
 
 impl Kept {

@@ -13,14 +13,23 @@ use crate::object::Object;
 use crate::resources::Index;
 use routing::{OutlierDetection, Protocol, TrafficPolicy};
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 /// All rules that a waypoint may use.
 #[derive(Debug, Default)]
 pub(crate) struct DestinationRules<'r> {
-    by_namespace: HashMap<&'r str, Vec<Merged<'r>>>,
+    by_namespace: HashMap<&'r str, OfNamespace<'r>>,
     root: String,
+}
+
+/// The rules of one namespace, by host; those of one host differ in whom they are exported to.
+#[derive(Debug, Default)]
+struct OfNamespace<'r> {
+    exact: HashMap<String, Vec<Merged<'r>>>,
+    /// By what follows the `*`, the longest first.
+    wildcards: BTreeMap<Reverse<(usize, String)>, Vec<Merged<'r>>>,
 }
 
 /// The rules of one host in one namespace.
@@ -31,6 +40,7 @@ pub(crate) struct Merged<'r> {
     export_to: &'r [String],
     policy: Option<&'r TrafficSpec>,
     subsets: Vec<&'r Subset>,
+    names: HashSet<&'r str>,
     /// Some host uses it.
     is_used: Cell<bool>,
 }
@@ -41,7 +51,6 @@ pub(crate) struct Applied {
     /// For the cluster itself.
     pub(crate) policy: Arc<TrafficPolicy>,
     /// `localityLbSetting`.
-    #[allow(dead_code)] // heeded next
     pub(crate) locality: Option<Locality>,
     /// Which version of HTTP.
     pub(crate) upstream: Upstream,
@@ -64,46 +73,35 @@ impl<'r> DestinationRules<'r> {
                 rules.add(object, rule, report);
             }
         }
-        for of_namespace in rules.by_namespace.values_mut() {
-            // The most specific first: a wildcard is shorter than what it stands for.
-            of_namespace.sort_by_key(|merged| (merged.host.starts_with('*'), std::cmp::Reverse(merged.host.len())));
-        }
         rules
     }
 
     fn add(&mut self, object: &'r Arc<Object>, rule: &'r DestinationRule, report: &mut Report) {
         let host = full_host(&rule.host, &object.meta.namespace);
         let of_namespace = self.by_namespace.entry(&object.meta.namespace).or_default();
-        let known = of_namespace
-            .iter_mut()
-            .find(|merged| merged.host == host && merged.export_to == rule.export_to);
-        let Some(merged) = known else {
-            of_namespace.push(Merged {
-                host,
-                first: object,
-                export_to: &rule.export_to,
-                policy: rule.policy.as_ref(),
-                subsets: rule.subsets.iter().collect(),
-                is_used: Cell::new(false),
-            });
-            return;
+        let of_host = match host.strip_prefix('*') {
+            Some(suffix) => {
+                let key = Reverse((suffix.len(), suffix.to_owned()));
+                of_namespace.wildcards.entry(key).or_default()
+            }
+            None => of_namespace.exact.entry(host.clone()).or_default(),
         };
-        for subset in &rule.subsets {
-            if merged.subset(&subset.name).is_some() {
-                let message = format!(
-                    "{} of the same host has this subset: this one is not used",
-                    merged.first
-                );
-                report.error(object, format!("spec.subsets[{}].name", subset.index), message);
-            } else {
-                merged.subsets.push(subset);
+        match of_host.iter_mut().find(|merged| merged.export_to == rule.export_to) {
+            Some(merged) => merged.add(object, rule, report),
+            None => {
+                let mut merged = Merged {
+                    host,
+                    first: object,
+                    export_to: &rule.export_to,
+                    policy: None,
+                    subsets: Vec::new(),
+                    names: HashSet::new(),
+                    is_used: Cell::new(false),
+                };
+                merged.add(object, rule, report);
+                of_host.push(merged);
             }
         }
-        if merged.policy.is_some() && rule.policy.is_some() {
-            let message = format!("{} of the same host has one: this one is not used", merged.first);
-            report.error(object, "spec.trafficPolicy", message);
-        }
-        merged.policy = merged.policy.or(rule.policy.as_ref());
     }
 
     /// The rule of a host (in lower case) whose Service or ServiceEntry is in `namespace`, at a waypoint in `waypoint`.
@@ -111,10 +109,8 @@ impl<'r> DestinationRules<'r> {
         let own = (waypoint != self.root).then_some(waypoint);
         let namespaces = own.into_iter().chain([namespace, self.root.as_str()]);
         let mut found = namespaces.filter_map(|one| {
-            let rules = self.by_namespace.get(one)?;
-            rules
-                .iter()
-                .find(|rule| rule.names(host) && rule.is_exported(one, waypoint))
+            let mut rules = self.by_namespace.get(one)?.of(host);
+            rules.find(|rule| rule.is_exported(one, waypoint))
         });
         let found = found.next()?;
         found.is_used.set(true);
@@ -123,8 +119,8 @@ impl<'r> DestinationRules<'r> {
 
     /// Tells of the rules that no host uses.
     pub(crate) fn report_unused(&self, report: &mut Report) {
-        let unused = self.by_namespace.values().flatten().filter(|rule| !rule.is_used.get());
-        for rule in unused {
+        let all = self.by_namespace.values().flat_map(OfNamespace::all);
+        for rule in all.filter(|rule| !rule.is_used.get()) {
             let message = format!(
                 "no host {} that this rule applies to is in the config: at a waypoint, rules of its own namespace, of \
                  the host's and of the root namespace do",
@@ -135,21 +131,46 @@ impl<'r> DestinationRules<'r> {
     }
 }
 
+impl<'r> OfNamespace<'r> {
+    /// Rules of a host, the most specific first.
+    fn of(&self, host: &str) -> impl Iterator<Item = &Merged<'r>> {
+        let exact = self.exact.get(host).into_iter().flatten();
+        let wildcards = self.wildcards.iter().filter(move |(Reverse((_, suffix)), _)| {
+            // A wildcard is shorter than what it stands for.
+            host.len() > suffix.len() && host.ends_with(suffix.as_str())
+        });
+        exact.chain(wildcards.flat_map(|(_, rules)| rules))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Merged<'r>> {
+        self.exact.values().chain(self.wildcards.values()).flatten()
+    }
+}
+
 impl<'r> Merged<'r> {
-    fn names(&self, host: &str) -> bool {
-        match self.host.strip_prefix('*') {
-            Some(suffix) => host.len() > suffix.len() && host.ends_with(suffix),
-            None => self.host == host,
+    /// What no rule before this one has said.
+    fn add(&mut self, object: &'r Arc<Object>, rule: &'r DestinationRule, report: &mut Report) {
+        for subset in &rule.subsets {
+            if self.names.insert(&subset.name) {
+                self.subsets.push(subset);
+            } else {
+                let message = format!(
+                    "{} has a subset of this name for this host: this one is not used",
+                    self.first
+                );
+                report.error(object, format!("spec.subsets[{}].name", subset.index), message);
+            }
         }
+        if self.policy.is_some() && rule.policy.is_some() {
+            let message = format!("{} of the same host has one: this one is not used", self.first);
+            report.error(object, "spec.trafficPolicy", message);
+        }
+        self.policy = self.policy.or(rule.policy.as_ref());
     }
 
     fn is_exported(&self, own: &str, waypoint: &str) -> bool {
         let mut to = self.export_to.iter().map(String::as_str);
         self.export_to.is_empty() || to.any(|to| to == "*" || to == waypoint || (to == "." && own == waypoint))
-    }
-
-    fn subset(&self, name: &str) -> Option<&'r Subset> {
-        self.subsets.iter().find(|subset| &*subset.name == name).copied()
     }
 
     /// Its subsets.

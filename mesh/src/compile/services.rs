@@ -1,26 +1,25 @@
 //! Services: their clusters (ports with endpoints), and which of them are ours to serve.
 
 use super::Report;
-use super::clusters::{self, Address, Clusters, Named, OfPort};
+use super::clusters::{self, Clusters, Named, OfPort};
+use super::endpoints::Slices;
 use super::gateways::{Addressed, Gateways};
 use super::policies::Policies;
 use super::routes::Routes;
 use super::virtual_services::VirtualServices;
 use super::workloads::Workloads;
 use crate::kinds::Body;
-use crate::kinds::endpoint_slice::EndpointSlice;
-use crate::kinds::service::{Port, Service, TargetPort};
+use crate::kinds::service::{Distribution, Port, Service};
 use crate::object::Object;
 use crate::resources::{Index, Name};
 use crate::snapshot::{Builder, ServicePort};
 use request::Workload;
 use routing::{Cluster, ClusterId, Protocol, Target};
-use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
+use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Names a Service: label of an EndpointSlice.
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
+/// For clusters that do not know the field.
+const TRAFFIC_DISTRIBUTION: &str = "networking.istio.io/traffic-distribution";
 /// What a Service's host name ends in.
 pub(crate) const SERVICE_DOMAIN: &str = "svc.cluster.local";
 
@@ -65,6 +64,7 @@ impl Entry<'_> {
             port: 0,
             protocol: Protocol::Detect,
             waypoint: Arc::clone(own.or(waypoint).unwrap_or(namespace)),
+            distribution: Distribution::Any,
         }
     }
 
@@ -84,10 +84,10 @@ impl<'r> Services<'r> {
         index: &Index<'r>,
         gateways: &Gateways<'r>,
         workloads: &Workloads<'r>,
-        mut clusters: Clusters<'_, 'r>,
+        clusters: &mut Clusters<'_, 'r>,
         report: &mut Report,
     ) -> Self {
-        let slices = slices(index);
+        let slices = Slices::read(index);
         let mut services = Self::default();
         for &object in index.all("Service") {
             let Body::Service(service) = &object.body else { continue };
@@ -102,13 +102,20 @@ impl<'r> Services<'r> {
                 subsets: Vec::new(),
                 gateways: used,
             };
-            let slices = slices.get(&(&**namespace, &**name));
             let mut named = entry.named(gateways.namespace());
+            named.distribution = distribution(object, service);
+            let own = clusters.own().clone();
+            let is_node_local = service.is_node_local && !own.node.is_empty();
+            if service.is_node_local && !is_node_local && !entry.gateways.is_empty() {
+                let message = "the node of this waypoint is not known (--node, or its Pod by POD_NAME): endpoints of \
+                               all nodes are used";
+                report.warning(object, "spec.internalTrafficPolicy", message);
+            }
             for port in &service.ports {
-                let addresses = match slices {
-                    Some(slices) => from_slices(slices, port),
-                    None => from_pods(namespace, service, port, workloads),
-                };
+                let mut addresses = slices.addresses(namespace, name, service, port, workloads);
+                if is_node_local {
+                    addresses.retain(|address| address.place.node == own.node);
+                }
                 (named.port, named.protocol) = (port.port, port.protocol);
                 let OfPort { whole, subsets } = clusters.of_port(&named, &addresses);
                 entry.clusters.push(whole);
@@ -117,7 +124,6 @@ impl<'r> Services<'r> {
             services.by_name.insert((namespace, name), services.all.len());
             services.all.push(entry);
         }
-        clusters.finish();
         services
     }
 
@@ -188,59 +194,11 @@ impl<'r> Services<'r> {
     }
 }
 
-type Slices<'r> = HashMap<(&'r str, &'r str), Vec<&'r EndpointSlice>>;
-
-fn slices<'r>(index: &Index<'r>) -> Slices<'r> {
-    let mut slices = Slices::new();
-    for &object in index.all("EndpointSlice") {
-        let Body::EndpointSlice(slice) = &object.body else {
-            continue;
-        };
-        if let Some(service) = object.meta.labels.get(SERVICE_NAME) {
-            slices
-                .entry((&*object.meta.namespace, service))
-                .or_default()
-                .push(slice);
-        }
+/// `spec.trafficDistribution`, else Istio's annotation of the same meaning.
+fn distribution(object: &Object, service: &Service) -> Distribution {
+    let annotated = object.meta.annotations.get(TRAFFIC_DISTRIBUTION);
+    match service.distribution {
+        Distribution::Any => annotated.and_then(|word| Distribution::parse(word)).unwrap_or_default(),
+        spec => spec,
     }
-    slices
-}
-
-/// Ready addresses at the slice port of the Service port's name.
-fn from_slices(slices: &[&EndpointSlice], port: &Port) -> Vec<Address> {
-    let addresses = slices.iter().flat_map(|slice| {
-        let target = slice
-            .ports
-            .iter()
-            .find(|(name, _)| *name == *port.name)
-            .map(|(_, number)| *number);
-        target
-            .into_iter()
-            .flat_map(|target| slice.ready.iter().map(move |ip| SocketAddr::new(*ip, target)))
-    });
-    unique(addresses)
-}
-
-/// For manifests without EndpointSlices: the ready Pods that the selector names.
-fn from_pods<'r>(namespace: &'r str, service: &'r Service, port: &Port, workloads: &Workloads<'r>) -> Vec<Address> {
-    if service.selector.is_empty() {
-        return Vec::new();
-    }
-    let pods = workloads.selected(namespace, &service.selector).filter(|pod| pod.ready);
-    let addresses = pods.filter_map(|pod| {
-        let target = match &port.target {
-            TargetPort::Number(number) => *number,
-            TargetPort::Name(name) => pod.ports.iter().find(|(known, _)| known == name)?.1,
-        };
-        Some(SocketAddr::new(*pod.ips.first()?, target))
-    });
-    unique(addresses)
-}
-
-fn unique(addresses: impl Iterator<Item = SocketAddr>) -> Vec<Address> {
-    let mut seen: HashSet<SocketAddr> = HashSet::new();
-    addresses
-        .filter(|address| seen.insert(*address))
-        .map(|socket| Address { socket, weight: 1 })
-        .collect()
 }

@@ -3,6 +3,7 @@
 mod destination_rules;
 mod hostile;
 mod incremental;
+mod locality;
 mod pods;
 mod policies;
 mod routes;

@@ -1,5 +1,6 @@
 //! Pods -> Workloads: who is at an address, and what telemetry tells about it.
 
+use super::locality::{Place, REGION, ZONE};
 use super::services::Kept;
 use crate::kinds::Body;
 use crate::kinds::pod::Pod;
@@ -12,6 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+const ISTIO_LOCALITY: &str = "istio-locality";
 const REDIRECTION: &str = "ambient.istio.io/redirection";
 
 /// All live workloads.
@@ -20,12 +22,18 @@ pub(crate) struct Workloads<'r> {
     by_ip: HashMap<IpAddr, (Arc<Workload>, &'r Meta)>,
     by_identity: HashMap<SpiffeId, Arc<Workload>>,
     by_label: HashMap<(&'r str, &'r str, &'r str), Vec<&'r Arc<Object>>>,
+    by_name: HashMap<(&'r str, &'r str), IpAddr>,
+    nodes: HashMap<&'r str, &'r BTreeMap<String, String>>,
 }
 
 impl<'r> Workloads<'r> {
     /// Reads all Pods. Workloads that did not change are the same `Arc` as before.
     pub(crate) fn build(index: &Index<'r>, trust: &TrustDomains, kept: &mut Kept) -> Self {
-        let mut all = Self::default();
+        let nodes = index.all("Node").iter();
+        let mut all = Self {
+            nodes: nodes.map(|object| (&*object.meta.name, &object.meta.labels)).collect(),
+            ..Self::default()
+        };
         let mut known = HashMap::new();
         for &object in index.all("Pod") {
             let Body::Pod(pod) = &object.body else { continue };
@@ -39,13 +47,17 @@ impl<'r> Workloads<'r> {
                     .push(object);
             }
             let identity = SpiffeId::of(&trust.own, &object.meta.namespace, &pod.service_account).ok();
-            let workload = workload(&object.meta, pod, identity.clone());
+            let place = all.complete(place(&object.meta, pod));
+            let workload = workload(&object.meta, pod, identity.clone(), place);
             let name = (Arc::clone(&object.meta.namespace), Arc::clone(&object.meta.name));
             let workload = match kept.workloads.remove(&name) {
                 Some(before) if *before == workload => before,
                 _ => Arc::new(workload),
             };
             known.insert(name, Arc::clone(&workload));
+            if let Some(ip) = pod.ips.first() {
+                all.by_name.insert((&object.meta.namespace, &object.meta.name), *ip);
+            }
             for ip in &pod.ips {
                 all.by_ip
                     .entry(*ip)
@@ -73,6 +85,34 @@ impl<'r> Workloads<'r> {
     /// Labels of the Pod at an address.
     pub(crate) fn labels(&self, ip: IpAddr) -> Option<&'r BTreeMap<String, String>> {
         self.by_ip.get(&ip).map(|(_, meta)| &meta.labels)
+    }
+
+    /// The address of a Pod.
+    pub(crate) fn ip_of(&self, namespace: &str, name: &str) -> Option<IpAddr> {
+        self.by_name.get(&(namespace, name)).copied()
+    }
+
+    /// Where the Pod at an address runs.
+    pub(crate) fn place(&self, ip: IpAddr) -> Place {
+        let workload = self.by_ip.get(&ip).map(|(workload, _)| workload);
+        workload.map_or_else(Place::default, |workload| Place {
+            region: workload.region.clone(),
+            zone: workload.zone.clone(),
+            node: workload.node.clone(),
+        })
+    }
+
+    /// What is not known of a place, its Node may tell.
+    pub(crate) fn complete(&self, mut place: Place) -> Place {
+        let Some(labels) = self.nodes.get(place.node.as_str()) else {
+            return place;
+        };
+        for (label, part) in [(REGION, &mut place.region), (ZONE, &mut place.zone)] {
+            if let Some(value) = labels.get(label).filter(|_| part.is_empty()) {
+                part.clone_from(value);
+            }
+        }
+        place
     }
 
     /// Pods with all these labels.
@@ -118,7 +158,25 @@ impl<'r> Workloads<'r> {
 
 static NONE: &Vec<&Arc<Object>> = &Vec::new();
 
-fn workload(meta: &Meta, pod: &Pod, identity: Option<SpiffeId>) -> Workload {
+/// Where a Pod says that it runs: Istio's label, else Kubernetes' own.
+fn place(meta: &Meta, pod: &Pod) -> Place {
+    let label = |name: &str| meta.labels.get(name).cloned().unwrap_or_default();
+    let (region, zone) = match meta.labels.get(ISTIO_LOCALITY).filter(|text| !text.is_empty()) {
+        Some(text) => {
+            // A label has no slashes: dots stand for them.
+            let mut parts = text.split(['.', '/']).map(str::to_owned);
+            (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
+        }
+        None => (label(REGION), label(ZONE)),
+    };
+    Place {
+        region,
+        zone,
+        node: pod.node.clone(),
+    }
+}
+
+fn workload(meta: &Meta, pod: &Pod, identity: Option<SpiffeId>, place: Place) -> Workload {
     let label = |name: &str| meta.labels.get(name).filter(|value| !value.is_empty()).cloned();
     let first = |names: &[&str], otherwise: &str| {
         names
@@ -152,9 +210,9 @@ fn workload(meta: &Meta, pod: &Pod, identity: Option<SpiffeId>) -> Workload {
         app: first(&["app"], ""),
         version: first(&["version"], ""),
         cluster: first(&["topology.istio.io/cluster"], "Kubernetes"),
-        region: first(&["topology.kubernetes.io/region"], ""),
-        zone: first(&["topology.kubernetes.io/zone"], ""),
-        node: pod.node.clone(),
+        region: place.region,
+        zone: place.zone,
+        node: place.node,
         ips: pod.ips.clone(),
         identity: identity.filter(|_| hbone),
         hbone,

@@ -1,4 +1,4 @@
-//! EndpointSlice: the ready addresses behind a Service.
+//! EndpointSlice: the addresses behind a Service, how they are and where.
 
 use super::Body;
 use crate::decode::{At, Fields, Problems, quoted, record};
@@ -10,8 +10,32 @@ use std::net::IpAddr;
 pub(crate) struct EndpointSlice {
     /// Port name (may be empty) and number.
     pub(crate) ports: Vec<(String, u16)>,
-    /// Ready addresses.
-    pub(crate) ready: Vec<IpAddr>,
+    /// Its endpoints.
+    pub(crate) endpoints: Vec<SliceEndpoint>,
+}
+
+/// One endpoint.
+#[derive(Debug)]
+pub(crate) struct SliceEndpoint {
+    /// Its addresses, which are interchangeable.
+    pub(crate) addresses: Vec<IpAddr>,
+    /// Whether it takes requests.
+    pub(crate) state: State,
+    /// `nodeName`; may be empty.
+    pub(crate) node: String,
+    /// `zone`, else the one of `hints` when that is one; may be empty.
+    pub(crate) zone: String,
+}
+
+/// `conditions`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// `ready`, or readiness is not told (Kubernetes' rule).
+    Ready,
+    /// Not ready, and `serving` and `terminating`: the last resort, as for kube-proxy.
+    Draining,
+    /// Neither.
+    Unready,
 }
 
 /// Parses an EndpointSlice.
@@ -28,11 +52,10 @@ pub(crate) fn parse(value: &Value, problems: &Problems) -> Body {
             return EndpointSlice::default();
         }
         let ports = fields.list("ports", 100, |value, at| record(value, at, problems, port).flatten());
-        let ready = fields.list("endpoints", 1000, |value, at| record(value, at, problems, addresses));
-        EndpointSlice {
-            ports,
-            ready: ready.into_iter().flatten().collect(),
-        }
+        let endpoints = fields.list("endpoints", 1000, |value, at| {
+            record(value, at, problems, |fields| endpoint(fields, problems))
+        });
+        EndpointSlice { ports, endpoints }
     });
     Body::EndpointSlice(slice.unwrap_or_default())
 }
@@ -45,17 +68,51 @@ fn port(fields: &Fields<'_>) -> Option<(String, u16)> {
     Some((fields.text("name").unwrap_or_default().to_owned(), fields.port("port")?))
 }
 
-/// The addresses of one endpoint when it is ready; readiness that is not told counts as ready (Kubernetes' rule).
-fn addresses(fields: &Fields<'_>) -> Vec<IpAddr> {
+fn endpoint(fields: &Fields<'_>, problems: &Problems) -> SliceEndpoint {
     fields.leave_open();
-    let ready = fields.record("conditions", |fields| {
-        fields.leave_open();
-        fields.boolean("ready")
-    });
-    let addresses = fields.texts("addresses", 100);
-    if ready.flatten() == Some(false) {
-        return Vec::new();
+    let state = fields.record("conditions", state).unwrap_or(State::Ready);
+    let text = |name: &'static str| fields.text(name).unwrap_or_default().to_owned();
+    let zone = text("zone");
+    SliceEndpoint {
+        // What is not used may say what it likes.
+        addresses: if state == State::Unready {
+            Vec::new()
+        } else {
+            addresses(fields)
+        },
+        state,
+        node: text("nodeName"),
+        zone: if zone.is_empty() {
+            hinted_zone(fields, problems).unwrap_or_default()
+        } else {
+            zone
+        },
     }
+}
+
+fn state(fields: &Fields<'_>) -> State {
+    fields.leave_open();
+    let is = |name| fields.boolean(name);
+    match (is("ready"), is("serving"), is("terminating")) {
+        (None | Some(true), ..) => State::Ready,
+        (Some(false), Some(true), Some(true)) => State::Draining,
+        _ => State::Unready,
+    }
+}
+
+/// `hints` name the zones an endpoint is for: one hint is where it is, for all we can know.
+fn hinted_zone(fields: &Fields<'_>, problems: &Problems) -> Option<String> {
+    let zones = fields.record("hints", |fields| {
+        fields.leave_open();
+        fields.list("forZones", 8, |value, at| {
+            record(value, at, problems, |fields| fields.text("name").map(str::to_owned)).flatten()
+        })
+    });
+    zones?.pop().filter(|zone| !zone.is_empty())
+}
+
+fn addresses(fields: &Fields<'_>) -> Vec<IpAddr> {
+    let addresses = fields.texts("addresses", 100);
     let parsed = addresses.into_iter().filter_map(|text| match text.parse::<IpAddr>() {
         Ok(ip) => Some(ip.to_canonical()),
         Err(_) => {

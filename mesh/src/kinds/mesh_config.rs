@@ -1,6 +1,7 @@
 //! MeshConfig: the YAML text under key `mesh` of ConfigMap `istio`, where Istio users have it.
 
 use crate::decode::{At, Fields, Problems, quoted, record};
+use crate::kinds::traffic_policy::Locality;
 use crate::yaml;
 use request::Mode;
 use serde_json::Value;
@@ -22,6 +23,8 @@ pub(crate) struct MeshConfig {
     pub(crate) trace_sampling_percent: Option<f64>,
     /// `extensionProviders`, as written.
     pub(crate) extension_providers: Vec<Value>,
+    /// `localityLbSetting`.
+    pub(crate) locality: Option<Locality>,
 }
 
 /// Parses the text. Faults are reported at `data.mesh` of the ConfigMap.
@@ -92,6 +95,7 @@ fn read(fields: &Fields<'_>, problems: &Problems) -> MeshConfig {
         access_log,
         trace_sampling_percent: sampling.flatten(),
         extension_providers: providers.and_then(Value::as_array).cloned().unwrap_or_default(),
+        locality: fields.record("localityLbSetting", |fields| Locality::read(fields, problems)),
     }
 }
 

@@ -17,6 +17,33 @@ pub(crate) struct Service {
     pub(crate) selector: BTreeMap<String, String>,
     /// TCP ports.
     pub(crate) ports: Vec<Port>,
+    /// `trafficDistribution`.
+    pub(crate) distribution: Distribution,
+    /// `internalTrafficPolicy: Local`: only endpoints of the same node.
+    pub(crate) is_node_local: bool,
+}
+
+/// `trafficDistribution`: which endpoints go before others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Distribution {
+    /// None.
+    #[default]
+    Any,
+    /// `PreferSameZone`, and `PreferClose`, its older name.
+    SameZone,
+    /// `PreferSameNode`.
+    SameNode,
+}
+
+impl Distribution {
+    /// By its word.
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        match word {
+            "PreferClose" | "PreferSameZone" => Some(Self::SameZone),
+            "PreferSameNode" => Some(Self::SameNode),
+            _ => None,
+        }
+    }
 }
 
 /// One TCP port of a Service.
@@ -53,9 +80,38 @@ pub(crate) fn parse(spec: &Value, at: &At<'_>, problems: &Problems) -> Body {
             vips: vips(fields),
             selector: fields.text_map("selector"),
             ports,
+            distribution: distribution(fields),
+            is_node_local: is_node_local(fields),
         }
     });
     Body::Service(service.unwrap_or_default())
+}
+
+fn distribution(fields: &Fields<'_>) -> Distribution {
+    let Some(word) = fields.text("trafficDistribution").filter(|word| !word.is_empty()) else {
+        return Distribution::Any;
+    };
+    Distribution::parse(word).unwrap_or_else(|| {
+        let known = "PreferSameZone, PreferSameNode or PreferClose";
+        let message = format!("expected {known}, found {}: no endpoint is preferred", quoted(word));
+        fields.error("trafficDistribution", message);
+        Distribution::Any
+    })
+}
+
+fn is_node_local(fields: &Fields<'_>) -> bool {
+    match fields.text("internalTrafficPolicy") {
+        None | Some("Cluster") => false,
+        Some("Local") => true,
+        Some(other) => {
+            let message = format!(
+                "expected Cluster or Local, found {}: Cluster is in force",
+                quoted(other)
+            );
+            fields.error("internalTrafficPolicy", message);
+            false
+        }
+    }
 }
 
 fn vips(fields: &Fields<'_>) -> Vec<IpAddr> {

@@ -7,7 +7,7 @@ mod outliers;
 use crate::decode::{Fields, Problems, quoted, record};
 use crate::kinds::go_duration;
 pub(crate) use connection_pool::{ConnectionPool, Upstream};
-pub(crate) use load_balancer::{LoadBalancer, Locality};
+pub(crate) use load_balancer::{Distribute, LoadBalancer, Locality};
 use routing::OutlierDetection;
 use std::time::Duration;
 
@@ -66,11 +66,22 @@ impl PortPolicy {
         if fields.get("tls").is_some() {
             fields.error("tls", "`tls` is not supported yet: it is not in force");
         }
-        Self {
+        let policy = Self {
             load_balancer: LoadBalancer::read(fields, problems),
             pool: connection_pool::read(fields),
             outliers: outliers::read(fields),
+        };
+        let locality = policy
+            .load_balancer
+            .as_ref()
+            .and_then(|balancer| balancer.locality.as_ref());
+        if policy.outliers.is_none() && locality.is_some_and(Locality::fails_over) {
+            let message = "failover needs `outlierDetection`, which tells what has failed: without it in this policy \
+                           or the one above, no locality is preferred";
+            let at = fields.at().field("loadBalancer");
+            problems.warning(&at.field("localityLbSetting"), message);
         }
+        policy
     }
 
     /// What a policy nearer to the endpoints says, else this one, part by part; what it says of this very port leaves

@@ -48,7 +48,6 @@ pub(super) fn policy(policy: &TrafficPolicy) -> Value {
             "maxConcurrentStreams": limits.streams_per_connection,
             "connectTimeoutMs": limits.connect_timeout.map(millis),
             "httpIdleTimeoutMs": limits.http_idle.map(millis),
-            "tcpIdleTimeoutMs": limits.tcp_idle.map(millis),
             "maxConnectionDurationMs": limits.connection_age.map(millis),
         },
     })

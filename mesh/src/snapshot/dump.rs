@@ -27,6 +27,11 @@ pub(super) fn dump(snapshot: &Snapshot, now_ms: u64) -> Value {
             "rootNamespace": settings.root_namespace,
             "pathNormalization": format!("{:?}", settings.path_mode),
             "accessLog": settings.access_log,
+            "place": {
+                "region": settings.place.region,
+                "zone": settings.place.zone,
+                "node": settings.place.node,
+            },
             "traceSamplingPercent": settings.trace_sampling_percent,
             "extensionProviders": settings.extension_providers.iter()
                 .filter_map(|provider| provider.get("name").and_then(Value::as_str)).collect::<Vec<_>>(),

@@ -9,8 +9,8 @@ use crate::kinds::service;
 use authz::{Authn, Policies};
 use request::Workload;
 use routing::{
-    Backend, Cluster, Endpoint, Filters, Protocol, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Table,
-    Target, Timeouts,
+    Backend, Cluster, Endpoint, Filters, Protocol, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Table, Target,
+    Timeouts,
 };
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};

@@ -34,6 +34,7 @@ pub struct ClientConn<S> {
     /// Totals when the current request was started.
     received_before: u64,
     sent_before: u64,
+    requests: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +69,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientConn<S> {
             keep_alive: true,
             received_before: 0,
             sent_before: 0,
+            requests: 0,
         }
     }
 
@@ -99,6 +101,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientConn<S> {
             framing
         };
         self.stage = Stage::Head;
+        self.requests = self.requests.saturating_add(1);
         self.method = method.clone();
         self.asked_upgrade = upgrade.is_some();
         self.interim_responses = 0;
@@ -215,6 +218,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ClientConn<S> {
     /// Bytes received since the current request was started.
     pub fn bytes_received(&self) -> u64 {
         self.inbound.total - self.received_before
+    }
+
+    /// Requests begun on this connection.
+    pub fn requests(&self) -> u32 {
+        self.requests
     }
 
     /// Bytes of the current request handed to the transport.

@@ -1,5 +1,6 @@
 //! Ways to an endpoint: pooled HTTP/1.1 connections and shared HTTP/2 ones, through HBONE or in clear.
 
+use super::gate::Gates;
 use super::transport::Transport;
 use super::upstream::{RequestHead, Upstream, UpstreamFault};
 use crate::http1::{ClientConn, Limits};
@@ -9,7 +10,7 @@ use h2::{Ping, PingPong};
 use hbone::{Destination, DialError, Pool};
 use http::{HeaderMap, HeaderValue};
 use request::SpiffeId;
-use routing::Endpoint;
+use routing::{Endpoint, Keepalive, TrafficPolicy};
 use socket2::{SockRef, TcpKeepalive};
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
@@ -23,9 +24,9 @@ use tokio::time::Instant;
 
 /// ztunnel's port.
 pub(crate) const HBONE_PORT: u16 = 15008;
-/// TCP connect to a pod outside the mesh.
+/// TCP connect to a pod outside the mesh, unless its Service says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// An idle connection is kept this long.
+/// An idle connection is kept this long, likewise.
 const IDLE: Duration = Duration::from_secs(60);
 /// Idle HTTP/1.1 connections to one endpoint at most.
 const IDLE_PER_ENDPOINT: usize = 256;
@@ -92,6 +93,8 @@ impl Key {
 struct Idle {
     conn: Box<ClientConn<Transport>>,
     since: Instant,
+    /// It is kept this long.
+    keep: Duration,
 }
 
 /// A shared HTTP/2 connection, and how many streams it carries: each holds a clone of `streams`.
@@ -103,6 +106,10 @@ struct H2Connection {
     settings: Arc<tokio::sync::Mutex<Option<PingPong>>>,
     /// When it was last seen in use.
     used: Instant,
+    /// Unused, it is kept this long.
+    keep: Duration,
+    /// Streams it has carried and carries.
+    carried: u32,
 }
 
 /// Shared HTTP/2 connections of one key.
@@ -119,6 +126,8 @@ struct Shared {
 pub(crate) struct Connector {
     tunnels: Arc<Pool>,
     limits: Limits,
+    /// Where clusters limit their connections.
+    pub(crate) gates: Gates,
     idle: [Mutex<HashMap<Key, Vec<Idle>>>; SHARDS],
     shared: Mutex<HashMap<Key, Arc<Shared>>>,
 }
@@ -134,6 +143,7 @@ impl Connector {
         Arc::new(Self {
             tunnels,
             limits,
+            gates: Gates::default(),
             idle: Default::default(),
             shared: Mutex::default(),
         })
@@ -143,13 +153,14 @@ impl Connector {
     pub(crate) async fn open(
         &self,
         endpoint: &Endpoint,
+        policy: &TrafficPolicy,
         http2: bool,
         lane: &Lane,
         head: &RequestHead<'_>,
     ) -> Result<Upstream, OpenFault> {
         let key = key(endpoint, lane);
         if http2 {
-            let mut connection = self.shared(&key, endpoint, lane).await?;
+            let mut connection = self.shared(&key, endpoint, policy, lane).await?;
             if head.extended && !connection.offers_extended_connect().await {
                 return Err(OpenFault::NotOffered);
             }
@@ -158,17 +169,34 @@ impl Connector {
         if let Some(conn) = self.take_idle(&key) {
             return Ok(Upstream::start_h1(conn, head));
         }
-        let transport = self.dial(endpoint, lane).await?;
+        let transport = self.dial(endpoint, policy, lane).await?;
         let conn = Box::new(ClientConn::new(transport, self.limits));
         Ok(Upstream::start_h1(conn, head))
     }
 
     /// A raw connection, for TCP.
-    pub(crate) async fn dial(&self, endpoint: &Endpoint, lane: &Lane) -> Result<Transport, OpenFault> {
+    pub(crate) async fn dial(
+        &self,
+        endpoint: &Endpoint,
+        policy: &TrafficPolicy,
+        lane: &Lane,
+    ) -> Result<Transport, OpenFault> {
+        let limit = policy.limits.connect_timeout;
         let workload = &endpoint.workload;
         if !workload.hbone {
-            return dial_clear(endpoint.address).await;
+            let keepalive = policy.limits.keepalive.unwrap_or_default();
+            return dial_clear(endpoint.address, limit.unwrap_or(CONNECT_TIMEOUT), keepalive).await;
         }
+        match limit {
+            None => self.dial_tunnel(endpoint, lane).await,
+            Some(limit) => tokio::time::timeout(limit, self.dial_tunnel(endpoint, lane))
+                .await
+                .unwrap_or_else(|_| Err(no_answer(endpoint.address, limit))),
+        }
+    }
+
+    async fn dial_tunnel(&self, endpoint: &Endpoint, lane: &Lane) -> Result<Transport, OpenFault> {
+        let workload = &endpoint.workload;
         let Some(identity) = workload.identity.as_ref() else {
             let why = format!("{} speaks HBONE, and its identity is not known", endpoint.address);
             return Err(OpenFault::Connect(why));
@@ -191,9 +219,10 @@ impl Connector {
     }
 
     /// Takes back a connection whose exchange is complete. What cannot be used again is closed.
-    pub(crate) fn give_back(&self, endpoint: &Endpoint, lane: &Lane, upstream: Upstream) {
+    pub(crate) fn give_back(&self, endpoint: &Endpoint, policy: &TrafficPolicy, lane: &Lane, upstream: Upstream) {
         let Upstream::H1(mut conn) = upstream else { return };
-        if !conn.reusable() {
+        let most = policy.limits.requests_per_connection;
+        if !conn.reusable() || most.is_some_and(|most| conn.requests() >= most) {
             return;
         }
         conn.io_mut().cut_on_drop(false);
@@ -204,6 +233,7 @@ impl Connector {
             idle.push(Idle {
                 conn,
                 since: Instant::now(),
+                keep: policy.limits.http_idle.unwrap_or(IDLE),
             });
         }
     }
@@ -211,10 +241,11 @@ impl Connector {
     /// Drops connections that were idle too long or that the endpoint closed. Called every few seconds. Without it the
     /// connections of sources and endpoints that have gone would stay for ever.
     pub(crate) fn sweep(&self) {
+        self.gates.sweep();
         let now = Instant::now();
         for shard in &self.idle {
             lock(shard).retain(|_, idle| {
-                idle.retain_mut(|idle| now.duration_since(idle.since) < IDLE && is_quiet(&mut idle.conn));
+                idle.retain_mut(|idle| now.duration_since(idle.since) < idle.keep && is_quiet(&mut idle.conn));
                 !idle.is_empty()
             });
         }
@@ -233,8 +264,9 @@ impl Connector {
     fn take_idle(&self, key: &Key) -> Option<Box<ClientConn<Transport>>> {
         let mut shard = self.shard(key);
         let idle = shard.get_mut(key)?;
+        let now = Instant::now();
         while let Some(mut candidate) = idle.pop() {
-            if is_quiet(&mut candidate.conn) {
+            if now.duration_since(candidate.since) < candidate.keep && is_quiet(&mut candidate.conn) {
                 return Some(candidate.conn);
             }
         }
@@ -246,20 +278,26 @@ impl Connector {
         lock(&self.idle[key.shard()])
     }
 
-    async fn shared(&self, key: &Key, endpoint: &Endpoint, lane: &Lane) -> Result<H2Connection, OpenFault> {
+    async fn shared(
+        &self,
+        key: &Key,
+        endpoint: &Endpoint,
+        policy: &TrafficPolicy,
+        lane: &Lane,
+    ) -> Result<H2Connection, OpenFault> {
         let shared = Arc::clone(lock(&self.shared).entry(key.clone()).or_default());
-        if let Some(connection) = shared.with_room() {
+        if let Some(connection) = shared.with_room(policy) {
             return Ok(connection);
         }
         let failed = shared.failed.load(Ordering::Acquire);
         let _one = shared.dial.lock().await;
-        if let Some(connection) = shared.with_room() {
+        if let Some(connection) = shared.with_room(policy) {
             return Ok(connection);
         }
         if shared.failed.load(Ordering::Acquire) != failed {
             return Err(OpenFault::Connect("the dial that was waited for failed".to_owned()));
         }
-        let dialled = async { handshake(self.dial(endpoint, lane).await?).await };
+        let dialled = async { handshake(self.dial(endpoint, policy, lane).await?).await };
         match dialled.await {
             Ok((sender, ping)) => {
                 let connection = H2Connection {
@@ -267,8 +305,12 @@ impl Connector {
                     streams: Arc::new(()),
                     settings: Arc::new(tokio::sync::Mutex::new(ping)),
                     used: Instant::now(),
+                    keep: policy.limits.http_idle.unwrap_or(IDLE),
+                    carried: 1,
                 };
-                lock(&shared.connections).push(connection.clone());
+                if connection.takes_more(policy) {
+                    lock(&shared.connections).push(connection.clone());
+                }
                 Ok(connection)
             }
             Err(fault) => {
@@ -281,18 +323,22 @@ impl Connector {
 
 impl Shared {
     /// The connection with the fewest streams, when it has room.
-    fn with_room(&self) -> Option<H2Connection> {
+    fn with_room(&self, policy: &TrafficPolicy) -> Option<H2Connection> {
         let mut connections = lock(&self.connections);
-        connections.retain_mut(|connection| is_open(&mut connection.sender));
+        // One that has carried its share ends with its last stream.
+        connections.retain_mut(|connection| is_open(&mut connection.sender) && connection.takes_more(policy));
         let least = connections
             .iter_mut()
             .min_by_key(|connection| Arc::strong_count(&connection.streams))?;
-        let room = STREAMS.min(least.sender.current_max_send_streams());
+        let most = policy.limits.streams_per_connection;
+        let most = most.and_then(|most| usize::try_from(most).ok()).unwrap_or(STREAMS);
+        let room = most.min(STREAMS).min(least.sender.current_max_send_streams());
         // The pool itself holds one.
         if Arc::strong_count(&least.streams) > room {
             return None;
         }
         least.used = Instant::now();
+        least.carried = least.carried.saturating_add(1);
         Some(least.clone())
     }
 }
@@ -316,7 +362,13 @@ impl H2Connection {
         if Arc::strong_count(&self.streams) > 1 {
             self.used = now;
         }
-        now.duration_since(self.used) >= IDLE
+        now.duration_since(self.used) >= self.keep
+    }
+
+    /// Whether `maxRequestsPerConnection` leaves it another stream.
+    fn takes_more(&self, policy: &TrafficPolicy) -> bool {
+        let most = policy.limits.requests_per_connection;
+        most.is_none_or(|most| self.carried < most)
     }
 }
 
@@ -343,16 +395,25 @@ fn is_open(sender: &mut SendRequest<Bytes>) -> bool {
     )
 }
 
-async fn dial_clear(address: SocketAddr) -> Result<Transport, OpenFault> {
+async fn dial_clear(address: SocketAddr, limit: Duration, keepalive: Keepalive) -> Result<Transport, OpenFault> {
     let fault = |why: std::io::Error| OpenFault::Connect(format!("connect to {address}: {why}"));
-    let stream = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address))
+    let stream = tokio::time::timeout(limit, TcpStream::connect(address))
         .await
-        .map_err(|_| OpenFault::Connect(format!("connect to {address}: no answer in {CONNECT_TIMEOUT:?}")))?
+        .map_err(|_| no_answer(address, limit))?
         .map_err(fault)?;
     stream.set_nodelay(true).map_err(fault)?;
-    let probes = TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE);
+    let mut probes = TcpKeepalive::new()
+        .with_time(keepalive.time.unwrap_or(KEEP_ALIVE))
+        .with_interval(keepalive.interval.unwrap_or(KEEP_ALIVE));
+    if let Some(count) = keepalive.probes {
+        probes = probes.with_retries(count);
+    }
     SockRef::from(&stream).set_tcp_keepalive(&probes).map_err(fault)?;
     Ok(Transport::tcp(stream))
+}
+
+fn no_answer(address: SocketAddr, limit: Duration) -> OpenFault {
+    OpenFault::Connect(format!("connect to {address}: no answer in {limit:?}"))
 }
 
 async fn handshake(transport: Transport) -> Result<(SendRequest<Bytes>, Option<PingPong>), OpenFault> {

@@ -5,6 +5,7 @@ use super::client::Client;
 use super::connect::OpenFault;
 use super::exchange::{Admitted, client_fault};
 use super::filters;
+use super::gate::Passage;
 use super::grpc::http_status;
 use super::headers;
 use super::mirror::{Copy, Tee};
@@ -19,7 +20,7 @@ use crate::http1::strip_hop_by_hop;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, response};
 use mesh::Snapshot;
 use rand::Rng;
-use routing::{Ask, Backend, Cluster, Endpoint, Outcome, Retry, Rule};
+use routing::{Ask, Backend, Cluster, Endpoint, Outcome, Permit, Retry, Rule};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -110,6 +111,7 @@ impl Forward<'_> {
         }
         let retries = self.rule.retry.as_ref().map_or(DEFAULT_RETRIES, |retry| retry.attempts);
         let mut tried: Vec<SocketAddr> = Vec::new();
+        let mut _retrying = Permit::default();
         loop {
             let left = retries.saturating_sub(u32::try_from(tried.len()).unwrap_or(u32::MAX));
             let endpoint = cluster
@@ -130,6 +132,10 @@ impl Forward<'_> {
                 )
                 .await;
             let again = left > 0 && self.may_retry(&attempt, &mut body);
+            // The one before is over.
+            _retrying = Permit::default();
+            let permit = if again { self.retry_permit(cluster) } else { None };
+            let again = permit.is_some();
             match attempt {
                 Attempt::Answer(mut parts, upstream, serving) if !again => {
                     body.release();
@@ -141,9 +147,45 @@ impl Forward<'_> {
                 Attempt::Failed(reason, _) if !again => return Err(reason),
                 _ => {}
             }
+            _retrying = permit.unwrap_or_default();
             self.tunnel.node.metrics.own.retries.inc();
             self.back_off(tried.len(), cluster.endpoints.len()).await;
             tried.push(endpoint.address);
+        }
+    }
+
+    /// `None`: as many retries as the cluster admits are on their way.
+    fn retry_permit(&self, cluster: &Cluster) -> Option<Permit> {
+        let permit = cluster.state.usage.retries.enter(cluster.policy.limits.retries);
+        if permit.is_none() {
+            self.tunnel.node.metrics.own.overflow("retries");
+        }
+        permit
+    }
+
+    /// A place among the requests, and HTTP/1.1 connections, that the cluster admits.
+    async fn enter(&self, cluster: &Cluster, endpoint: &Arc<Endpoint>, http2: bool) -> Result<Serving, Reason> {
+        let node = &self.tunnel.node;
+        let limits = &cluster.policy.limits;
+        let request = cluster.state.usage.requests.enter(limits.requests);
+        let entered = match request {
+            None => Err(Reason::Overflow("requests")),
+            Some(request) if http2 => Ok((request, Passage::default())),
+            Some(request) => node
+                .connector
+                .gates
+                .pass(cluster)
+                .await
+                .map(|passage| (request, passage)),
+        };
+        match entered {
+            Ok((request, passage)) => Ok(Serving::begin(endpoint, request, passage)),
+            Err(reason) => {
+                if let Reason::Overflow(limit) = reason {
+                    node.metrics.own.overflow(limit);
+                }
+                Err(reason)
+            }
         }
     }
 
@@ -246,11 +288,17 @@ impl Forward<'_> {
         body: &mut Body,
         meter: &mut Meter,
     ) -> Attempt {
-        let serving = Serving::begin(endpoint);
         let node = &self.tunnel.node;
         let http2 = outbound.http2(cluster.protocol);
+        let serving = match self.enter(cluster, endpoint, http2).await {
+            Ok(serving) => serving,
+            Err(reason) => return Attempt::Failed(reason, Progress::Final),
+        };
         let head = outbound.head();
-        let opened = node.connector.open(endpoint, http2, &self.tunnel.lane, &head).await;
+        let opened = node
+            .connector
+            .open(endpoint, &cluster.policy, http2, &self.tunnel.lane, &head)
+            .await;
         let mut upstream = match opened {
             Ok(upstream) => upstream,
             Err(OpenFault::Connect(why)) => {
@@ -326,6 +374,7 @@ impl Forward<'_> {
             let copy = Copy {
                 http2: outbound.http2(cluster.protocol),
                 endpoint: Arc::clone(endpoint),
+                policy: Arc::clone(&cluster.policy),
                 method: outbound.method.clone(),
                 target: outbound.target.clone(),
                 host: outbound.host.clone(),
@@ -391,12 +440,12 @@ impl Forward<'_> {
             Ok(()) => {
                 if let Some(status) = meter.grpc_status.filter(|_| is_untold) {
                     let outcome = Outcome::Answered(http_status(status));
-                    witness::report(&self.tunnel.node, cluster, &serving.0, outcome);
+                    witness::report(&self.tunnel.node, cluster, serving.endpoint(), outcome);
                 }
                 self.tunnel
                     .node
                     .connector
-                    .give_back(&serving.0, &self.tunnel.lane, upstream);
+                    .give_back(serving.endpoint(), &cluster.policy, &self.tunnel.lane, upstream);
                 Ok(Sent::Whole)
             }
             Err(Fault::Client(fault)) => Ok(Sent::Broken(client_fault(fault))),
@@ -423,16 +472,31 @@ fn is_idempotent(method: &Method) -> bool {
 }
 
 /// Counts a request, or a TCP connection, at its endpoint, for least-request, until it is dropped.
-pub(crate) struct Serving(Arc<Endpoint>);
+pub(crate) struct Serving {
+    counted: Counted,
+    _request: Permit,
+    _passage: Passage,
+}
+
+struct Counted(Arc<Endpoint>);
 
 impl Serving {
-    pub(crate) fn begin(endpoint: &Arc<Endpoint>) -> Self {
+    /// Within what the cluster admits, which `request` and `passage` hold.
+    pub(crate) fn begin(endpoint: &Arc<Endpoint>, request: Permit, passage: Passage) -> Self {
         endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(endpoint))
+        Self {
+            counted: Counted(Arc::clone(endpoint)),
+            _request: request,
+            _passage: passage,
+        }
+    }
+
+    fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.counted.0
     }
 }
 
-impl Drop for Serving {
+impl Drop for Counted {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }

@@ -7,7 +7,7 @@ use super::node::Node;
 use super::upstream::{RequestHead, Upstream};
 use crate::http1::{Frame, Framing};
 use http::{HeaderMap, HeaderValue, Method};
-use routing::Endpoint;
+use routing::{Endpoint, TrafficPolicy};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -163,6 +163,7 @@ impl Drop for Waiting {
 #[derive(Debug)]
 pub(crate) struct Copy {
     pub(crate) endpoint: Arc<Endpoint>,
+    pub(crate) policy: Arc<TrafficPolicy>,
     pub(crate) http2: bool,
     pub(crate) method: Method,
     pub(crate) target: String,
@@ -189,7 +190,7 @@ impl Copy {
             extended: false,
         };
         let mut upstream = connector
-            .open(&self.endpoint, self.http2, lane, &head)
+            .open(&self.endpoint, &self.policy, self.http2, lane, &head)
             .await
             .map_err(|_| ())?;
         let mut sent = false;
@@ -202,7 +203,7 @@ impl Copy {
             discard(cx, &mut upstream, &self.method, &mut answer)
         })
         .await?;
-        connector.give_back(&self.endpoint, lane, upstream);
+        connector.give_back(&self.endpoint, &self.policy, lane, upstream);
         Ok(())
     }
 }

@@ -36,6 +36,8 @@ pub(crate) enum Reason {
     ClientHello(&'static str),
     /// No ready endpoint.
     NoEndpoint,
+    /// A circuit limit of the cluster (the label of `waypoint_overflows_total`) is reached.
+    Overflow(&'static str),
     /// The endpoint could not be reached.
     Connect,
     /// The endpoint closed or reset before it answered.
@@ -46,6 +48,8 @@ pub(crate) enum Reason {
     Timeout,
     /// The rule's `fault.abort`: with this HTTP status, or this gRPC status.
     Fault { status: u16, grpc: Option<u32> },
+    /// A TCP connection has lasted as long as its Service lets it (`maxConnectionDuration`).
+    Aged,
     /// The client went away; nobody reads the answer.
     ClientGone,
 }
@@ -121,6 +125,13 @@ impl Reason {
                 "no_endpoint",
                 "no healthy upstream",
             ),
+            Self::Overflow(_) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                14,
+                "UO",
+                "overflow",
+                "upstream connect error or disconnect/reset before headers. reset reason: overflow",
+            ),
             Self::Connect => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 14,
@@ -156,6 +167,7 @@ impl Reason {
                 "fault_abort",
                 "fault filter abort",
             ),
+            Self::Aged => (StatusCode::GATEWAY_TIMEOUT, 4, "DT", "aged", "connection too old"),
             // 499 is what nginx and Istio's dashboards call a client that left; it is never sent.
             Self::ClientGone => (client_closed_request(), 1, "DC", "client_gone", ""),
         };
@@ -178,11 +190,13 @@ impl Reason {
             Self::NoBackend => "cluster_not_found".to_owned(),
             Self::ClientHello(why) => format!("tls_client_hello{{{}}}", why.replace(' ', "_")),
             Self::NoEndpoint => "no_healthy_upstream".to_owned(),
+            Self::Overflow(_) => "upstream_reset_before_response_started{overflow}".to_owned(),
             Self::Connect => "upstream_reset_before_response_started{connection_failure}".to_owned(),
             Self::Reset => "upstream_reset_before_response_started{connection_termination}".to_owned(),
             Self::BadAnswer => "upstream_reset_before_response_started{protocol_error}".to_owned(),
             Self::Timeout => "response_timeout".to_owned(),
             Self::Fault { .. } => "fault_filter_abort".to_owned(),
+            Self::Aged => "max_connection_duration".to_owned(),
             Self::ClientGone => "downstream_remote_disconnect".to_owned(),
             Self::SlowClient => "request_header_timeout".to_owned(),
             Self::BadRequest(why) => format!("http1.{}", why.replace(' ', "_")),

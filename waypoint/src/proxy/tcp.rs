@@ -16,11 +16,11 @@ use hbone::TunnelStream;
 use mesh::{ServicePort, Snapshot};
 use rand::Rng;
 use request::Connection;
-use routing::{Ask, Cluster, Endpoint, Outcome, Pick, Protocol, Rule, Table, Target};
+use routing::{Ask, Cluster, Endpoint, Outcome, Permit, Pick, Protocol, Rule, Table, Target};
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use telemetry::TcpOutcome;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
@@ -43,6 +43,15 @@ struct End {
     broken: bool,
     received: u64,
     sent: u64,
+}
+
+/// The other half of a connection.
+struct Reached {
+    endpoint: Arc<Endpoint>,
+    upstream: Transport,
+    serving: Serving,
+    /// It lasts this long at most.
+    longest: Option<Duration>,
 }
 
 /// Carries one connection.
@@ -79,7 +88,12 @@ async fn carry(tunnel: &Tunnel, stream: &mut Primed<TunnelStream>) -> End {
     };
     let changes = tunnel.node.changes.subscribe();
     let reached = begin(tunnel, stream, &mut end).await;
-    let (endpoint, mut upstream) = match reached {
+    let Reached {
+        endpoint,
+        mut upstream,
+        serving: _serving,
+        longest,
+    } = match reached {
         Ok(reached) => reached,
         Err(reason) => {
             end.refuse(&reason);
@@ -88,7 +102,6 @@ async fn carry(tunnel: &Tunnel, stream: &mut Primed<TunnelStream>) -> End {
             return end;
         }
     };
-    let _counted = Serving::begin(&endpoint);
     end.endpoint = Some(endpoint);
     tunnel.node.metrics.tcp_opened(&outcome(tunnel, &end, None));
     // Until its end is passed on: a client that breaks off must not look like one that has finished.
@@ -100,6 +113,7 @@ async fn carry(tunnel: &Tunnel, stream: &mut Primed<TunnelStream>) -> End {
             Reason::Reset
         }),
         reason = denied_later(tunnel, &connection, changes) => Some(reason),
+        () = aged(longest) => Some(Reason::Aged),
     };
     if let Some(reason) = cut {
         let is_ours = reason == Reason::Reset && stream.is_broken();
@@ -110,11 +124,7 @@ async fn carry(tunnel: &Tunnel, stream: &mut Primed<TunnelStream>) -> End {
 }
 
 /// Judges the connection and opens its other half. The snapshot is let go then: a connection may outlive many.
-async fn begin(
-    tunnel: &Tunnel,
-    stream: &mut Primed<TunnelStream>,
-    end: &mut End,
-) -> Result<(Arc<Endpoint>, Transport), Reason> {
+async fn begin(tunnel: &Tunnel, stream: &mut Primed<TunnelStream>, end: &mut End) -> Result<Reached, Reason> {
     end.sni = server_name(tunnel, stream).await?;
     let snapshot = tunnel.node.snapshot.load_full();
     let port = tunnel.port(&snapshot).ok_or(Reason::NoService)?;
@@ -187,6 +197,14 @@ fn judge(port: &ServicePort, connection: &Connection) -> Result<(), Reason> {
     }
 }
 
+/// Resolves when a connection has lasted as long as it may.
+async fn aged(longest: Option<Duration>) {
+    match longest {
+        Some(longest) => tokio::time::sleep(longest).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// What is known of the connection by now.
 fn connection<'t>(tunnel: &'t Tunnel, sni: Option<&str>) -> Cow<'t, Connection> {
     match sni {
@@ -199,8 +217,10 @@ fn connection<'t>(tunnel: &'t Tunnel, sni: Option<&str>) -> Cow<'t, Connection> 
 }
 
 /// A connection to one of the endpoints, or the response flag that says why there is none.
-async fn reach(tunnel: &Tunnel, cluster: &Cluster) -> Result<(Arc<Endpoint>, Transport), Reason> {
+async fn reach(tunnel: &Tunnel, cluster: &Cluster) -> Result<Reached, Reason> {
     let node = &tunnel.node;
+    let passage = node.connector.gates.pass_now(cluster);
+    let passage = passage.inspect_err(|_| node.metrics.own.overflow("connections"))?;
     let affinity = Affinity::of_connection(cluster, tunnel.peer.ip());
     let mut tried: Vec<SocketAddr> = Vec::new();
     while tried.len() < ATTEMPTS {
@@ -213,10 +233,15 @@ async fn reach(tunnel: &Tunnel, cluster: &Cluster) -> Result<(Arc<Endpoint>, Tra
         let Some(endpoint) = cluster.choose(&ask) else {
             return Err(Reason::NoEndpoint);
         };
-        match node.connector.dial(endpoint, &tunnel.lane).await {
-            Ok(transport) => {
+        match node.connector.dial(endpoint, &cluster.policy, &tunnel.lane).await {
+            Ok(upstream) => {
                 witness::report(node, cluster, endpoint, Outcome::Answered(200));
-                return Ok((Arc::clone(endpoint), transport));
+                return Ok(Reached {
+                    endpoint: Arc::clone(endpoint),
+                    upstream,
+                    serving: Serving::begin(endpoint, Permit::default(), passage),
+                    longest: cluster.policy.limits.connection_age,
+                });
             }
             Err(fault) => {
                 witness::report(node, cluster, endpoint, Outcome::NotConnected);

@@ -38,7 +38,11 @@ pub(super) fn read(fields: &Fields<'_>) -> Option<ConnectionPool> {
 fn tcp(fields: &Fields<'_>, limits: &mut Limits) {
     limits.connections = limit(fields, "maxConnections");
     limits.connect_timeout = duration(fields, "connectTimeout").filter(|time| !time.is_zero());
-    limits.tcp_idle = duration(fields, "idleTimeout").filter(|time| !time.is_zero());
+    if fields.get("idleTimeout").is_some() {
+        let message = "`tcp.idleTimeout` is not supported: a TCP connection lasts until one of its sides ends it, or \
+                       `maxConnectionDuration` does";
+        fields.error("idleTimeout", message);
+    }
     limits.connection_age = duration(fields, "maxConnectionDuration").filter(|time| !time.is_zero());
     limits.keepalive = fields.record("tcpKeepalive", |fields| Keepalive {
         probes: limit(fields, "probes"),

@@ -189,6 +189,11 @@ fn warmup(fields: &Fields<'_>) -> Option<Warmup> {
 }
 
 impl Locality {
+    /// Whether it says what to fail over to.
+    pub(crate) fn fails_over(&self) -> bool {
+        !self.failover.is_empty() || !self.failover_priority.is_empty()
+    }
+
     /// Reads the fields of a LocalityLoadBalancerSetting.
     pub(crate) fn read(fields: &Fields<'_>, problems: &Problems) -> Self {
         let distribute = fields.list("distribute", 256, |value, at| {
@@ -215,8 +220,7 @@ impl Locality {
             distribute,
             failover,
         };
-        let fails_over = !read.failover.is_empty() || !read.failover_priority.is_empty();
-        if fails_over && !read.distribute.is_empty() {
+        if read.fails_over() && !read.distribute.is_empty() {
             fields.error(
                 "distribute",
                 "`distribute` and failover exclude each other: `distribute` is in force",

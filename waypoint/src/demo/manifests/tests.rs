@@ -7,8 +7,7 @@ fn findings(folder: &ConfigFolder) -> Vec<mesh::Finding> {
     let scope = mesh::Scope {
         namespace: Some("demo".to_owned()),
         gateway: Some("waypoint".to_owned()),
-        trust_domain: None,
-        root_namespace: "istio-system".to_owned(),
+        ..mesh::Scope::default()
     };
     mesh::check(&[folder.path().to_owned()], scope).unwrap()
 }

@@ -30,7 +30,7 @@ async fn a_workload_of_the_mesh_without_an_identity_is_not_reached_in_clear() {
         source: 0,
         baggage: None,
     };
-    let dialled = connector.dial(&endpoint, &lane).await;
+    let dialled = connector.dial(&endpoint, &TrafficPolicy::default(), &lane).await;
     assert!(matches!(dialled, Err(OpenFault::Connect(_))), "{dialled:?}");
     assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 }
@@ -44,6 +44,8 @@ async fn an_http2_connection_is_unused_only_after_its_last_stream_and_a_while() 
         streams: Arc::new(()),
         settings: Arc::default(),
         used: Instant::now(),
+        keep: IDLE,
+        carried: 1,
     };
     assert!(!connection.is_unused(Instant::now()));
     let stream = Arc::clone(&connection.streams);

@@ -1,0 +1,132 @@
+//! The addresses behind a Service's port: from its EndpointSlices, else from the Pods that its selector names.
+
+use super::clusters::Address;
+use super::locality::Place;
+use super::workloads::Workloads;
+use crate::kinds::Body;
+use crate::kinds::endpoint_slice::{EndpointSlice, SliceEndpoint, State};
+use crate::kinds::service::{Port, Service, TargetPort};
+use crate::resources::Index;
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+
+/// Names a Service: label of an EndpointSlice.
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
+
+/// All EndpointSlices, by namespace and Service.
+#[derive(Debug)]
+pub(crate) struct Slices<'r>(HashMap<(&'r str, &'r str), Vec<&'r EndpointSlice>>);
+
+impl<'r> Slices<'r> {
+    /// Reads them.
+    pub(crate) fn read(index: &Index<'r>) -> Self {
+        let mut slices: HashMap<_, Vec<_>> = HashMap::new();
+        for &object in index.all("EndpointSlice") {
+            let Body::EndpointSlice(slice) = &object.body else {
+                continue;
+            };
+            if let Some(service) = object.meta.labels.get(SERVICE_NAME) {
+                slices
+                    .entry((&*object.meta.namespace, service.as_str()))
+                    .or_default()
+                    .push(slice);
+            }
+        }
+        Self(slices)
+    }
+
+    /// The addresses of a port, each once.
+    pub(crate) fn addresses(
+        &self,
+        namespace: &'r str,
+        name: &'r str,
+        service: &'r Service,
+        port: &Port,
+        workloads: &Workloads<'r>,
+    ) -> Vec<Address<'r>> {
+        match self.0.get(&(namespace, name)) {
+            Some(slices) => from_slices(slices, port, workloads),
+            None => from_pods(namespace, service, port, workloads),
+        }
+    }
+}
+
+/// Ready addresses at the slice port of the Service port's name. When there is none, those that end and still serve.
+fn from_slices<'r>(slices: &[&'r EndpointSlice], port: &Port, workloads: &Workloads<'r>) -> Vec<Address<'r>> {
+    let ready = in_state(State::Ready, slices, port, workloads);
+    if ready.is_empty() {
+        return in_state(State::Draining, slices, port, workloads);
+    }
+    ready
+}
+
+fn in_state<'r>(
+    state: State,
+    slices: &[&'r EndpointSlice],
+    port: &Port,
+    workloads: &Workloads<'r>,
+) -> Vec<Address<'r>> {
+    let addresses = slices.iter().flat_map(|slice| {
+        let target = slice
+            .ports
+            .iter()
+            .find(|(name, _)| *name == *port.name)
+            .map(|(_, number)| *number);
+        let endpoints = slice.endpoints.iter().filter(move |endpoint| endpoint.state == state);
+        target
+            .into_iter()
+            .flat_map(move |target| endpoints.clone().flat_map(move |one| sockets(one, target)))
+    });
+    unique(addresses, workloads)
+}
+
+fn sockets(endpoint: &SliceEndpoint, target: u16) -> impl Iterator<Item = (SocketAddr, Option<&SliceEndpoint>)> {
+    let addresses = endpoint.addresses.iter();
+    addresses.map(move |ip| (SocketAddr::new(*ip, target), Some(endpoint)))
+}
+
+/// For manifests without EndpointSlices: the ready Pods that the selector names.
+fn from_pods<'r>(namespace: &'r str, service: &'r Service, port: &Port, workloads: &Workloads<'r>) -> Vec<Address<'r>> {
+    if service.selector.is_empty() {
+        return Vec::new();
+    }
+    let pods = workloads.selected(namespace, &service.selector).filter(|pod| pod.ready);
+    let addresses = pods.filter_map(|pod| {
+        let target = match &port.target {
+            TargetPort::Number(number) => *number,
+            TargetPort::Name(name) => pod.ports.iter().find(|(known, _)| known == name)?.1,
+        };
+        Some((SocketAddr::new(*pod.ips.first()?, target), None))
+    });
+    unique(addresses, workloads)
+}
+
+/// Each once, with what is known of the workload there.
+fn unique<'r>(
+    addresses: impl Iterator<Item = (SocketAddr, Option<&'r SliceEndpoint>)>,
+    workloads: &Workloads<'r>,
+) -> Vec<Address<'r>> {
+    let mut seen: HashSet<SocketAddr> = HashSet::new();
+    let addresses = addresses.filter(|(socket, _)| seen.insert(*socket));
+    let known = addresses.map(|(socket, slice)| Address {
+        socket,
+        weight: 1,
+        place: place(socket, slice, workloads),
+        labels: workloads.labels(socket.ip()),
+    });
+    known.collect()
+}
+
+/// What its Pod tells, else what the slice does.
+fn place(socket: SocketAddr, slice: Option<&SliceEndpoint>, workloads: &Workloads<'_>) -> Place {
+    let mut place = workloads.place(socket.ip());
+    if let Some(slice) = slice {
+        if place.zone.is_empty() {
+            place.zone.clone_from(&slice.zone);
+        }
+        if place.node.is_empty() {
+            place.node.clone_from(&slice.node);
+        }
+    }
+    workloads.complete(place)
+}
