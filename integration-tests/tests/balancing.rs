@@ -133,6 +133,42 @@ async fn dead_pods_are_ejected_and_when_all_are_nobody_is_healthy() {
 }
 
 #[tokio::test]
+async fn subsets_are_told_apart_by_a_virtual_service() {
+    let mut world = MeshWorld::new();
+    let (pods, ips) = echoes(&mut world, &["v1", "v2"], Reach::Hbone).await;
+    let vip = world.service("shop", "http", &ips);
+    // Of a Service of its own, the version is the label of the pods.
+    world.destination_rule(
+        "shop",
+        json!({ "subsets": [{ "name": "old", "labels": { "version": "v1" } }, { "name": "new", "labels": { "version": "v2" } }] }),
+    );
+    let to = |subset: &str| json!([{ "destination": { "host": "shop", "subset": subset } }]);
+    world.apply(
+        "virtualservice-shop.yaml",
+        json!({
+            "apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
+            "metadata": { "name": "shop", "namespace": "demo" },
+            "spec": { "hosts": ["shop"], "http": [
+                { "match": [{ "headers": { "x-user": { "exact": "tester" } } }], "route": to("new") },
+                { "route": to("old") },
+            ] },
+        }),
+    );
+    let waypoint = world.start().await;
+    let mut client = world.client(&waypoint).http1(&vip).await;
+    for _ in 0..8 {
+        assert_eq!(client.get("/").await.header("x-backend"), "v1");
+        let request = http::Request::get("/")
+            .header("x-user", "tester")
+            .body(full(""))
+            .unwrap();
+        assert_eq!(client.send(request).await.header("x-backend"), "v2");
+    }
+    let counts: Vec<_> = pods.iter().map(|pod| pod.app.counts().requests).collect();
+    assert_eq!(counts, [8, 8]);
+}
+
+#[tokio::test]
 async fn the_same_key_goes_to_the_same_pod() {
     let mut world = MeshWorld::new();
     let (_pods, ips) = echoes(&mut world, &["a", "b", "c", "d"], Reach::Hbone).await;

@@ -128,7 +128,6 @@ impl<'r> Services<'r> {
     }
 
     /// The cluster of a subset of a Service's port.
-    #[allow(dead_code)] // for VirtualServices, which are being built
     pub(crate) fn subset(&self, namespace: &str, name: &str, port: u16, subset: &str) -> Option<ClusterId> {
         let (_, entry) = self.get(namespace, name)?;
         let is_it = |cluster: &Cluster| cluster.port == port && cluster.subset.as_deref() == Some(subset);

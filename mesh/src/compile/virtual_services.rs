@@ -428,10 +428,17 @@ impl Compiler<'_, '_> {
         };
         match &destination.subset {
             None => Ok(cluster),
-            Some(subset) => Err((
-                "subset",
-                format!("subset {subset:?} is not known: subsets are not supported yet"),
-            )),
+            Some(subset) => {
+                let (namespace, name) = (&entry.object.meta.namespace, &entry.object.meta.name);
+                let found = self.services.subset(namespace, name, port, subset);
+                let message = || {
+                    format!(
+                        "no DestinationRule that applies to {} has a subset {subset:?}",
+                        entry.object
+                    )
+                };
+                found.ok_or_else(|| ("subset", message()))
+            }
         }
     }
 

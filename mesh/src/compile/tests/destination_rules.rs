@@ -159,6 +159,32 @@ fn subsets_are_clusters_of_the_pods_with_their_labels() {
 }
 
 #[test]
+fn a_virtual_service_leads_to_subsets() {
+    let subsets = rule(
+        "shop",
+        "r",
+        "host: reviews, subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]",
+    );
+    let virtual_service = "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v, namespace: shop}\n\
+        spec: {hosts: [reviews], http: [{route: [{destination: {host: reviews, subset: v1}, weight: 90}, \
+        {destination: {host: reviews, subset: v2}, weight: 10}, {destination: {host: reviews, subset: v3}, weight: 0}]}]}\n";
+    let world = with(&[subsets, virtual_service.to_owned()]);
+    let port = world.port("10.0.0.1:80").unwrap();
+    let backends = &port.rules("shop")[0].backends;
+    let leads_to: Vec<_> = backends
+        .iter()
+        .map(|backend| {
+            let cluster = world.snapshot.endpoints_of(&backend.target);
+            cluster.map(|cluster| (addresses(cluster).concat(), backend.weight))
+        })
+        .collect();
+    let to = |address: &str, weight| Some((address.to_owned(), weight));
+    assert_eq!(leads_to, [to("10.1.0.1:8080", 90), to("10.1.0.2:8080", 10), None]);
+    assert_eq!(world.errors().len(), 1, "{:?}", world.errors());
+    assert!(world.errors()[0].starts_with("spec.http[0].route[2].destination.subset: no DestinationRule"));
+}
+
+#[test]
 fn a_port_of_its_own_leaves_nothing_to_the_rule() {
     let spec = "host: reviews, trafficPolicy: {loadBalancer: {simple: RANDOM}, outlierDetection: {consecutive5xxErrors: 7}, \
                 portLevelSettings: [{port: {number: 80}, connectionPool: {http: {maxRetries: 3}}}, \
