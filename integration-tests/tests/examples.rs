@@ -322,3 +322,37 @@ async fn virtual_service() {
     assert_eq!(client.get("/old-reviews/1").await.field("path"), "/reviews/1");
     assert_eq!(client.get("/teapot").await.status, 418);
 }
+
+#[tokio::test]
+async fn destination_rule() {
+    let example = Example::start("destination-rule", "reviews", 9080, &[(11, "v1"), (12, "v2")]).await;
+    let mut client = example.client("curl").http1(&example.reviews()).await;
+    let mut used = std::collections::BTreeSet::new();
+    for user in 0..24 {
+        let user = format!("user-{user}");
+        let mut pods = std::collections::BTreeSet::new();
+        for _ in 0..3 {
+            let reply = client.send(get_with("/reviews/1", &[("end-user", &user)])).await;
+            pods.insert(reply.header("x-backend").to_owned());
+        }
+        assert_eq!(pods.len(), 1, "{user}");
+        used.extend(pods);
+    }
+    assert_eq!(used.len(), 2, "all users at one of two pods");
+    for _ in 0..4 {
+        let reply = client.get("/v2/reviews/1").await;
+        assert_eq!(
+            (reply.header("x-backend"), reply.field("path").as_str()),
+            ("v2", "/reviews/1")
+        );
+    }
+    // Five in a row, and the pod of this user is out: another steps in.
+    let reply = client.send(get_with("/reviews/1", &[("end-user", "jason")])).await;
+    let own = reply.header("x-backend").to_owned();
+    for _ in 0..5 {
+        let reply = client.send(get_with("/do/status/500", &[("end-user", "jason")])).await;
+        assert_eq!(reply.status, 500);
+    }
+    let reply = client.send(get_with("/reviews/1", &[("end-user", "jason")])).await;
+    assert_ne!(reply.header("x-backend"), own);
+}
