@@ -228,3 +228,6 @@ pub(crate) fn with_delay(flag: &'static str) -> &'static str {
 fn client_closed_request() -> StatusCode {
     StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST)
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,3 +35,19 @@ proptest! {
         prop_assert_eq!(counter.messages(), sizes.len() as u64);
     }
 }
+
+#[test]
+fn a_status_of_http_as_one_of_grpc() {
+    for (http, grpc) in [
+        (400, 13),
+        (401, 16),
+        (403, 7),
+        (404, 12),
+        (429, 14),
+        (503, 14),
+        (418, 2),
+        (500, 2),
+    ] {
+        assert_eq!(status_of(http), grpc, "{http}");
+    }
+}
