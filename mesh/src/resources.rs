@@ -9,8 +9,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::Arc;
 
-/// What all regular expressions of a folder may take, compiled. Those beyond are not in force.
-pub(crate) const MAX_REGEX_BYTES: usize = 256 << 20;
+/// What all regular expressions of a folder may compile to, as the regex crate counts. Those beyond are not in force.
+pub(crate) const MAX_REGEX_BYTES: usize = 64 << 20;
 
 /// The latest good state of every object that was read, by kind. Parsed; from files or from a cluster.
 #[derive(Debug, Default)]

@@ -7,8 +7,9 @@ use std::cell::Cell;
 
 /// The CRD's own limit.
 const MAX_PATTERN_CHARS: usize = 1_024;
-/// What a pattern may compile to. It is charged with the first of these that it fits in.
-const SIZES_BYTES: [usize; 4] = [4 << 10, 32 << 10, 256 << 10, 1 << 20];
+/// What a pattern may compile to, as the regex crate counts. It is charged with the first of these that it fits in.
+/// Most are within the first two; in memory a pattern takes some five times of it.
+const SIZES_BYTES: [usize; 6] = [1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20];
 
 const ANCHOR_START: &str = r"\A(?:";
 const ANCHOR_END: &str = r")\z";
@@ -21,8 +22,8 @@ pub struct RegexRoom {
 }
 
 impl RegexRoom {
-    /// At the beginning: 2,048 small ones, or 6 of the largest.
-    pub const BYTES: usize = 8 << 20;
+    /// At the beginning: 4,096 ordinary ones, or 4 of the largest.
+    pub const BYTES: usize = 4 << 20;
 
     /// What has been taken of it.
     pub fn taken_bytes(&self) -> usize {
@@ -38,16 +39,8 @@ impl RegexRoom {
         }
     }
 
-    /// Compiles in it. What proves too large is charged, too: trying has its cost.
-    fn compile(&self, pattern: &str, bytes: usize) -> Result<Regex, regex::Error> {
-        let Some(left) = self.left_bytes.get().checked_sub(bytes) else {
-            return Err(regex::Error::CompiledTooBig(bytes));
-        };
-        let result = compile(pattern, bytes);
-        if !matches!(result, Err(regex::Error::Syntax(_))) {
-            self.left_bytes.set(left);
-        }
-        result
+    fn take(&self, bytes: usize) {
+        self.left_bytes.set(self.left_bytes.get().saturating_sub(bytes));
     }
 }
 
@@ -91,13 +84,22 @@ fn check_length(pattern: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// What proves too large is charged with what was tried: that has its cost, too.
 fn charged(pattern: &str, room: &RegexRoom) -> Result<Regex, String> {
-    for bytes in SIZES_BYTES {
-        match room.compile(pattern, bytes) {
+    let left_bytes = room.left_bytes.get();
+    let mut tried_bytes = 0;
+    for bytes in SIZES_BYTES.into_iter().filter(|bytes| *bytes <= left_bytes) {
+        tried_bytes = bytes;
+        match compile(pattern, bytes) {
             Err(regex::Error::CompiledTooBig(_)) => {}
-            result => return result.map_err(|e| e.to_string()),
+            Err(error) => return Err(error.to_string()),
+            Ok(regex) => {
+                room.take(bytes);
+                return Ok(regex);
+            }
         }
     }
+    room.take(tried_bytes);
     Err(format!(
         "it compiles to more than 1 MiB, or to more than is left of {} MiB for the regular expressions of one object",
         RegexRoom::BYTES >> 20
