@@ -9,12 +9,12 @@ use crate::compile::Place;
 use crate::kinds::traffic_policy::Locality;
 use authz::{Authn, KeySource, Policies, TrustDomains};
 pub(crate) use pod::{PodTarget, implicit, is_implicit};
-use pod_endpoint::PodEndpoint;
+use pod_endpoint::PodEndpoints;
 use request::{Authority, Mode, SpiffeId, Workload};
-use routing::{Cluster, ClusterId, Endpoint, Protocol, Rule, Table, Target};
+use routing::{Cluster, ClusterId, Protocol, Rule, Table, Target};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Everything a request can ask of the config.
 #[derive(Debug, Default)]
@@ -29,8 +29,8 @@ pub struct Snapshot {
     by_host: HashMap<Box<str>, Vec<Arc<ServicePort>>>,
     /// Pods that are served by their own address.
     pods: HashMap<IpAddr, Arc<PodTarget>>,
-    /// Endpoints of Services that are ours; `None`: these Services do not judge alike.
-    endpoints: HashMap<(IpAddr, u16), Option<PodEndpoint>>,
+    /// Endpoints of Services that are ours: indexed when a pod is first addressed by itself, which is rare.
+    endpoints: OnceLock<PodEndpoints>,
     clusters: Vec<Option<Arc<Cluster>>>,
     workloads: HashMap<IpAddr, Arc<Workload>>,
     identities: HashMap<SpiffeId, Arc<Workload>>,
@@ -116,7 +116,7 @@ impl Snapshot {
             }
             return match self.pods.get(&ip) {
                 Some(pod) => Some(pod.port(ip, port)),
-                None => Some(self.endpoints.get(&(ip, port))?.as_ref()?.port()),
+                None => self.endpoints.get_or_init(|| PodEndpoints::of(self)).port(ip, port),
             };
         }
         let host = authority.host();
@@ -227,19 +227,6 @@ impl Builder {
             .push(Arc::clone(&service));
         self.snapshot.ports.push(service);
         taken
-    }
-
-    /// Adds the endpoints of a Service port that is ours.
-    pub(crate) fn endpoints(&mut self, service: &Arc<ServicePort>, endpoints: &[Arc<Endpoint>], vip: Option<IpAddr>) {
-        for endpoint in endpoints {
-            let key = (endpoint.address.ip().to_canonical(), endpoint.address.port());
-            let new = || Some(PodEndpoint::new(service, vip, endpoint));
-            let known = self.snapshot.endpoints.entry(key).or_insert_with(new);
-            match known {
-                Some(known) if known.agrees_with(service, vip) => known.declare(service.protocol),
-                _ => *known = None,
-            }
-        }
     }
 
     /// Adds a pod that is served by its own address.

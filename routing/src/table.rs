@@ -137,6 +137,17 @@ impl Table {
                 }
             })
             .collect();
+        considered.extend(self.streams.iter().map(|streams| {
+            let kind = if streams.is_tls() {
+                RouteKind::Tls
+            } else {
+                RouteKind::Tcp
+            };
+            Considered {
+                what: format!("{kind}s of this port"),
+                lost_because: Some("they route connections: what is in them is not looked at".to_owned()),
+            }
+        }));
         considered.extend(self.outranked.iter().map(|route| Considered {
             what: route.id.to_string(),
             lost_because: Some("a route of a stronger kind is attached to this port".to_owned()),

@@ -180,7 +180,6 @@ impl<'r> Services<'r> {
                     producer,
                     consumers,
                 });
-                builder.endpoints(&service_port, &cluster.endpoints, entry.service.vips.first().copied());
                 if let Some(taken) = builder.service_port(service_port, &entry.service.vips) {
                     report.error(
                         entry.object,

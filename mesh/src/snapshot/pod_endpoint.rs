@@ -5,15 +5,49 @@
 //! policies. Where several Services of ours have the endpoint and would not judge alike, nobody can tell which of them
 //! is meant, and it is refused.
 
-use super::{ServicePort, implicit};
+use super::{ServicePort, Snapshot, implicit};
 use routing::{Cluster, Endpoint, Protocol, RouteId, RouteKind, Target};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+/// All of them, by address and port; `None`: Services that do not judge alike.
+#[derive(Debug)]
+pub(super) struct PodEndpoints(HashMap<(IpAddr, u16), Option<PodEndpoint>>);
+
+impl PodEndpoints {
+    /// Of all Services that are ours.
+    pub(super) fn of(snapshot: &Snapshot) -> Self {
+        let mut vips: HashMap<*const ServicePort, IpAddr> = HashMap::new();
+        for ((ip, _), service) in &snapshot.by_address {
+            let vip = vips.entry(Arc::as_ptr(service)).or_insert(*ip);
+            *vip = (*vip).min(*ip);
+        }
+        let mut all = HashMap::new();
+        for service in &snapshot.ports {
+            let vip = vips.get(&Arc::as_ptr(service)).copied();
+            let cluster = snapshot.endpoints_of(&service.cluster);
+            for endpoint in cluster.into_iter().flat_map(|cluster| &cluster.endpoints) {
+                let key = (endpoint.address.ip().to_canonical(), endpoint.address.port());
+                let new = || Some(PodEndpoint::new(service, vip, endpoint));
+                match all.entry(key).or_insert_with(new) {
+                    Some(known) if known.agrees_with(service, vip) => known.declare(service.protocol),
+                    known => *known = None,
+                }
+            }
+        }
+        Self(all)
+    }
+
+    /// What a tunnel to this address and port needs; `None`: no endpoint, or nobody can tell whose.
+    pub(super) fn port(&self, ip: IpAddr, port: u16) -> Option<Arc<ServicePort>> {
+        Some(self.0.get(&(ip, port))?.as_ref()?.port())
+    }
+}
+
 /// The endpoint, and how it is judged.
 #[derive(Debug)]
-pub(crate) struct PodEndpoint {
+struct PodEndpoint {
     /// The Service port that judges; others that have the endpoint judge alike.
     service: Arc<ServicePort>,
     /// Its address, as policies know it; `None`: headless, clients know the pod's alone.
@@ -23,7 +57,7 @@ pub(crate) struct PodEndpoint {
 }
 
 impl PodEndpoint {
-    pub(crate) fn new(service: &Arc<ServicePort>, vip: Option<IpAddr>, endpoint: &Arc<Endpoint>) -> Self {
+    fn new(service: &Arc<ServicePort>, vip: Option<IpAddr>, endpoint: &Arc<Endpoint>) -> Self {
         Self {
             service: Arc::clone(service),
             vip,
@@ -33,7 +67,7 @@ impl PodEndpoint {
     }
 
     /// Whether another Service port with this endpoint would judge every connection as the first one does.
-    pub(crate) fn agrees_with(&self, other: &ServicePort, vip: Option<IpAddr>) -> bool {
+    fn agrees_with(&self, other: &ServicePort, vip: Option<IpAddr>) -> bool {
         let one = &self.service;
         let same_tokens = Arc::ptr_eq(&one.authn, &other.authn) || one.authn.is_empty() && other.authn.is_empty();
         let no_policies = one.policies.is_empty() && other.policies.is_empty();
@@ -43,14 +77,14 @@ impl PodEndpoint {
     }
 
     /// What is declared goes before what is to be detected.
-    pub(crate) fn declare(&mut self, protocol: Protocol) {
+    fn declare(&mut self, protocol: Protocol) {
         if self.protocol == Protocol::Detect {
             self.protocol = protocol;
         }
     }
 
     /// As a tunnel needs it: to this endpoint only, judged as the Service's port.
-    pub(super) fn port(&self) -> Arc<ServicePort> {
+    fn port(&self) -> Arc<ServicePort> {
         let none: Arc<str> = Arc::from("");
         let workload = &self.endpoint.workload;
         let namespace: Arc<str> = Arc::from(workload.namespace.as_str());

@@ -627,3 +627,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn where_connections_are_routed_no_request_is_looked_at() {
+    let table = Table::build(vec![route(RouteKind::Tcp, "shop/t", 0, vec![Matches::Tcp])]);
+    let told = with("GET", "/", &[], |request| {
+        (table.find(request).is_none(), table.explain(request).to_string())
+    });
+    assert!(
+        told.0 && told.1.starts_with("TCPRoutes of this port: they route connections"),
+        "{told:?}"
+    );
+}
