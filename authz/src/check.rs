@@ -98,13 +98,8 @@ fn action(spec: &AuthorizationPolicySpec, problems: &mut Problems) -> Option<Act
 }
 
 fn provider(action: Action, spec: &AuthorizationPolicySpec, problems: &mut Problems) {
-    let name = spec
-        .provider
-        .as_ref()
-        .and_then(|provider| provider.get("name"))
-        .and_then(Value::as_str);
     let written = spec.provider.as_ref().is_some_and(|provider| !provider.is_null());
-    if action == Action::Custom && name.unwrap_or_default().is_empty() {
+    if action == Action::Custom && spec.provider_name().is_none() {
         problems.error(
             "spec.provider.name",
             "must name an extension provider of the mesh configuration",

@@ -1,5 +1,6 @@
 //! AuthorizationPolicies bound to one Service port, compiled, and the decision.
 
+use crate::custom::{Ask, Consultations};
 use crate::rule::{Rule, View};
 use crate::spec::Problems;
 use crate::{AuthorizationPolicySpec, Claims, Problem, TrustDomains, check};
@@ -61,8 +62,6 @@ pub struct Decision<'a> {
 impl Policies {
     /// Compiles the policies of one target. Problems name a field path inside the object; they include those of
     /// [`validate`](crate::validate) that concern rules.
-    ///
-    /// A CUSTOM policy denies what it matches until external authorisation exists here.
     pub fn build(
         specs: &[(PolicyId, AuthorizationPolicySpec)],
         trust: &TrustDomains,
@@ -87,7 +86,44 @@ impl Policies {
         self.needs_sni
     }
 
-    /// Decides an HTTP request: CUSTOM, DENY, ALLOW. Allocates nothing.
+    /// The names of the providers that CUSTOM policies ask, in the order in which they are asked, each once.
+    pub fn providers(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.http.custom.providers()
+    }
+
+    /// For a target whose CUSTOM policies name more than the one provider that may be: nobody is asked, and what these
+    /// policies match is denied (Istio without `PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS`).
+    pub fn ask_nobody(&mut self) {
+        self.http.custom.silence();
+        self.tcp.custom.silence();
+    }
+
+    /// Whom CUSTOM policies want asked about a request, before its token is looked at. All of them must allow it.
+    pub fn asks<'a>(&'a self, request: &'a Request<'a>) -> impl Iterator<Item = Ask<'a>> {
+        let view = View {
+            connection: request.connection,
+            request: Some(request),
+            claims: None,
+        };
+        self.http.custom.about(&self.ids, view)
+    }
+
+    /// The same about a TCP connection: HTTP attributes are ignored.
+    pub fn asks_tcp<'a>(&'a self, connection: &'a Connection) -> impl Iterator<Item = Ask<'a>> {
+        let view = View {
+            connection,
+            request: None,
+            claims: None,
+        };
+        self.tcp.custom.about(&self.ids, view)
+    }
+
+    /// Whether [`asks`](Self::asks) can name anybody at all.
+    pub fn has_custom(&self) -> bool {
+        !self.http.custom.is_empty()
+    }
+
+    /// Decides an HTTP request by DENY and ALLOW. Allocates nothing.
     pub fn decide(&self, request: &Request<'_>, claims: Option<&Claims>) -> Decision<'_> {
         self.decide_by(
             &self.http,
@@ -123,18 +159,23 @@ impl Policies {
 
     fn add(&mut self, id: &PolicyId, spec: &AuthorizationPolicySpec, trust: &TrustDomains, problems: &mut Problems) {
         let (action, rules) = check::compile(&id.namespace, spec, Some(trust), problems);
-        if action == Action::Custom {
-            problems.error(
-                "spec.action",
-                "external authorisation is not available yet: what this CUSTOM policy matches is denied",
-            );
-        }
         if spec.dry_run {
             return;
         }
         self.closed |= action == Action::Allow;
         let policy = self.ids.len();
         self.ids.push(id.clone());
+        if action == Action::Custom {
+            let provider = spec.provider_name();
+            for (index, rule) in rules {
+                self.needs_sni |= rule.needs_sni();
+                let without_http = rule.without_http();
+                let bound = |rule| Bound { policy, index, rule };
+                self.tcp.custom.push(provider, bound(without_http));
+                self.http.custom.push(provider, bound(rule));
+            }
+            return;
+        }
         for (index, rule) in rules {
             self.needs_sni |= rule.needs_sni();
             if action != Action::Allow {
@@ -155,9 +196,7 @@ impl Policies {
     }
 
     fn decide_by(&self, rules: &Rules, view: View<'_>) -> Decision<'_> {
-        let denied = self
-            .first(&rules.custom, view)
-            .or_else(|| self.first(&rules.deny, view));
+        let denied = self.first(&rules.deny, view);
         if denied.is_some() {
             return Decision {
                 verdict: Verdict::Deny,
@@ -186,7 +225,7 @@ impl Policies {
 /// Rules by the action of their policy.
 #[derive(Debug, Default)]
 struct Rules {
-    custom: Vec<Bound>,
+    custom: Consultations,
     audit: Vec<Bound>,
     deny: Vec<Bound>,
     allow: Vec<Bound>,
@@ -194,10 +233,10 @@ struct Rules {
 
 /// A rule and where it stands: policy in [`Policies::ids`], index in the policy.
 #[derive(Debug)]
-struct Bound {
-    policy: usize,
-    index: usize,
-    rule: Rule,
+pub(crate) struct Bound {
+    pub(crate) policy: usize,
+    pub(crate) index: usize,
+    pub(crate) rule: Rule,
 }
 
 impl Rules {
@@ -208,9 +247,9 @@ impl Rules {
     fn of(&mut self, action: Action) -> &mut Vec<Bound> {
         match action {
             Action::Allow => &mut self.allow,
-            Action::Deny => &mut self.deny,
             Action::Audit => &mut self.audit,
-            Action::Custom => &mut self.custom,
+            // CUSTOM goes by provider: it never comes here, and would deny.
+            Action::Deny | Action::Custom => &mut self.deny,
         }
     }
 }

@@ -22,6 +22,19 @@ pub struct AuthorizationPolicySpec {
     pub unknown: Map<String, Value>,
 }
 
+impl AuthorizationPolicySpec {
+    /// `provider.name`, when it is a text that is not empty.
+    pub fn provider_name(&self) -> Option<&str> {
+        let name = self.provider.as_ref()?.get("name")?.as_str();
+        name.filter(|name| !name.is_empty())
+    }
+
+    /// Whether the action is CUSTOM.
+    pub fn is_custom(&self) -> bool {
+        self.action.as_deref() == Some("CUSTOM")
+    }
+}
+
 /// `RequestAuthentication.spec`, likewise.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -12,6 +12,7 @@ mod grants;
 mod locality;
 mod pods;
 mod policies;
+mod providers;
 mod report;
 mod routes;
 mod services;
@@ -19,6 +20,7 @@ mod virtual_services;
 mod workloads;
 
 use crate::kinds::Body;
+use crate::kinds::extension_provider::AuthProvider;
 use crate::kinds::mesh_config::{self, MeshConfig};
 use crate::object::Object;
 use crate::resources::Index;
@@ -27,6 +29,7 @@ use crate::{Finding, Resources, Scope, Snapshot};
 use authz::TrustDomains;
 pub(crate) use locality::Place;
 pub(crate) use report::{Raised, Report};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Compiles, keeping what must survive a compile: cluster ids, endpoint load counters, routes that did not change,
@@ -76,7 +79,7 @@ impl Compiler {
             report.problems(object, &object.problems);
         }
 
-        let mut settings = settings(&self.scope, &index, &mut report);
+        let (mut settings, providers, mesh_object) = settings(&self.scope, &index, &mut report);
         let gateways = gateways::Gateways::find(&self.scope, &index, &mut report);
         let workloads = workloads::Workloads::build(&index, &settings.trust, &mut self.kept_services);
         let rules = destination_rules::DestinationRules::build(&index, &settings.root_namespace, &mut report);
@@ -92,6 +95,7 @@ impl Compiler {
         let services = services::Services::build(&index, &gateways, &workloads, &mut clusters, &mut report);
         clusters.finish();
         rules.report_unused(&mut report);
+        settings.auth_providers = providers::resolve(&providers, mesh_object, &services, &mut report);
         let pods = pods::Pods::find(&index, &gateways, &services);
         let routes = routes::Routes::build(&index, &gateways, &services, &mut self.kept_routes, &mut report);
         let virtual_services = virtual_services::VirtualServices::build(&index, &services, &mut report);
@@ -114,8 +118,12 @@ impl Compiler {
     }
 }
 
-/// MeshConfig and the flags.
-fn settings(scope: &Scope, index: &Index<'_>, report: &mut Report) -> Settings {
+/// MeshConfig and the flags. Providers are not yet resolved; the object is where MeshConfig was read.
+fn settings<'r>(
+    scope: &Scope,
+    index: &Index<'r>,
+    report: &mut Report,
+) -> (Settings, Vec<AuthProvider>, Option<&'r Object>) {
     let (config, object) = mesh_config(scope, index, report);
     if let (Some(flag), Some(mesh), Some(object)) = (&scope.trust_domain, &config.trust_domain, object)
         && flag != mesh
@@ -124,7 +132,7 @@ fn settings(scope: &Scope, index: &Index<'_>, report: &mut Report) -> Settings {
         report.warning(object, "data.mesh", message);
     }
     let own = scope.trust_domain.clone().or(config.trust_domain);
-    Settings {
+    let settings = Settings {
         trust: TrustDomains {
             own: own.unwrap_or_else(|| "cluster.local".to_owned()),
             aliases: config.trust_domain_aliases,
@@ -133,10 +141,12 @@ fn settings(scope: &Scope, index: &Index<'_>, report: &mut Report) -> Settings {
         path_mode: config.path_mode,
         access_log: config.access_log,
         trace_sampling_percent: config.trace_sampling_percent,
-        extension_providers: config.extension_providers,
         locality: config.locality,
         place: locality::Place::default(),
-    }
+        auth_providers: BTreeMap::new(),
+        several_providers: scope.several_auth_providers,
+    };
+    (settings, config.auth_providers, object)
 }
 
 /// ConfigMap `istio`, key `mesh`: of the root namespace, else of the namespace that it names as root itself.

@@ -8,6 +8,8 @@ pub(crate) mod cors;
 pub(crate) mod destination_rule;
 pub(crate) mod duration;
 pub(crate) mod endpoint_slice;
+pub(crate) mod extension_provider;
+pub(crate) mod external_auth;
 pub(crate) mod filter;
 pub(crate) mod gateway;
 pub(crate) mod go_duration;

@@ -23,6 +23,9 @@ pub struct Scope {
     pub zone: Option<String>,
     /// The region, likewise.
     pub region: Option<String>,
+    /// CUSTOM policies of one Service may ask several providers. Istio's
+    /// `PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS`, default false: such policies then deny what they match.
+    pub several_auth_providers: bool,
 }
 
 impl Default for Scope {
@@ -37,6 +40,7 @@ impl Default for Scope {
             node: None,
             zone: None,
             region: None,
+            several_auth_providers: false,
         }
     }
 }

@@ -11,7 +11,7 @@ use authz::{Authn, KeySource, Policies, TrustDomains};
 pub(crate) use pod::{PodTarget, implicit, is_implicit};
 use pod_endpoint::PodEndpoints;
 use request::{Authority, Mode, SpiffeId, Workload};
-use routing::{Cluster, ClusterId, Protocol, Rule, Table, Target};
+use routing::{Cluster, ClusterId, ExternalAuth, Protocol, Rule, Table, Target};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -51,8 +51,10 @@ pub struct Settings {
     pub access_log: Option<String>,
     /// `defaultConfig.tracing.sampling`, per cent.
     pub trace_sampling_percent: Option<f64>,
-    /// `extensionProviders`, as written.
-    pub extension_providers: Vec<serde_json::Value>,
+    /// Whom CUSTOM policies may ask (`extensionProviders`), by name. What names another is denied.
+    pub auth_providers: BTreeMap<Arc<str>, Arc<ExternalAuth>>,
+    /// CUSTOM policies of one Service may ask several providers.
+    pub several_providers: bool,
     /// `localityLbSetting`.
     pub(crate) locality: Option<Locality>,
     /// Where this waypoint runs, as far as it knows.

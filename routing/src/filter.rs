@@ -2,6 +2,7 @@
 
 mod cors;
 mod direct_response;
+mod external_auth;
 mod fault;
 mod headers;
 mod mirror;
@@ -11,12 +12,15 @@ mod share;
 
 pub use cors::{Cors, Listed, OriginPattern};
 pub use direct_response::DirectResponse;
+pub use external_auth::{AuthBody, AuthCheck, AuthProtocol, ExternalAuth, HeaderNames, HeaderPattern, HttpAuth};
 pub use fault::{Abort, Fault};
 pub use headers::HeaderModifier;
 pub use mirror::Mirror;
 pub use redirect::{Redirect, RedirectPort};
 pub use rewrite::{HostRewrite, PathRewrite, PathTooLong, Rewrite};
 pub use share::Share;
+
+use std::sync::Arc;
 
 /// The filters of a rule or a backendRef, in the form they are applied in. Most have none: each is behind a pointer.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +39,8 @@ pub struct Filters {
     pub rewrite: Option<Box<Rewrite>>,
     /// CORS: preflights are answered by the proxy.
     pub cors: Option<Box<Cors>>,
+    /// ExternalAuth: somebody else must allow the request.
+    pub external_auth: Option<Arc<ExternalAuth>>,
     /// RequestMirror, each.
     pub mirrors: Vec<Mirror>,
 }

@@ -5,9 +5,8 @@
 //!
 //! Start reading at [`Table::find`]; `table/naive.rs` (tests) is the plain reading of the spec it must equal.
 //!
-//! Room is left beside the others for what is to come: a filter is a file in `filter/` and a field of [`Filters`]
-//! (external authorisation), a property of a rule a file beside `rule.rs` and a field of [`Rule`] (session
-//! persistence).
+//! Room is left beside the others for what is to come: a filter is a file in `filter/` and a field of [`Filters`], a
+//! property of a rule a file beside `rule.rs` and a field of [`Rule`] (session persistence).
 
 mod backend;
 mod balance;
@@ -31,8 +30,9 @@ pub use cluster::{Ask, Cluster, ClusterSpec, ClusterState};
 pub use endpoint::{Endpoint, Protocol};
 pub use explain::{Considered, Explanation};
 pub use filter::{
-    Abort, Cors, DirectResponse, Fault, Filters, HeaderModifier, HostRewrite, Listed, Mirror, OriginPattern,
-    PathRewrite, PathTooLong, Redirect, RedirectPort, Rewrite, Share,
+    Abort, AuthBody, AuthCheck, AuthProtocol, Cors, DirectResponse, ExternalAuth, Fault, Filters, HeaderModifier,
+    HeaderNames, HeaderPattern, HostRewrite, HttpAuth, Listed, Mirror, OriginPattern, PathRewrite, PathTooLong,
+    Redirect, RedirectPort, Rewrite, Share,
 };
 pub use health::{Ejected, Health, Outcome, OutlierDetection};
 pub use limits::{Counter, Keepalive, Limits, Permit, Usage};

@@ -53,15 +53,16 @@ pub struct OwnMetrics {
     handshakes: Labelled,
     connect_refusals: Labelled,
     dials: Labelled,
-    dial_duration: DialDuration,
+    dial_duration: Milliseconds,
     refusals: Labelled,
     resets: Labelled,
     tokens: Labelled,
     key_fetches: Labelled,
-    external_checks: Labelled,
     limits: Labelled,
     ejections: Labelled,
     overflows: Labelled,
+    external_checks: Named,
+    external_check_duration: Milliseconds,
     denials: Named,
     backend_requests: Named,
     weights: RwLock<Vec<BackendWeight>>,
@@ -93,9 +94,7 @@ impl OwnMetrics {
     }
     /// `waypoint_dial_duration_milliseconds`: how long a new upstream connection took to be usable.
     pub fn dial_took(&self, took: Duration) {
-        self.dial_duration
-            .0
-            .record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        self.dial_duration.record(took);
     }
     /// `waypoint_refusals_total{reason}`: one label for each refusal reason.
     pub fn refusal(&self, reason: &'static str) {
@@ -117,9 +116,14 @@ impl OwnMetrics {
     pub fn key_fetch(&self, result: &'static str) {
         self.key_fetches.inc(result);
     }
-    /// `waypoint_external_authorization_total{result}`: calls to an external authoriser.
-    pub fn external_check(&self, result: &'static str) {
-        self.external_checks.inc(result);
+    /// `waypoint_external_authorization_total{provider,result}`: calls to an external authoriser, by what became of them
+    /// (`allowed`, `denied`, `timeout`, `connect`, `error`).
+    /// `waypoint_external_authorization_duration_milliseconds`: how long they took.
+    pub fn external_check(&self, provider: &str, result: &'static str, took: Duration) {
+        self.external_checks
+            .counter([("provider", provider), ("result", result)])
+            .inc();
+        self.external_check_duration.record(took);
     }
     /// `waypoint_limits_hit_total{limit}`: a bound that stopped something.
     pub fn limit(&self, limit: &'static str) {
@@ -161,6 +165,18 @@ impl OwnMetrics {
             "Time until a new upstream connection was usable.",
         )?;
         self.dial_duration.0.expose(out, name, "")?;
+        self.external_checks.expose(
+            out,
+            "waypoint_external_authorization_total",
+            "Calls to external authorisers.",
+        )?;
+        let name = "waypoint_external_authorization_duration_milliseconds";
+        out.family(
+            name,
+            Kind::Histogram,
+            "Time that a call to an external authoriser took.",
+        )?;
+        self.external_check_duration.0.expose(out, name, "")?;
         self.denials.expose(
             out,
             "waypoint_policy_denials_total",
@@ -276,7 +292,7 @@ impl OwnMetrics {
         ]
     }
 
-    fn families(&self) -> [(&'static str, &'static str, &'static str, &Labelled); 11] {
+    fn families(&self) -> [(&'static str, &'static str, &'static str, &Labelled); 10] {
         [
             (
                 "waypoint_handshakes_total",
@@ -321,12 +337,6 @@ impl OwnMetrics {
                 &self.key_fetches,
             ),
             (
-                "waypoint_external_authorization_total",
-                "result",
-                "External checks.",
-                &self.external_checks,
-            ),
-            (
                 "waypoint_limits_hit_total",
                 "limit",
                 "Bounds that stopped something.",
@@ -350,9 +360,15 @@ impl OwnMetrics {
 
 /// A histogram of milliseconds, with a default.
 #[derive(Debug)]
-struct DialDuration(Histogram);
+struct Milliseconds(Histogram);
 
-impl Default for DialDuration {
+impl Milliseconds {
+    fn record(&self, took: Duration) {
+        self.0.record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    }
+}
+
+impl Default for Milliseconds {
     fn default() -> Self {
         Self(Histogram::new(&MILLISECONDS))
     }

@@ -10,6 +10,7 @@ pub fn run(args: CheckArgs) -> ExitCode {
     let scope = Scope {
         namespace: args.namespace,
         gateway: args.gateway,
+        several_auth_providers: args.several_auth_providers,
         ..Scope::default()
     };
     let findings = match mesh::check(&args.dirs, scope) {

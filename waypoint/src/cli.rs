@@ -118,6 +118,9 @@ pub struct RunArgs {
     /// Log as JSON.
     #[arg(long, env = "WAYPOINT_LOG_JSON")]
     pub log_json: bool,
+    /// CUSTOM policies of one Service may ask several providers (Istio's istiod has the same variable).
+    #[arg(long, env = "PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS", hide = true, value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_value = "false", default_missing_value = "true")]
+    pub several_auth_providers: bool,
     /// Pod name, for telemetry and locality.
     #[arg(long, env = "POD_NAME", hide = true)]
     pub pod_name: Option<String>,
@@ -144,6 +147,9 @@ pub struct CheckArgs {
     /// Name of the Gateway; else every waypoint Gateway found counts.
     #[arg(long, value_name = "NAME")]
     pub gateway: Option<String>,
+    /// CUSTOM policies of one Service may ask several providers (Istio's istiod has the same variable).
+    #[arg(long, env = "PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS", hide = true, value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_value = "false", default_missing_value = "true")]
+    pub several_auth_providers: bool,
 }
 
 /// `waypoint demo`.

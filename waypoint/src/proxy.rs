@@ -7,7 +7,10 @@ mod client;
 mod client_hello;
 mod clock;
 mod connect;
+mod consult;
+mod early;
 mod exchange;
+mod ext_authz;
 mod extended_connect;
 mod fault;
 mod filters;
@@ -36,5 +39,5 @@ mod witness;
 
 pub(crate) use clock::Clock;
 pub(crate) use connect::Connector;
-pub(crate) use node::Node;
+pub(crate) use node::{Node, OwnIdentity};
 pub(crate) use tunnel::on_connect;

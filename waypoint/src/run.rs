@@ -4,7 +4,7 @@ use crate::cli::RunArgs;
 use crate::control::Control;
 use crate::http1::Limits;
 use crate::logging::Logging;
-use crate::proxy::{Clock, Connector, Node};
+use crate::proxy::{Clock, Connector, Node, OwnIdentity};
 use crate::server::{Admin, Bound, BoundService, HboneApp, Metrics, Readiness, Signals};
 use arc_swap::ArcSwap;
 use hbone::{CertSource, Drain, FileCerts, Pool, PoolConfig, PoolEvents, Server, ServerConfig, ServerEvents};
@@ -79,6 +79,7 @@ fn scope(args: &RunArgs) -> Scope {
         namespace: args.namespace.clone(),
         gateway: args.gateway.clone(),
         trust_domain: args.trust_domain.clone(),
+        several_auth_providers: args.several_auth_providers,
         pod: args.pod_name.clone(),
         ip: args.instance_ip.as_deref().and_then(|ip| ip.parse().ok()),
         node: args.node.clone(),
@@ -92,7 +93,7 @@ fn node(args: &RunArgs, snapshot: &Arc<ArcSwap<Snapshot>>, certs: &Arc<FileCerts
     let metrics = Arc::new(telemetry::Metrics::with_limit(env!("CARGO_PKG_VERSION"), SERIES));
     let events = Arc::new(Events(Arc::clone(&metrics)));
     let source: Arc<dyn CertSource> = Arc::clone(certs) as _;
-    let tunnels = Pool::new(PoolConfig::default(), source, events);
+    let tunnels = Pool::new(PoolConfig::default(), Arc::clone(&source), events);
     let limits = Limits::default();
     let settings = &snapshot.load().settings;
     Ok(Arc::new(Node {
@@ -106,6 +107,8 @@ fn node(args: &RunArgs, snapshot: &Arc<ArcSwap<Snapshot>>, certs: &Arc<FileCerts
         metrics,
         drain: Drain::new(),
         mirrors: Arc::default(),
+        early: Arc::default(),
+        own: OwnIdentity(source),
         limits,
     }))
 }

@@ -344,7 +344,6 @@ fn a_policy_that_is_not_understood_fails_closed() {
         json!({"action": "ALOW", "rules": [{}]}),
         json!({"actoin": "DENY", "rules": [{}]}),
         json!({"action": "DENY", "rule": [{}]}),
-        json!({"action": "CUSTOM", "rules": [{}], "provider": {"name": "p"}}),
     ] {
         let (policies, problems) = policies(std::slice::from_ref(&spec));
         assert!(problems.iter().any(|problem| problem.error), "{spec}");
@@ -361,18 +360,71 @@ fn a_policy_that_is_not_understood_fails_closed() {
     }
 }
 
+fn asked(policies: &Policies, path: &str) -> Vec<(Option<String>, String, usize)> {
+    let sample = Sample::get(path);
+    let request = sample.request();
+    let name = |ask: crate::Ask<'_>| {
+        let (id, rule) = ask.by;
+        (ask.provider.map(ToString::to_string), id.name.to_string(), rule)
+    };
+    policies.asks(&request).map(name).collect()
+}
+
+fn custom(provider: &str, paths: Value) -> Value {
+    json!({"action": "CUSTOM", "provider": {"name": provider}, "rules": [{"to": [{"operation": {"paths": paths}}]}]})
+}
+
 #[test]
-fn custom_denies_only_what_it_matches() {
-    let custom =
-        json!({"action": "CUSTOM", "provider": {"name": "p"}, "rules": [{"to": [{"operation": {"paths": ["/a"]}}]}]});
-    let (policies, problems) = policies(&[custom, json!({"rules": [{}]})]);
-    assert!(
-        problems
-            .iter()
-            .any(|problem| problem.message.contains("not available yet"))
-    );
-    assert_eq!(policies.decide(&Sample::get("/a").request(), None).verdict, Deny);
-    assert_eq!(policies.decide(&Sample::get("/b").request(), None).verdict, Allow);
+fn custom_names_whom_to_ask_about_what_it_matches() {
+    let specs = [
+        custom("q", json!(["/a"])),
+        custom("p", json!(["/a", "/b"])),
+        custom("q", json!(["/c"])),
+        json!({"rules": [{}]}),
+    ];
+    let policies = sound(&specs);
+    let some = |provider: &str, policy: &str| (Some(provider.to_owned()), policy.to_owned(), 0);
+    assert_eq!(asked(&policies, "/a"), [some("p", "p1"), some("q", "p0")], "by name");
+    assert_eq!(asked(&policies, "/b"), [some("p", "p1")]);
+    assert_eq!(asked(&policies, "/c"), [some("q", "p2")]);
+    assert_eq!(asked(&policies, "/d"), []);
+    assert_eq!(policies.providers().map(|name| &**name).collect::<Vec<_>>(), ["p", "q"]);
+    for path in ["/a", "/d"] {
+        let decision = policies.decide(&Sample::get(path).request(), None);
+        assert_eq!(decision.verdict, Allow, "the provider decides, not the policy");
+    }
+}
+
+#[test]
+fn where_nobody_can_be_asked_custom_still_tells_what_it_matches() {
+    let mut several = sound(&[custom("p", json!(["/a"])), custom("q", json!(["/b"]))]);
+    several.ask_nobody();
+    assert_eq!(asked(&several, "/b"), [(None, "p1".to_owned(), 0)]);
+    assert_eq!(asked(&several, "/c"), []);
+    let (nameless, problems) = policies(&[json!({"action": "CUSTOM", "rules": [{}]})]);
+    assert!(problems.iter().any(|problem| problem.error));
+    assert_eq!(asked(&nameless, "/"), [(None, "p0".to_owned(), 0)]);
+}
+
+#[test]
+fn custom_on_tcp_ignores_what_is_of_http() {
+    let policies = sound(&[json!({"action": "CUSTOM", "provider": {"name": "p"}, "rules": [
+        {"to": [{"operation": {"ports": ["9"]}}]},
+        {"to": [{"operation": {"paths": ["/a"], "ports": ["8080"]}}]},
+    ]})]);
+    let connection = Sample::get("/").connection;
+    let asks: Vec<usize> = policies.asks_tcp(&connection).map(|ask| ask.by.1).collect();
+    assert_eq!(asks, [1]);
+}
+
+#[test]
+fn a_dry_run_asks_nobody() {
+    let spec = crate::AuthorizationPolicySpec {
+        dry_run: true,
+        ..serde_json::from_value(custom("p", json!(["/*"]))).unwrap()
+    };
+    let (policies, _) = Policies::build(&[(crate::testing::id("dry"), spec)], &Default::default());
+    assert!(!policies.has_custom() && policies.is_empty());
 }
 
 #[test]

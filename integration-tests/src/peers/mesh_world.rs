@@ -3,6 +3,7 @@
 //! Every world has addresses of its own (see [`Subnet`]), so tests run side by side. Services have port 80, pods
 //! port 9080: whoever mixes them up fails.
 
+use super::authoriser::{Asked, Authoriser, Says};
 use super::client_tunnel::ClientTunnel;
 use super::destination_tunnel::DestinationTunnel;
 use super::echo::Echo;
@@ -37,6 +38,7 @@ pub struct MeshWorld {
     certs: Certs,
     next_pod: u8,
     next_vip: u8,
+    vips: Vec<Vip>,
     objects: u32,
 }
 
@@ -92,6 +94,7 @@ impl MeshWorld {
             certs,
             next_pod: 1,
             next_vip: 1,
+            vips: Vec::new(),
             objects: 0,
         };
         world.mesh();
@@ -183,6 +186,27 @@ impl MeshWorld {
         self.finish_pod(name, port_name, ip, Reach::Clear, app).await
     }
 
+    /// A pod with an external authoriser.
+    pub async fn authoriser(
+        &mut self,
+        name: &str,
+        port_name: &str,
+        reach: Reach,
+        says: impl Fn(&Asked) -> Says + Send + Sync + 'static,
+    ) -> Pod<Authoriser> {
+        let ip = self.pod(name, "v1", reach);
+        let app = Authoriser::start(ip, POD_PORT, says).await;
+        self.finish_pod(name, port_name, ip, reach, app).await
+    }
+
+    /// MeshConfig, as Istio has it.
+    pub fn mesh_config(&mut self, config: Value) {
+        let meta = self.meta("istio", Some("istio-system"), json!({}));
+        let data = json!({ "mesh": config.to_string() });
+        let object = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data });
+        self.apply("mesh-config.yaml", object);
+    }
+
     /// The address of a pod on which nothing listens, neither the application's port nor a tunnel's.
     pub fn dead_pod(&mut self, name: &str, reach: Reach) -> Ipv4Addr {
         self.pod(name, "v1", reach)
@@ -196,6 +220,7 @@ impl MeshWorld {
             port: SERVICE_PORT,
         };
         self.next_vip += 1;
+        self.vips.push(vip.clone());
         let meta = self.meta(name, Some(NAMESPACE), json!({ "labels": { "app": name } }));
         let service = json!({
             "apiVersion": "v1", "kind": "Service", "metadata": meta,
@@ -205,6 +230,12 @@ impl MeshWorld {
         self.apply(&format!("service-{name}.yaml"), service);
         self.endpoints(name, port_name, pods);
         vip
+    }
+
+    /// A Service of this world by name.
+    pub fn vip(&self, name: &str) -> Vip {
+        let known = self.vips.iter().find(|vip| vip.name == name);
+        known.unwrap_or_else(|| panic!("no Service {name}")).clone()
     }
 
     /// (Re)writes the EndpointSlice of a Service.

@@ -1,5 +1,6 @@
 //! One peer per file; each opens with why it exists.
 
+pub mod authoriser;
 pub mod bare_client;
 pub mod client_tunnel;
 pub mod destination_tunnel;

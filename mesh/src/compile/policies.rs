@@ -8,13 +8,14 @@ use super::Report;
 use super::gateways::Gateways;
 use super::pods::Pods;
 use super::services::Services;
+use crate::decode::quoted;
 use crate::kinds::Body;
 use crate::kinds::policy::{Authentication, Authorization, Binding, TargetRef};
 use crate::object::Object;
 use crate::resources::Index;
 use crate::snapshot::Settings;
 use authz::{Authn, AuthorizationPolicySpec, PolicyId, RequestAuthenticationSpec, TrustDomains};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// Names policies and all that they say: equal keys compile to equal policies.
@@ -71,6 +72,7 @@ impl<'r> Policies<'r> {
                 }
             }
         }
+        all.tell_of_providers(settings, report);
         let mut compiler = PolicyCompiler::new(settings, kept);
         let bound: Vec<usize> = all
             .authentications
@@ -87,6 +89,42 @@ impl<'r> Policies<'r> {
         }
         compiler.finish(kept);
         all
+    }
+
+    /// CUSTOM policies that cannot ask anybody, and deny what they match.
+    fn tell_of_providers(&self, settings: &Settings, report: &mut Report) {
+        let mut told: HashSet<*const Object> = HashSet::new();
+        let mut services: Vec<_> = self.authorizations.iter().collect();
+        services.sort_unstable_by_key(|(service, _)| **service);
+        for (_, bound) in services {
+            let custom = bound
+                .iter()
+                .filter(|(object, policy)| policy.spec.is_custom() && !is_dry_run(object));
+            let names: BTreeSet<&str> = custom
+                .clone()
+                .filter_map(|(_, policy)| policy.spec.provider_name())
+                .collect();
+            let too_many = names.len() > 1 && !settings.several_providers;
+            for (object, policy) in custom {
+                let Some(name) = policy.spec.provider_name() else {
+                    continue;
+                };
+                if too_many && told.insert(Arc::as_ptr(object)) {
+                    let names = names.iter().copied().collect::<Vec<_>>().join(", ");
+                    let message = format!(
+                        "CUSTOM policies with several providers ({names}) bind to one Service, which needs \
+                         PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS=true: what this policy matches is denied"
+                    );
+                    report.error(object, "spec.provider.name", message);
+                } else if !settings.auth_providers.contains_key(name) && told.insert(Arc::as_ptr(object)) {
+                    let message = format!(
+                        "no usable extension provider {} is in MeshConfig: what this policy matches is denied",
+                        quoted(name)
+                    );
+                    report.warning(object, "spec.provider.name", message);
+                }
+            }
+        }
     }
 
     /// What binds to a Service, compiled.
@@ -225,6 +263,7 @@ impl<'r> Binder<'_, 'r> {
 /// Compiles sets of policies, each set once.
 struct PolicyCompiler<'a> {
     trust: &'a TrustDomains,
+    several_providers: bool,
     before: Kept,
     now: Kept,
 }
@@ -239,6 +278,7 @@ impl<'a> PolicyCompiler<'a> {
         };
         Self {
             trust: &settings.trust,
+            several_providers: settings.several_providers,
             before,
             now: Kept {
                 trust: settings.trust.clone(),
@@ -286,7 +326,11 @@ impl<'a> PolicyCompiler<'a> {
                 .iter()
                 .map(|(object, policy)| (id(object), spec_of(object, policy)))
                 .collect();
-            Arc::new(authz::Policies::build(&specs, self.trust).0)
+            let (mut policies, _) = authz::Policies::build(&specs, self.trust);
+            if !self.several_providers && policies.providers().nth(1).is_some() {
+                policies.ask_nobody();
+            }
+            Arc::new(policies)
         });
         self.now.policies.insert(key, Arc::clone(&built));
         built

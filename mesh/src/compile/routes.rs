@@ -5,9 +5,10 @@ mod kept;
 use super::Report;
 use super::gateways::Gateways;
 use super::grants::Grants;
-use super::services::{Entry, Services};
+use super::services::{Entry, SERVICE_DOMAIN, Services};
 use crate::kinds::Body;
 use crate::kinds::backend_ref::{BackendRef, ParentRef};
+use crate::kinds::external_auth::ExternalAuthRef;
 use crate::kinds::filter::FilterSet;
 use crate::kinds::route::{Route, RouteRule};
 use crate::kinds::service::Port;
@@ -15,11 +16,12 @@ use crate::object::Object;
 use crate::resources::Index;
 use crate::snapshot;
 use authz::Problem;
+use http::HeaderValue;
 pub(crate) use kept::Kept;
 use kept::Outcome;
 use routing::{
-    Backend, ClusterId, CompiledRoute, Filters, Mirror, Protocol, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Table,
-    Target,
+    Backend, ClusterId, CompiledRoute, ExternalAuth, Filters, Mirror, Protocol, RouteId, RouteKind, RouteSpec, Rule,
+    RuleSpec, Table, Target,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -361,15 +363,11 @@ impl Resolver<'_, '_> {
         let backends = rule.backends.iter().map(|backend| {
             let path = format!("{path}.backendRefs[{}]", backend.index);
             let target = self.target(backend.reference.as_ref(), &path);
-            let target = if backend.filters.is_broken {
-                Target::Invalid
-            } else {
-                target
-            };
+            let filters = self.filters(&backend.filters, &path);
             Backend {
-                target,
+                target: if filters.is_some() { target } else { Target::Invalid },
                 weight: backend.weight,
-                filters: self.filters(&backend.filters, &path),
+                filters: filters.unwrap_or_default(),
             }
         });
         let backends: Vec<Backend> = backends.collect();
@@ -380,12 +378,8 @@ impl Resolver<'_, '_> {
             index: rule.index,
             name: rule.name.clone(),
             // A rule with a filter that cannot be applied answers 500: it has nowhere to send a request.
-            filters: if rule.filters.is_broken {
-                Filters::default()
-            } else {
-                filters
-            },
-            backends: if rule.filters.is_broken { Vec::new() } else { backends },
+            backends: if filters.is_some() { backends } else { Vec::new() },
+            filters: filters.unwrap_or_default(),
             timeouts: rule.timeouts,
             retry: rule.retry.clone(),
         };
@@ -395,7 +389,9 @@ impl Resolver<'_, '_> {
         })
     }
 
-    fn filters(&mut self, set: &FilterSet, path: &str) -> Filters {
+    /// `None`: one of them cannot be applied.
+    fn filters(&mut self, set: &FilterSet, path: &str) -> Option<Filters> {
+        let auth = set.external_auth.as_ref().map(|auth| self.external_auth(auth, path));
         let mirrors = set.mirrors.iter().map(|mirror| {
             let path = format!("{path}.filters[{}].requestMirror.backendRef", mirror.index);
             let target = mirror.backend.as_ref().map(|backend| self.target(Some(backend), &path));
@@ -409,9 +405,42 @@ impl Resolver<'_, '_> {
                 denominator: mirror.denominator,
             }
         });
-        Filters {
-            mirrors: mirrors.collect(),
+        let mirrors = mirrors.collect();
+        if set.is_broken {
+            return None;
+        }
+        Some(Filters {
+            mirrors,
+            external_auth: match auth {
+                None => None,
+                Some(auth) => Some(auth?),
+            },
             ..set.filters.clone()
+        })
+    }
+
+    fn external_auth(&mut self, auth: &ExternalAuthRef, path: &str) -> Option<Arc<ExternalAuth>> {
+        let reference = &auth.backend;
+        match self.resolve(reference) {
+            Ok(cluster) => {
+                let namespace = reference.namespace.as_deref().unwrap_or(&self.object.meta.namespace);
+                let (name, port) = (&reference.name, reference.port.unwrap_or_default());
+                let authority = format!("{name}.{namespace}.{SERVICE_DOMAIN}:{port}");
+                Some(Arc::new(ExternalAuth {
+                    name: Arc::from(format!("{namespace}/{name}:{port}")),
+                    cluster,
+                    authority: HeaderValue::try_from(authority).ok()?,
+                    check: auth.check.clone(),
+                }))
+            }
+            Err((field, why)) => {
+                self.problems.push(Problem {
+                    field: format!("{path}.filters[{}].externalAuth.backendRef.{field}", auth.index),
+                    message: format!("{why}: nobody can be asked, its share answers 500"),
+                    error: true,
+                });
+                None
+            }
         }
     }
 

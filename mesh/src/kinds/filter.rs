@@ -3,6 +3,7 @@
 
 use super::backend_ref::BackendRef;
 use super::cors;
+use super::external_auth::{self, ExternalAuthRef};
 use super::matches::header_name;
 use crate::decode::{Fields, Problems, describe, quoted};
 use http::{HeaderName, HeaderValue};
@@ -15,10 +16,12 @@ const MAX_ITEMS: usize = 16;
 /// The filters of one rule or backendRef.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FilterSet {
-    /// All but mirrors, ready to apply.
+    /// All but those that name a backend, ready to apply.
     pub(crate) filters: Filters,
     /// Mirrors, not yet resolved.
     pub(crate) mirrors: Vec<MirrorRef>,
+    /// The ExternalAuth filter, not yet resolved.
+    pub(crate) external_auth: Option<Box<ExternalAuthRef>>,
     /// Some filter cannot be applied: nothing may pass.
     pub(crate) is_broken: bool,
 }
@@ -109,6 +112,12 @@ impl FilterSet {
                 let cors = fields.record("cors", cors::read);
                 self.filters.cors.replace(given(fields, "cors", cors)?).is_some()
             }
+            "ExternalAuth" => {
+                let auth = fields.record("externalAuth", |fields| external_auth::read(fields, index));
+                self.external_auth
+                    .replace(given(fields, "externalAuth", auth)?)
+                    .is_some()
+            }
             _ => {
                 let mirror = fields.record("requestMirror", |fields| mirror(fields, index));
                 self.mirrors.push(*given(fields, "requestMirror", mirror)?);
@@ -124,13 +133,14 @@ impl FilterSet {
 
 /// The filters that a kind of route may have; RequestMirror is the one that may be repeated.
 fn known(route: RouteKind) -> &'static [&'static str] {
-    const ALL: [&str; 6] = [
+    const ALL: [&str; 7] = [
         "RequestHeaderModifier",
         "ResponseHeaderModifier",
         "RequestMirror",
         "RequestRedirect",
         "URLRewrite",
         "CORS",
+        "ExternalAuth",
     ];
     match route {
         RouteKind::Grpc => ALL.split_at(3).0,

@@ -1,5 +1,6 @@
 //! MeshConfig: the YAML text under key `mesh` of ConfigMap `istio`, where Istio users have it.
 
+use super::extension_provider::{self, AuthProvider};
 use crate::decode::{At, Fields, Problems, quoted, record};
 use crate::kinds::traffic_policy::Locality;
 use crate::yaml;
@@ -7,7 +8,7 @@ use request::Mode;
 use serde_json::Value;
 
 /// What a waypoint reads of MeshConfig.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub(crate) struct MeshConfig {
     /// `trustDomain`.
     pub(crate) trust_domain: Option<String>,
@@ -21,8 +22,8 @@ pub(crate) struct MeshConfig {
     pub(crate) access_log: Option<String>,
     /// `defaultConfig.tracing.sampling`, per cent.
     pub(crate) trace_sampling_percent: Option<f64>,
-    /// `extensionProviders`, as written.
-    pub(crate) extension_providers: Vec<Value>,
+    /// `extensionProviders` that CUSTOM policies may ask.
+    pub(crate) auth_providers: Vec<AuthProvider>,
     /// `localityLbSetting`.
     pub(crate) locality: Option<Locality>,
 }
@@ -79,10 +80,6 @@ fn read(fields: &Fields<'_>, problems: &Problems) -> MeshConfig {
             "TEXT".to_owned()
         }
     });
-    let providers = fields.get("extensionProviders");
-    if providers.is_some_and(|providers| !providers.is_array()) {
-        problems.error(&fields.at().field("extensionProviders"), "expected a list");
-    }
     MeshConfig {
         trust_domain: text("trustDomain"),
         trust_domain_aliases: fields
@@ -94,7 +91,7 @@ fn read(fields: &Fields<'_>, problems: &Problems) -> MeshConfig {
         path_mode: path_mode.unwrap_or_default(),
         access_log,
         trace_sampling_percent: sampling.flatten(),
-        extension_providers: providers.and_then(Value::as_array).cloned().unwrap_or_default(),
+        auth_providers: extension_provider::read(fields, problems),
         locality: fields.record("localityLbSetting", |fields| Locality::read(fields, problems)),
     }
 }

@@ -33,8 +33,7 @@ pub(super) fn dump(snapshot: &Snapshot, now_ms: u64) -> Value {
                 "node": settings.place.node,
             },
             "traceSamplingPercent": settings.trace_sampling_percent,
-            "extensionProviders": settings.extension_providers.iter()
-                .filter_map(|provider| provider.get("name").and_then(Value::as_str)).collect::<Vec<_>>(),
+            "extensionProviders": settings.auth_providers.keys().map(|name| &**name).collect::<Vec<_>>(),
         },
         "services": services,
         "subsets": subsets(snapshot, now_ms),

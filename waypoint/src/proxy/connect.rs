@@ -50,6 +50,16 @@ pub(crate) struct Lane {
     pub(crate) baggage: Option<HeaderValue>,
 }
 
+impl Lane {
+    /// The waypoint's own, for requests that it makes itself.
+    pub(crate) fn own() -> Self {
+        Self {
+            source: 0,
+            baggage: None,
+        }
+    }
+}
+
 /// Why there is no way to an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum OpenFault {

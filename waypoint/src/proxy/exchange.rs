@@ -1,6 +1,9 @@
 //! One request from its head to its last byte. [`Exchange::run`] reads like the design's "path of one request".
 
 use super::client::{Client, ClientFault};
+use super::consult;
+use super::early::Early;
+use super::ext_authz::HeaderChange;
 use super::fault;
 use super::filters::{self, Direct};
 use super::forward::{Forward, Sent};
@@ -12,11 +15,11 @@ use super::record::Record;
 use super::respond::{self, Asked};
 use super::tunnel::Tunnel;
 use super::upgrade;
-use crate::http1::strip_hop_by_hop;
+use crate::http1::{Framing, strip_hop_by_hop};
 use authz::{Verdict, Verified};
 use http::header::HOST;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, Version};
 use mesh::{ServicePort, Snapshot};
 use rand::Rng;
 use request::{Head, Request};
@@ -43,6 +46,14 @@ pub(crate) struct Admitted {
     pub(crate) host: Option<HeaderValue>,
     pub(crate) headers: HeaderMap,
     pub(crate) upgrade: Option<HeaderValue>,
+    /// How the body is delimited.
+    pub(crate) framing: Framing,
+    /// The client speaks HTTP/2.
+    pub(crate) http2: bool,
+    /// What has been read of the body.
+    pub(crate) early: Early,
+    /// What external authorisers want changed in the answer.
+    pub(crate) to_client: Vec<HeaderChange>,
     pub(crate) verified: Option<Verified>,
 }
 
@@ -82,8 +93,19 @@ impl Exchange<'_> {
     async fn run(&mut self, client: &mut Client<'_>, parts: Parts) -> Result<(), Reason> {
         let port = self.tunnel.port(&self.snapshot).ok_or(Reason::NoService)?;
         let mut admitted = self.admit(client, &port, parts)?;
-        let request = self.view(&admitted);
-        let matched = port.routes(self.tunnel.namespace()).find(&request);
+        let matched = port.routes(self.tunnel.namespace()).find(&view(self.tunnel, &admitted));
+        if port.policies.has_custom() {
+            // Boxed: few requests are asked about, and every request would carry the room for it.
+            Box::pin(consult::providers(
+                self.tunnel,
+                &self.snapshot,
+                &port,
+                client,
+                &mut admitted,
+            ))
+            .await?;
+        }
+        let request = view(self.tunnel, &admitted);
         let verified = self.authenticate(&port, &request)?;
         self.authorise(&port, &request, verified.as_ref())?;
         admitted.verified = verified;
@@ -94,6 +116,7 @@ impl Exchange<'_> {
             return self.answer(client, &admitted, answer).await;
         }
         self.origin = filters::origin(&rule.filters, &admitted.headers);
+        self.ask_filter(&rule.filters, client, &mut admitted).await?;
         if let Some(fault) = &rule.filters.fault {
             fault::inject(fault, client, &mut self.record).await?;
         }
@@ -104,6 +127,7 @@ impl Exchange<'_> {
         if let Some(answer) = filters::preflight(&backend.filters, &admitted) {
             return self.answer(client, &admitted, answer).await;
         }
+        self.ask_filter(&backend.filters, client, &mut admitted).await?;
         if let Some(answer) = self.direct(&[&rule.filters, &backend.filters], &admitted, matched.prefix)? {
             return self.answer(client, &admitted, answer).await;
         }
@@ -125,6 +149,10 @@ impl Exchange<'_> {
             headers.remove(name);
         }
         Ok(Admitted {
+            framing: client.request_framing(&headers),
+            http2: parts.version == Version::HTTP_2,
+            early: Early::default(),
+            to_client: Vec::new(),
             method: parts.method,
             head,
             host,
@@ -134,15 +162,17 @@ impl Exchange<'_> {
         })
     }
 
-    fn view<'r>(&'r self, admitted: &'r Admitted) -> Request<'r> {
-        let connection = &self.tunnel.connection;
-        Request {
-            method: &admitted.method,
-            head: &admitted.head,
-            headers: &admitted.headers,
-            connection,
-            remote_ip: headers::remote_ip(&admitted.headers, connection.source_ip),
+    /// 403, or what the authoriser of an ExternalAuth filter says.
+    async fn ask_filter(
+        &self,
+        filters: &Filters,
+        client: &mut Client<'_>,
+        admitted: &mut Admitted,
+    ) -> Result<(), Reason> {
+        if filters.external_auth.is_none() {
+            return Ok(());
         }
+        Box::pin(consult::filter(self.tunnel, &self.snapshot, filters, client, admitted)).await
     }
 
     /// 401, or 403 for another audience. A request without a token passes.
@@ -199,6 +229,7 @@ impl Exchange<'_> {
         backend: &Backend,
     ) -> Result<(), Reason> {
         let headers = std::mem::take(&mut admitted.headers);
+        let early = std::mem::take(&mut admitted.early);
         let forward = Forward {
             tunnel: self.tunnel,
             snapshot: &self.snapshot,
@@ -209,7 +240,7 @@ impl Exchange<'_> {
             origin: self.origin.as_ref(),
         };
         let deadline = matched.rule.timeouts.request;
-        let sending = forward.send(headers, client, &mut self.record, &mut self.meter);
+        let sending = forward.send(headers, early, client, &mut self.record, &mut self.meter);
         let sent = match deadline {
             None => sending.await,
             Some(limit) => match tokio::time::timeout(limit, sending).await {
@@ -250,8 +281,8 @@ impl Exchange<'_> {
             return;
         }
         own.refusal(reason.refusal().label);
-        if let Reason::Policy(policy) = &reason {
-            own.denial(policy.as_deref().unwrap_or("none"));
+        if let Some(policy) = reason.policy() {
+            own.denial(policy);
         }
         let realm = matches!(reason, Reason::Token(_))
             .then(|| self.record.realm())
@@ -285,6 +316,18 @@ impl<'m> InFlight<'m> {
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         self.0.in_flight.dec();
+    }
+}
+
+/// The request as routes and policies see it.
+pub(crate) fn view<'r>(tunnel: &'r Tunnel, admitted: &'r Admitted) -> Request<'r> {
+    let connection = &tunnel.connection;
+    Request {
+        method: &admitted.method,
+        head: &admitted.head,
+        headers: &admitted.headers,
+        connection,
+        remote_ip: headers::remote_ip(&admitted.headers, connection.source_ip),
     }
 }
 

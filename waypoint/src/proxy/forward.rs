@@ -3,7 +3,9 @@
 use super::affinity::Affinity;
 use super::client::Client;
 use super::connect::OpenFault;
+use super::early::Early;
 use super::exchange::{Admitted, client_fault};
+use super::ext_authz;
 use super::filters;
 use super::gate::Passage;
 use super::grpc::http_status;
@@ -91,6 +93,7 @@ impl Forward<'_> {
     pub(crate) async fn send(
         &self,
         headers: HeaderMap,
+        early: Early,
         client: &mut Client<'_>,
         record: &mut Record,
         meter: &mut Meter,
@@ -105,7 +108,7 @@ impl Forward<'_> {
         } else {
             self.mirrors(&outbound, backend)
         };
-        let mut body = Body::new(true, tee, record.grpc);
+        let mut body = Body::new(true, early, tee, record.grpc);
         if outbound.upgrade_http1(outbound.http2(cluster.protocol)) {
             body.leave();
         }
@@ -420,6 +423,7 @@ impl Forward<'_> {
         for level in [&self.backend.filters, &self.rule.filters] {
             filters::on_response(level, self.origin, &mut parts.headers);
         }
+        ext_authz::apply(&self.admitted.to_client, &mut parts.headers);
         let framing = upstream.response_framing();
         let method = &self.admitted.method;
         if client

@@ -69,9 +69,7 @@ pub(crate) fn remote_ip(headers: &HeaderMap, peer: IpAddr) -> IpAddr {
 /// the client's own context passes then, if it is one.
 pub(crate) fn finish_request(headers: &mut HeaderMap, trace: Option<&TraceContext>, keep_expect: bool) {
     headers.insert(FORWARDED_PROTO, HTTP);
-    if !headers.contains_key(REQUEST_ID) {
-        headers.insert(REQUEST_ID, request_id());
-    }
+    name_request(headers);
     if !keep_expect {
         headers.remove(EXPECT);
     }
@@ -84,6 +82,13 @@ pub(crate) fn finish_request(headers: &mut HeaderMap, trace: Option<&TraceContex
     }
     if !continued || !is_bounded_tracestate(headers) {
         headers.remove(TRACESTATE);
+    }
+}
+
+/// Gives a request an id, if it has none.
+pub(crate) fn name_request(headers: &mut HeaderMap) {
+    if !headers.contains_key(REQUEST_ID) {
+        headers.insert(REQUEST_ID, request_id());
     }
 }
 

@@ -2,12 +2,15 @@
 
 use super::clock::Clock;
 use super::connect::Connector;
+use super::early::EarlyLoad;
 use super::mirror::Load;
 use crate::http1::Limits;
 use arc_swap::ArcSwap;
 use authz::KeySets;
-use hbone::Drain;
+use hbone::{CertSource, Drain};
 use mesh::Snapshot;
+use request::SpiffeId;
+use std::fmt;
 use std::sync::Arc;
 use telemetry::{AccessLog, Metrics, Spans};
 use tokio::sync::watch;
@@ -35,6 +38,25 @@ pub(crate) struct Node {
     pub(crate) drain: Drain,
     /// What mirrors hold.
     pub(crate) mirrors: Arc<Load>,
+    /// Bytes of bodies that were read before their requests had anywhere to go.
+    pub(crate) early: EarlyLoad,
+    /// Who we are.
+    pub(crate) own: OwnIdentity,
     /// Bounds of HTTP/1 connections, both sides.
     pub(crate) limits: Limits,
+}
+
+/// Our identity, as our certificate has it now.
+pub(crate) struct OwnIdentity(pub(crate) Arc<dyn CertSource>);
+
+impl OwnIdentity {
+    pub(crate) fn id(&self) -> SpiffeId {
+        self.0.current().id.clone()
+    }
+}
+
+impl fmt::Debug for OwnIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("OwnIdentity").field(&self.id()).finish()
+    }
 }

@@ -40,13 +40,12 @@ impl Outbound {
         record: &Record,
     ) -> Result<Self, Reason> {
         let admitted = forward.admitted;
-        let framing = client.request_framing(&headers);
         let mut outbound = Self {
             method: admitted.method.clone(),
             target: target(&admitted.head, admitted.verified.as_ref()),
             host: host(admitted)?,
             headers,
-            framing,
+            framing: admitted.framing,
             upgrade: admitted.upgrade.clone(),
             client_http2: matches!(record.head, Some((_, Version::HTTP_2))),
             extended: client.is_extended_connect(),

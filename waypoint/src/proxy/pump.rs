@@ -5,6 +5,7 @@
 //! a retry, mirrors) hangs on [`Body`].
 
 use super::client::{Client, ClientFault};
+use super::early::{Early, Unread};
 use super::grpc::MessageCounter;
 use super::headers::strip_untrusted;
 use super::mirror::Tee;
@@ -56,13 +57,15 @@ pub(crate) struct Body {
     read: bool,
     /// This attempt has sent all of it.
     sent: bool,
+    /// What was read before this request had anywhere to go.
+    early: Early,
     tee: Tee,
     /// Count gRPC messages.
     grpc: bool,
 }
 
 impl Body {
-    pub(crate) fn new(hold: bool, tee: Tee, grpc: bool) -> Self {
+    pub(crate) fn new(hold: bool, early: Early, tee: Tee, grpc: bool) -> Self {
         Self {
             held: Vec::new(),
             read_bytes: 0,
@@ -71,6 +74,7 @@ impl Body {
             holding: hold,
             read: false,
             sent: false,
+            early,
             tee,
             grpc,
         }
@@ -120,7 +124,11 @@ impl Body {
         if self.read {
             return Poll::Ready(None);
         }
-        let frame = match std::task::ready!(client.poll_frame(cx)) {
+        let next = match self.early.next() {
+            Ok(frame) => frame.map(Ok),
+            Err(Unread) => std::task::ready!(client.poll_frame(cx)),
+        };
+        let frame = match next {
             Some(Ok(Frame::Trailers(mut trailers))) => {
                 strip_untrusted(&mut trailers);
                 Frame::Trailers(trailers)

@@ -3,6 +3,7 @@
 //! One place decides the HTTP status, the gRPC status, Envoy's response flag, the response code details and the
 //! metric label of a refusal: a caller names a [`Reason`] and nothing else.
 
+use super::ext_authz::Denial;
 use super::grpc;
 use authz::{AuthnError, PolicyId};
 use http::StatusCode;
@@ -30,6 +31,14 @@ pub(crate) enum Reason {
     Token(AuthnError),
     /// An AuthorizationPolicy: `Some` names the one that denied, `None` is "no ALLOW matched".
     Policy(Option<String>),
+    /// An external authoriser denied: its own answer.
+    Denied(Box<Denied>),
+    /// An external authoriser could not be asked: its `statusOnError`; and the policy that wanted it asked.
+    AuthFailed(StatusCode, Option<String>),
+    /// The body is longer than an external authoriser may see.
+    BodyTooLarge,
+    /// Too many bodies are held already.
+    Overloaded,
     /// The rule has no backend, or a reference that resolves to nothing: 500 for its share.
     NoBackend,
     /// No TLS ClientHello where one is needed; on TCP only.
@@ -54,6 +63,20 @@ pub(crate) enum Reason {
     ClientGone,
 }
 
+/// An external authoriser's denial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Denied {
+    /// What the client is told.
+    pub(crate) denial: Denial,
+    /// The CUSTOM policy that wanted it asked; `None`: a filter did.
+    pub(crate) policy: Option<String>,
+}
+
+/// Istio's name of a policy's rule.
+pub(crate) fn policy_name((policy, rule): (&PolicyId, usize)) -> String {
+    format!("ns[{}]-policy[{}]-rule[{rule}]", policy.namespace, policy.name)
+}
+
 /// What a [`Reason`] looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
@@ -72,10 +95,7 @@ pub(crate) struct Refusal {
 impl Reason {
     /// Denied by this policy and rule, or because no ALLOW matched.
     pub(crate) fn denied(by: Option<(&PolicyId, usize)>) -> Self {
-        let named = |(policy, rule): (&PolicyId, usize)| {
-            format!("ns[{}]-policy[{}]-rule[{rule}]", policy.namespace, policy.name)
-        };
-        Self::Policy(by.map(named))
+        Self::Policy(by.map(policy_name))
     }
 
     /// Status, gRPC status, flag, label and body, in one table.
@@ -116,6 +136,19 @@ impl Reason {
             Self::Token(error) if error.status == 403 => (StatusCode::FORBIDDEN, 7, "-", "audience", error.reason),
             Self::Token(error) => (StatusCode::UNAUTHORIZED, 16, "-", "token", error.reason),
             Self::Policy(_) => (StatusCode::FORBIDDEN, 7, "-", "policy", "RBAC: access denied"),
+            Self::Denied(denied) => {
+                let status = denied.denial.status;
+                (status, grpc::status_of(status.as_u16()), "UAEX", "ext_authz_denied", "")
+            }
+            Self::AuthFailed(status, _) => (*status, grpc::status_of(status.as_u16()), "UAEX", "ext_authz_error", ""),
+            Self::BodyTooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                8,
+                "-",
+                "body_too_large",
+                "Payload Too Large",
+            ),
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, 14, "OM", "overloaded", "overloaded"),
             Self::NoBackend => (StatusCode::INTERNAL_SERVER_ERROR, 13, "NC", "no_backend", ""),
             Self::ClientHello(why) => (StatusCode::BAD_REQUEST, 13, "DPE", "client_hello", *why),
             Self::NoEndpoint => (
@@ -180,11 +213,25 @@ impl Reason {
         }
     }
 
+    /// The policy that refused, or wanted somebody asked who did; `none` where no ALLOW policy matched.
+    pub(crate) fn policy(&self) -> Option<&str> {
+        match self {
+            Self::Policy(policy) => Some(policy.as_deref().unwrap_or("none")),
+            Self::Denied(denied) => denied.policy.as_deref(),
+            Self::AuthFailed(_, policy) => policy.as_deref(),
+            _ => None,
+        }
+    }
+
     /// Envoy's response code details, for the access log and the span.
     pub(crate) fn details(&self) -> String {
         match self {
             Self::Policy(Some(policy)) => format!("rbac_access_denied_matched_policy[{policy}]"),
             Self::Policy(None) => "rbac_access_denied_matched_policy[none]".to_owned(),
+            Self::Denied(_) => "ext_authz_denied".to_owned(),
+            Self::AuthFailed(..) => "ext_authz_error".to_owned(),
+            Self::BodyTooLarge => "request_payload_too_large".to_owned(),
+            Self::Overloaded => "overload".to_owned(),
             Self::Token(error) => format!("jwt_authn_access_denied{{{}}}", error.reason.replace(' ', "_")),
             Self::NoRoute | Self::NoService => "route_not_found".to_owned(),
             Self::NoBackend => "cluster_not_found".to_owned(),

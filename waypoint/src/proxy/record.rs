@@ -86,9 +86,7 @@ impl Record {
         let refusal = reason.refusal();
         self.flag = refusal.flag;
         self.details = reason.details();
-        if let Reason::Policy(policy) = reason {
-            self.policy = Some(policy.clone().unwrap_or_else(|| "none".to_owned()));
-        }
+        self.policy = reason.policy().map(str::to_owned);
         // Envoy logs 0 for a client that left before any answer.
         self.status = sent.map(|(status, _)| status);
         self.grpc_status = sent.and_then(|(_, grpc)| grpc);

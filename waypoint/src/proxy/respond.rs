@@ -37,14 +37,17 @@ pub(crate) async fn refuse(
     reason: &Reason,
 ) -> Result<(StatusCode, Option<u32>), ClientFault> {
     let refusal = reason.refusal();
+    let (mut headers, body) = match reason {
+        Reason::Denied(denied) => (denied.denial.headers.clone(), denied.denial.body.clone()),
+        _ => (HeaderMap::with_capacity(4), Bytes::from_static(refusal.body.as_bytes())),
+    };
     if asked.grpc {
-        let mut headers = trailers_only(refusal.grpc, refusal.body);
+        headers.extend(trailers_only(refusal.grpc, &body));
         asked.share(&mut headers);
-        send(client, asked.method, StatusCode::OK, headers, "").await?;
+        send(client, asked.method, StatusCode::OK, headers, Bytes::new()).await?;
         return Ok((StatusCode::OK, Some(refusal.grpc)));
     }
-    let mut headers = HeaderMap::with_capacity(4);
-    if !refusal.body.is_empty() {
+    if !body.is_empty() && !headers.contains_key(CONTENT_TYPE) {
         headers.insert(CONTENT_TYPE, TEXT);
     }
     let challenge = match reason {
@@ -55,7 +58,7 @@ pub(crate) async fn refuse(
         headers.insert(WWW_AUTHENTICATE, challenge);
     }
     asked.share(&mut headers);
-    send(client, asked.method, refusal.status, headers, refusal.body).await?;
+    send(client, asked.method, refusal.status, headers, body).await?;
     Ok((refusal.status, None))
 }
 
@@ -90,16 +93,31 @@ async fn send(
 }
 
 /// A gRPC answer that is only a status (gRPC over HTTP/2, "Trailers-Only").
-///
-/// A message that would have to be escaped is left out.
 pub(super) fn trailers_only(status: u32, message: impl AsRef<[u8]>) -> HeaderMap {
-    let message = message.as_ref();
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(CONTENT_TYPE, GRPC);
     headers.insert(GRPC_STATUS, HeaderValue::from(status));
-    let is_plain = message.iter().all(|b| (b' '..=b'~').contains(b) && *b != b'%') && message.len() <= MESSAGE_BYTES;
-    if let (false, true, Ok(value)) = (message.is_empty(), is_plain, HeaderValue::from_bytes(message)) {
-        headers.insert(GRPC_MESSAGE, value);
+    let message = percent_encoded(message.as_ref());
+    if let (false, Ok(message)) = (message.is_empty(), HeaderValue::try_from(message)) {
+        headers.insert(GRPC_MESSAGE, message);
     }
     headers
+}
+
+/// As `grpc-message` wants it: what is not printable ASCII, and `%`, as `%XX`. A long text is cut.
+fn percent_encoded(text: &[u8]) -> String {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let text = text.get(..MESSAGE_BYTES).unwrap_or(text);
+    let mut out = String::with_capacity(text.len());
+    for &byte in text {
+        if matches!(byte, b' '..=b'~') && byte != b'%' {
+            out.push(char::from(byte));
+            continue;
+        }
+        out.push('%');
+        for nibble in [byte >> 4, byte & 0xf] {
+            out.push(char::from(HEX.get(usize::from(nibble)).copied().unwrap_or(b'0')));
+        }
+    }
+    out
 }

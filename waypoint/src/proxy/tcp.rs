@@ -5,13 +5,14 @@
 
 use super::affinity::Affinity;
 use super::client_hello::{self, Opening};
+use super::consult;
 use super::forward::Serving;
 use super::reason::Reason;
 use super::transport::Transport;
 use super::tunnel::Tunnel;
 use super::upgrade::Primed;
 use super::witness;
-use authz::Verdict;
+use authz::{Policies, Verdict};
 use hbone::TunnelStream;
 use mesh::{ServicePort, Snapshot};
 use rand::Rng;
@@ -47,6 +48,8 @@ struct End {
 
 /// The other half of a connection.
 struct Reached {
+    /// What it was judged by.
+    judged: Arc<Policies>,
     endpoint: Arc<Endpoint>,
     upstream: Transport,
     serving: Serving,
@@ -89,6 +92,7 @@ async fn carry(tunnel: &Tunnel, stream: &mut Primed<TunnelStream>) -> End {
     let changes = tunnel.node.changes.subscribe();
     let reached = begin(tunnel, stream, &mut end).await;
     let Reached {
+        judged,
         endpoint,
         mut upstream,
         serving: _serving,
@@ -112,7 +116,7 @@ async fn carry(tunnel: &Tunnel, stream: &mut Primed<TunnelStream>) -> End {
             tracing::debug!(%error, "TCP connection broke");
             Reason::Reset
         }),
-        reason = denied_later(tunnel, &connection, changes) => Some(reason),
+        reason = denied_later(tunnel, &connection, judged, changes) => Some(reason),
         () = aged(longest) => Some(Reason::Aged),
     };
     if let Some(reason) = cut {
@@ -128,10 +132,10 @@ async fn begin(tunnel: &Tunnel, stream: &mut Primed<TunnelStream>, end: &mut End
     end.sni = server_name(tunnel, stream).await?;
     let snapshot = tunnel.node.snapshot.load_full();
     let port = tunnel.port(&snapshot).ok_or(Reason::NoService)?;
-    judge(&port, &connection(tunnel, end.sni.as_deref()))?;
+    judge(tunnel, &snapshot, &port, &connection(tunnel, end.sni.as_deref())).await?;
     let table = port.routes(tunnel.namespace());
     let cluster = route(&snapshot, &port, table, end)?;
-    reach(tunnel, cluster).await
+    reach(tunnel, cluster, Arc::clone(&port.policies)).await
 }
 
 /// The name that the client asks for, where that is to be known.
@@ -174,22 +178,39 @@ fn route<'s>(
     snapshot.endpoints_of(target).ok_or(Reason::NoBackend)
 }
 
-/// Resolves when a change of the config denies the connection: what is open does not outlive a policy against it.
-async fn denied_later(tunnel: &Tunnel, connection: &Connection, mut changes: watch::Receiver<u64>) -> Reason {
+/// Resolves when a change of the policies denies the connection: what is open does not outlive a policy against it.
+async fn denied_later(
+    tunnel: &Tunnel,
+    connection: &Connection,
+    mut judged: Arc<Policies>,
+    mut changes: watch::Receiver<u64>,
+) -> Reason {
     while changes.changed().await.is_ok() {
         let snapshot = tunnel.node.snapshot.load_full();
-        if let Some(port) = tunnel.port(&snapshot)
-            && let Err(reason) = judge(&port, connection)
-        {
+        let Some(port) = tunnel.port(&snapshot) else { continue };
+        if Arc::ptr_eq(&judged, &port.policies) {
+            continue;
+        }
+        if let Err(reason) = judge(tunnel, &snapshot, &port, connection).await {
             tunnel.node.metrics.own.refusal(reason.refusal().label);
             return reason;
         }
+        judged = Arc::clone(&port.policies);
     }
     // Only when the process ends.
     std::future::pending().await
 }
 
-fn judge(port: &ServicePort, connection: &Connection) -> Result<(), Reason> {
+/// By the providers of CUSTOM policies, then by the other policies.
+async fn judge(
+    tunnel: &Tunnel,
+    snapshot: &Snapshot,
+    port: &ServicePort,
+    connection: &Connection,
+) -> Result<(), Reason> {
+    if port.policies.has_custom() {
+        Box::pin(consult::connection(tunnel, snapshot, port, connection)).await?;
+    }
     let decision = port.policies.decide_tcp(connection);
     match decision.verdict {
         Verdict::Allow => Ok(()),
@@ -217,7 +238,7 @@ fn connection<'t>(tunnel: &'t Tunnel, sni: Option<&str>) -> Cow<'t, Connection> 
 }
 
 /// A connection to one of the endpoints, or the response flag that says why there is none.
-async fn reach(tunnel: &Tunnel, cluster: &Cluster) -> Result<Reached, Reason> {
+async fn reach(tunnel: &Tunnel, cluster: &Cluster, judged: Arc<Policies>) -> Result<Reached, Reason> {
     let node = &tunnel.node;
     let passage = node.connector.gates.pass_now(cluster);
     let passage = passage.inspect_err(|_| node.metrics.own.overflow("connections"))?;
@@ -237,6 +258,7 @@ async fn reach(tunnel: &Tunnel, cluster: &Cluster) -> Result<Reached, Reason> {
             Ok(upstream) => {
                 witness::report(node, cluster, endpoint, Outcome::Answered(200));
                 return Ok(Reached {
+                    judged,
                     endpoint: Arc::clone(endpoint),
                     upstream,
                     serving: Serving::begin(endpoint, Permit::default(), passage),

@@ -164,3 +164,81 @@ fn another_trust_domain_judges_anew() {
         assert_eq!(verdict, want);
     }
 }
+
+/// MeshConfig with these providers of the Service authz, gRPC each.
+fn providers(names: &[&str]) -> String {
+    let list = names.iter().map(|name| {
+        format!("{{name: {name}, envoyExtAuthzGrpc: {{service: authz.shop.svc.cluster.local, port: 80}}}}")
+    });
+    let list = list.collect::<Vec<_>>().join(", ");
+    format!(
+        "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: istio, namespace: istio-system}}\n\
+         data: {{mesh: 'extensionProviders: [{list}]'}}\n{}",
+        service("shop", "authz", "10.0.0.9", "")
+    )
+}
+
+fn custom(name: &str, provider: &str) -> String {
+    let target = format!("targetRefs: [{SERVICE_REF}], provider: {{name: {provider}}},");
+    policy("shop", name, &target).replace("action: DENY", "action: CUSTOM")
+}
+
+/// Who is asked about a connection to reviews.
+fn asked(world: &World) -> Vec<Option<String>> {
+    let port = world.port("10.0.0.1:80").unwrap();
+    let connection = request::Connection {
+        identity: None,
+        source_ip: [10, 0, 0, 1].into(),
+        destination_ip: None,
+        destination_port: 80,
+        sni: None,
+    };
+    let names = port
+        .policies
+        .asks_tcp(&connection)
+        .map(|ask| ask.provider.map(ToString::to_string));
+    names.collect()
+}
+
+#[test]
+fn custom_policies_ask_providers_that_are_found_by_the_host_of_their_service() {
+    let world = mesh(&(providers(&["p", "q"]) + &custom("one", "p") + &custom("two", "p")));
+    assert_eq!(world.findings, []);
+    assert_eq!(asked(&world), [Some("p".to_owned())]);
+    let provider = &world.snapshot.settings.auth_providers["p"];
+    let cluster = world.snapshot.cluster(provider.cluster).unwrap();
+    assert_eq!(&*cluster.host, "authz.shop.svc.cluster.local");
+    assert_eq!(provider.authority, "authz.shop.svc.cluster.local:80");
+    assert_eq!(provider.check.timeout.as_secs(), 600, "Istio's default");
+    assert_eq!(provider.check.status_on_error, 403);
+    assert!(!provider.check.fail_open);
+}
+
+#[test]
+fn several_providers_of_one_service_need_the_flag() {
+    let text = providers(&["p", "q"]) + &custom("one", "p") + &custom("two", "q");
+    let world = mesh(&text);
+    assert_eq!(world.errors().len(), 2, "{:?}", world.errors());
+    assert_eq!(asked(&world), [None, None]);
+    let scope = Scope {
+        several_auth_providers: true,
+        ..Scope::default()
+    };
+    let services = service("shop", "reviews", "10.0.0.1", "");
+    let world = compile_by(&mut Compiler::new(scope), &format!("{GATEWAY}{services}{text}"));
+    assert_eq!(world.findings, []);
+    assert_eq!(asked(&world), [Some("p".to_owned()), Some("q".to_owned())]);
+}
+
+#[test]
+fn a_provider_that_is_not_there_is_told_and_still_asked_for() {
+    let world = mesh(&custom("one", "nobody"));
+    assert_eq!(
+        (world.errors().len(), world.warnings().len()),
+        (0, 1),
+        "{:?}",
+        world.findings
+    );
+    assert_eq!(asked(&world), [Some("nobody".to_owned())]);
+    assert!(world.snapshot.settings.auth_providers.is_empty());
+}

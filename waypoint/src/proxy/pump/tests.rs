@@ -59,7 +59,7 @@ async fn between() -> Ends {
         pumped: Pumped {
             client,
             upstream,
-            body: Body::new(true, Tee::default(), false),
+            body: Body::new(true, Early::default(), Tee::default(), false),
             meter: Meter::default(),
         },
         request,
@@ -198,7 +198,7 @@ async fn trailers_bring_no_identity() {
 
 #[test]
 fn a_body_of_many_crumbs_is_not_held() {
-    let mut body = Body::new(true, Tee::default(), false);
+    let mut body = Body::new(true, Early::default(), Tee::default(), false);
     for _ in 0..HELD_FRAMES {
         body.hold(&Frame::Data(Bytes::from_static(b"x")));
     }
@@ -211,7 +211,7 @@ fn a_body_of_many_crumbs_is_not_held() {
 
 #[test]
 fn what_no_attempt_will_need_is_let_go_once_it_is_sent() {
-    let mut body = Body::new(true, Tee::default(), false);
+    let mut body = Body::new(true, Early::default(), Tee::default(), false);
     body.hold(&Frame::Data(Bytes::from_static(b"x")));
     assert!(body.rewind());
     body.release();
