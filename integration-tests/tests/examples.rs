@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use integration_tests::peers::authoriser::{Authoriser, Says};
 use integration_tests::peers::client_tunnel::ClientTunnel;
 use integration_tests::peers::destination_tunnel::DestinationTunnel;
 use integration_tests::peers::echo::Echo;
@@ -132,7 +133,18 @@ fn there_is_a_test_for_every_folder() {
     names.retain(|e| e.file_type().unwrap().is_dir());
     let mut names: Vec<_> = names.iter().map(|e| e.file_name().into_string().unwrap()).collect();
     names.sort();
-    assert_eq!(names, ["canary", "deny", "grpc", "jwt", "mirror", "virtual-service"]);
+    assert_eq!(
+        names,
+        [
+            "canary",
+            "deny",
+            "ext-authz",
+            "grpc",
+            "jwt",
+            "mirror",
+            "virtual-service"
+        ]
+    );
 }
 
 #[test]
@@ -283,6 +295,34 @@ async fn deny() {
     );
     let stranger = ClientTunnel::new(example.waypoint.hbone, &example.pki, "demo", "elsewhere", "curl");
     assert_eq!(stranger.get(&example.reviews(), "/reviews/1").await.status, 403);
+}
+
+#[tokio::test]
+async fn ext_authz() {
+    let example = Example::start("ext-authz", "reviews", 9080, &[(11, "v1")]).await;
+    let mut client = example.client("curl").http1(&example.reviews()).await;
+    let allow = || get_with("/reviews/1", &[("x-ext-authz", "allow")]);
+    assert_eq!(client.send(allow()).await.status, 503, "nobody is there to ask");
+    let authoriser = Authoriser::start(example.subnet.pod(31), 8000, |asked| {
+        if asked.headers.get("x-ext-authz").is_some_and(|value| value == "allow") {
+            return Says::Yes {
+                upstream: vec![("x-ext-authz-check-result", "allowed")],
+                client: Vec::new(),
+            };
+        }
+        Says::No(403, vec![("x-ext-authz-check-result", "denied")], "denied by ext_authz")
+    })
+    .await;
+    let reply = client.send(allow()).await;
+    assert_eq!(
+        (reply.status.as_u16(), reply.seen_header("x-ext-authz-check-result")),
+        (200, Some("allowed".into()))
+    );
+    let reply = client.get("/reviews/1").await;
+    assert_eq!((reply.status.as_u16(), reply.text()), (403, "denied by ext_authz"));
+    assert_eq!(reply.header("x-ext-authz-check-result"), "denied");
+    assert_eq!(client.get("/health").await.status, 200);
+    assert_eq!(authoriser.asked().len(), 2);
 }
 
 #[tokio::test]
