@@ -138,6 +138,7 @@ fn there_is_a_test_for_every_folder() {
         [
             "canary",
             "deny",
+            "destination-rule",
             "ext-authz",
             "grpc",
             "jwt",
