@@ -9,6 +9,7 @@ mod drain;
 mod error;
 mod io;
 mod lifetime;
+mod origination;
 mod pool;
 mod server;
 mod slots;
@@ -23,6 +24,7 @@ pub use drain::{Drain, DrainGuard, Drained};
 pub use error::{CertError, DialError, ServeError};
 /// Why a tunnel is reset: see [`TunnelStream::reset`].
 pub use h2::Reason;
+pub use origination::{Alpn, OriginatedStream, OriginationConfig, OriginationError, Originator, Roots, San};
 pub use pool::{Destination, Pool, PoolConfig, PoolEvents};
 pub use server::{Connect, Server, ServerConfig, ServerEvents};
 pub use splice::splice;

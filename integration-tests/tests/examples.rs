@@ -139,6 +139,7 @@ fn there_is_a_test_for_every_folder() {
             "canary",
             "deny",
             "destination-rule",
+            "egress",
             "ext-authz",
             "grpc",
             "jwt",
@@ -396,4 +397,16 @@ async fn destination_rule() {
     }
     let reply = client.send(get_with("/reviews/1", &[("end-user", "jason")])).await;
     assert_ne!(reply.header("x-backend"), own);
+}
+
+#[tokio::test]
+async fn egress() {
+    let example = Example::start("egress", "partner", 9080, &[(11, "v1")]).await;
+    let vip = example.vip("partner.example.com", 10, 80);
+    let mut client = example.client("curl").http1(&vip).await;
+    assert_eq!(client.get("/orders/1").await.status, 200);
+    assert_eq!(client.send(post("/orders/1", "{}")).await.status, 403);
+    let tunnels = example.client("curl");
+    let elsewhere = tunnels.dial("elsewhere.example:80", http::HeaderMap::new()).await;
+    assert!(elsewhere.is_err());
 }

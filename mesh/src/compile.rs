@@ -1,7 +1,7 @@
 //! Resources -> Snapshot. Never fails: what cannot be is a finding, the rest is served.
 //!
 //! One step per module: `gateways` (which waypoint is ours, whose Services may use it), `workloads` (pods),
-//! `destination_rules` (how endpoints are used, subsets), `clusters` (endpoints with a policy), `services` (ports, endpoints, which are ours), `pods` (those addressed by themselves), `routes` (rules with resolved backends, and which Service
+//! `destination_rules` (how endpoints are used, subsets), `clusters` (endpoints with a policy), `services` and `service_entries` (ports, endpoints, which are ours), `pods` (those addressed by themselves), `routes` (rules with resolved backends, and which Service
 //! they shape), `virtual_services` (the same where there is no route), `policies` (what binds where). Every step is linear in the objects it reads.
 
 mod clusters;
@@ -10,11 +10,13 @@ mod endpoints;
 mod gateways;
 mod grants;
 mod locality;
+mod origination;
 mod pods;
 mod policies;
 mod providers;
 mod report;
 mod routes;
+mod service_entries;
 mod services;
 mod virtual_services;
 mod workloads;
@@ -28,6 +30,7 @@ use crate::snapshot::{Builder, Settings};
 use crate::{Finding, Resources, Scope, Snapshot};
 use authz::TrustDomains;
 pub(crate) use locality::Place;
+pub(crate) use origination::ClusterTls;
 pub(crate) use report::{Raised, Report};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -85,15 +88,19 @@ impl Compiler {
         let rules = destination_rules::DestinationRules::build(&index, &settings.root_namespace, &mut report);
         let own = locality::Own::find(&self.scope, &workloads);
         settings.place = own.place.clone();
+        let originations = origination::Originations::build(&index, &mut report);
         let mut clusters = clusters::Clusters::new(
             &workloads,
             &rules,
             own,
             settings.locality.as_ref(),
+            &originations,
             &mut self.kept_services.clusters,
         );
-        let services = services::Services::build(&index, &gateways, &workloads, &mut clusters, &mut report);
+        let mut services = services::Services::build(&index, &gateways, &workloads, &mut clusters, &mut report);
+        service_entries::build(&index, &gateways, &workloads, &mut clusters, &mut services, &mut report);
         clusters.finish();
+        originations.report(&mut report);
         rules.report_unused(&mut report);
         settings.auth_providers = providers::resolve(&providers, mesh_object, &services, &mut report);
         let pods = pods::Pods::find(&index, &gateways, &services);

@@ -4,6 +4,8 @@
 //! not in force (for security: denied).
 
 pub(crate) mod backend_ref;
+pub(crate) mod backend_tls;
+pub(crate) mod client_tls;
 pub(crate) mod cors;
 pub(crate) mod destination_rule;
 pub(crate) mod duration;
@@ -20,10 +22,13 @@ pub(crate) mod mesh_config;
 pub(crate) mod pod;
 pub(crate) mod policy;
 pub(crate) mod route;
+pub(crate) mod secret;
 pub(crate) mod service;
+pub(crate) mod service_entry;
 pub(crate) mod stream_route;
 pub(crate) mod traffic_policy;
 pub(crate) mod virtual_service;
+pub(crate) mod workload_entry;
 
 use crate::decode::{At, Problems, quoted, record};
 use serde_json::Value;
@@ -46,6 +51,14 @@ pub(crate) enum Body {
     EndpointSlice(endpoint_slice::EndpointSlice),
     /// A Pod.
     Pod(pod::Pod),
+    /// A ServiceEntry.
+    ServiceEntry(Box<service_entry::ServiceEntry>),
+    /// A BackendTLSPolicy.
+    BackendTls(backend_tls::BackendTls),
+    /// A Secret.
+    Secret(secret::Secret),
+    /// A WorkloadEntry.
+    WorkloadEntry(workload_entry::Instance),
     /// An HTTPRoute, GRPCRoute, TLSRoute or TCPRoute.
     Route(route::Route),
     /// A ReferenceGrant.
@@ -73,6 +86,7 @@ impl Body {
 
 /// API groups of which every kind is read, or told that it is not.
 const GATEWAY_API: &str = "gateway.networking.k8s.io";
+/// Istio's traffic resources.
 const ISTIO_NETWORKING: &str = "networking.istio.io";
 
 /// Parses the body of an object.
@@ -104,6 +118,7 @@ pub(crate) fn body(kind: &str, api_version: &str, value: &Value, problems: &Prob
         ("", "Service") => service::parse(spec, &spec_at, problems),
         ("", "Pod") => pod::parse(spec, value.get("status").unwrap_or(&none), problems),
         ("", "ConfigMap") => config_map(value, problems),
+        ("", "Secret") => secret::parse(value, problems),
         ("discovery.k8s.io", "EndpointSlice") => endpoint_slice::parse(value, problems),
         (GATEWAY_API, "GatewayClass") => gateway::class(spec, &spec_at, problems),
         (GATEWAY_API, "Gateway") => {
@@ -127,6 +142,10 @@ pub(crate) fn body(kind: &str, api_version: &str, value: &Value, problems: &Prob
             stream_route::tcp(spec, &spec_at, problems)
         }
         (GATEWAY_API, "ReferenceGrant") => grant::parse(spec, &spec_at, problems),
+        (GATEWAY_API, "BackendTLSPolicy") => {
+            check_version(&["v1", "v1alpha3"]);
+            backend_tls::parse(spec, &spec_at, problems)
+        }
         (ISTIO_NETWORKING, "DestinationRule") => {
             check_version(&["v1", "v1beta1", "v1alpha3"]);
             destination_rule::parse(spec, &spec_at, problems)
@@ -139,7 +158,15 @@ pub(crate) fn body(kind: &str, api_version: &str, value: &Value, problems: &Prob
             check_version(&["v1", "v1beta1"]);
             policy::authentication(spec, &spec_at, problems)
         }
-        ("networking.istio.io", "VirtualService") => {
+        (ISTIO_NETWORKING, "ServiceEntry") => {
+            check_version(&["v1", "v1beta1", "v1alpha3"]);
+            service_entry::parse(spec, &spec_at, value.get("status").unwrap_or(&none), problems)
+        }
+        (ISTIO_NETWORKING, "WorkloadEntry") => {
+            check_version(&["v1", "v1beta1", "v1alpha3"]);
+            workload_entry::parse(spec, &spec_at, problems)
+        }
+        (ISTIO_NETWORKING, "VirtualService") => {
             check_version(&["v1", "v1beta1", "v1alpha3"]);
             virtual_service::parse(spec, &spec_at, problems)
         }

@@ -4,13 +4,16 @@ mod cluster_dump;
 mod dump;
 mod pod;
 mod pod_endpoint;
+mod resolve;
 
 use crate::compile::Place;
+use crate::kinds::service_entry::{Exports, Host};
 use crate::kinds::traffic_policy::Locality;
 use authz::{Authn, KeySource, Policies, TrustDomains};
 pub(crate) use pod::{PodTarget, implicit, is_implicit};
 use pod_endpoint::PodEndpoints;
 use request::{Authority, Mode, SpiffeId, Workload};
+pub use resolve::{Name, Named, Resolve, Wildcard};
 use routing::{Cluster, ClusterId, ExternalAuth, Protocol, Rule, Table, Target};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
@@ -27,11 +30,17 @@ pub struct Snapshot {
     by_address: HashMap<(IpAddr, u16), Arc<ServicePort>>,
     /// By `name.namespace`.
     by_host: HashMap<Box<str>, Vec<Arc<ServicePort>>>,
+    /// By a host of a ServiceEntry.
+    by_entry_host: HashMap<Arc<str>, Vec<Arc<ServicePort>>>,
+    /// By what stands behind `*.` in a host of a ServiceEntry.
+    by_wildcard: HashMap<Arc<str>, Vec<Arc<ServicePort>>>,
     /// Pods that are served by their own address.
     pods: HashMap<IpAddr, Arc<PodTarget>>,
     /// Endpoints of Services that are ours: indexed when a pod is first addressed by itself, which is rare.
     endpoints: OnceLock<PodEndpoints>,
     clusters: Vec<Option<Arc<Cluster>>>,
+    /// Clusters with endpoints in DNS.
+    resolves: BTreeMap<ClusterId, Arc<Resolve>>,
     workloads: HashMap<IpAddr, Arc<Workload>>,
     identities: HashMap<SpiffeId, Arc<Workload>>,
     key_sources: Vec<KeySource>,
@@ -87,6 +96,8 @@ pub struct ServicePort {
     pub(crate) producer: Arc<Table>,
     /// By client namespace.
     pub(crate) consumers: BTreeMap<Box<str>, Arc<Table>>,
+    /// `exportTo` of a ServiceEntry.
+    pub(crate) exports: Exports,
 }
 
 impl ServicePort {
@@ -99,6 +110,11 @@ impl ServicePort {
         self.consumers.get(client_namespace).unwrap_or(&self.producer)
     }
 
+    /// Whether clients of this namespace may come (`exportTo` of a ServiceEntry).
+    pub fn is_visible_to(&self, client_namespace: &str) -> bool {
+        self.exports.reach(client_namespace, &self.namespace)
+    }
+
     /// The rules of that table, route by route, for people to read.
     pub fn rules(&self, client_namespace: &str) -> Vec<&Arc<Rule>> {
         self.routes(client_namespace).rules().collect()
@@ -107,9 +123,10 @@ impl ServicePort {
 
 impl Snapshot {
     /// The port a CONNECT authority names (VIP:port, host:port, or pod IP:port), when it is ours to serve. Hosts are
-    /// `name.namespace`, with or without `.svc` and `.svc.cluster.local`. A pod is ours by its own address when its
-    /// waypoint is for workloads (`istio.io/waypoint-for: workload` or `all`): then every port of it is. Else its ports
-    /// are that are endpoints of Services of ours, unless these Services judge differently.
+    /// `name.namespace`, with or without `.svc` and `.svc.cluster.local`, or a host of a ServiceEntry, or a name below
+    /// its wildcard (the longest). A pod is ours by its own address when its waypoint is for workloads
+    /// (`istio.io/waypoint-for: workload` or `all`): then every port of it is. Else its ports are that are endpoints of
+    /// Services of ours, unless these Services judge differently.
     pub fn target(&self, authority: &Authority) -> Option<Arc<ServicePort>> {
         let port = authority.port()?;
         if let Some(ip) = authority.ip().map(|ip| ip.to_canonical()) {
@@ -126,8 +143,28 @@ impl Snapshot {
             .strip_suffix(".svc.cluster.local")
             .or_else(|| host.strip_suffix(".svc"))
             .unwrap_or(host);
-        let mut ports = self.by_host.get(name)?.iter();
-        ports.find(|service| service.port == port).cloned()
+        let with_port = |ports: &Vec<Arc<ServicePort>>| ports.iter().find(|service| service.port == port).cloned();
+        let exact = [self.by_host.get(name), self.by_entry_host.get(host)];
+        let exact = exact.into_iter().flatten().find_map(with_port);
+        exact.or_else(|| {
+            let above = std::iter::successors(Some(host), |host| Some(host.split_once('.')?.1)).skip(1);
+            above
+                .filter_map(|suffix| self.by_wildcard.get(suffix))
+                .find_map(with_port)
+        })
+    }
+
+    /// Where the endpoints of a target are to be looked up, when they are not in its cluster.
+    pub fn resolve(&self, target: &Target) -> Option<&Arc<Resolve>> {
+        match target {
+            Target::Cluster(id) => self.resolves.get(id),
+            _ => None,
+        }
+    }
+
+    /// Every cluster with endpoints in DNS.
+    pub fn resolves(&self) -> impl Iterator<Item = (ClusterId, &Arc<Resolve>)> {
+        self.resolves.iter().map(|(id, resolve)| (*id, resolve))
     }
 
     /// Where a backend, or a port's own `cluster`, leads.
@@ -210,17 +247,7 @@ impl Builder {
 
     /// Adds a Service port; gives back the host of the one that has an address of it already (which keeps it).
     pub(crate) fn service_port(&mut self, service: Arc<ServicePort>, vips: &[IpAddr]) -> Option<Arc<str>> {
-        let mut taken = None;
-        for vip in vips {
-            let first = self
-                .snapshot
-                .by_address
-                .entry((*vip, service.port))
-                .or_insert_with(|| Arc::clone(&service));
-            if !Arc::ptr_eq(first, &service) {
-                taken = Some(Arc::clone(&first.host));
-            }
-        }
+        let taken = self.addresses(&service, vips);
         let host = format!("{}.{}", service.name, service.namespace).to_ascii_lowercase();
         self.snapshot
             .by_host
@@ -228,6 +255,38 @@ impl Builder {
             .or_default()
             .push(Arc::clone(&service));
         self.snapshot.ports.push(service);
+        taken
+    }
+
+    /// Adds a port of a ServiceEntry, found by its host; gives back as [`Self::service_port`] does.
+    pub(crate) fn entry_port(&mut self, service: Arc<ServicePort>, host: &Host, vips: &[IpAddr]) -> Option<Arc<str>> {
+        let taken = self.addresses(&service, vips);
+        let (hosts, name) = match host {
+            Host::Exact(name) => (&mut self.snapshot.by_entry_host, name),
+            Host::Below(suffix) => (&mut self.snapshot.by_wildcard, suffix),
+        };
+        hosts.entry(Arc::clone(name)).or_default().push(Arc::clone(&service));
+        self.snapshot.ports.push(service);
+        taken
+    }
+
+    /// Says where the endpoints of a cluster are looked up.
+    pub(crate) fn resolve(&mut self, id: ClusterId, resolve: Arc<Resolve>) {
+        self.snapshot.resolves.insert(id, resolve);
+    }
+
+    fn addresses(&mut self, service: &Arc<ServicePort>, vips: &[IpAddr]) -> Option<Arc<str>> {
+        let mut taken = None;
+        for vip in vips {
+            let first = self
+                .snapshot
+                .by_address
+                .entry((*vip, service.port))
+                .or_insert_with(|| Arc::clone(service));
+            if !Arc::ptr_eq(first, service) {
+                taken = Some(Arc::clone(&first.host));
+            }
+        }
         taken
     }
 

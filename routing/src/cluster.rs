@@ -116,6 +116,21 @@ impl Cluster {
         })
     }
 
+    /// The same with other endpoints.
+    pub fn with_endpoints(&self, endpoints: Vec<Arc<Endpoint>>) -> Self {
+        Self::new(ClusterSpec {
+            host: Arc::clone(&self.host),
+            name: Arc::clone(&self.name),
+            namespace: Arc::clone(&self.namespace),
+            port: self.port,
+            subset: self.subset.clone(),
+            protocol: self.protocol,
+            endpoints,
+            policy: Arc::clone(&self.policy),
+            state: Arc::clone(&self.state),
+        })
+    }
+
     /// Chooses an endpoint by the policy, from the first priority that has one that is not ejected and not tried.
     /// `None`: there is none, or all are ejected.
     pub fn choose(&self, ask: &Ask<'_>) -> Option<&Arc<Endpoint>> {

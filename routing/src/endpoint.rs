@@ -1,6 +1,6 @@
 //! One address behind a Service port, and what is spoken there.
 
-use crate::Health;
+use crate::{Health, Tls};
 use request::Workload;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,6 +39,8 @@ pub struct Endpoint {
     pub priority: u8,
     /// What this cluster has seen of it.
     pub health: Arc<Health>,
+    /// TLS of its own, inside whatever leads there; `None`: what is sent is what is spoken.
+    pub tls: Option<Arc<Tls>>,
 }
 
 impl Endpoint {
@@ -51,6 +53,7 @@ impl Endpoint {
             weight: 1,
             priority: 0,
             health: Arc::default(),
+            tls: None,
         }
     }
 

@@ -22,6 +22,7 @@ mod sni;
 mod table;
 #[cfg(test)]
 mod testing;
+mod tls;
 mod traffic_policy;
 
 pub use backend::{Backend, ClusterId, Pick, Target};
@@ -42,4 +43,5 @@ pub use matching::{
 pub use rule::{Retry, RetryOn, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Timeouts};
 pub use sni::SniPattern;
 pub use table::{CompiledRoute, Match, Streams, Table};
+pub use tls::{Slot, Tls, TlsIdentity, TlsRoots, TlsSan, TlsSettings};
 pub use traffic_policy::{Balance, TrafficPolicy, Warmup};

@@ -30,6 +30,8 @@ pub struct OwnMetrics {
     pub config_warnings: Gauge,
     /// `waypoint_certificate_expiry_timestamp_seconds`: when our leaf expires, Unix time.
     pub certificate_expiry: Gauge,
+    /// `waypoint_dns_names`: names that are looked up in the background.
+    pub dns_names: Gauge,
     /// `waypoint_config_updates_total`: config updates that came into force.
     pub config_updates: Counter,
     /// `waypoint_config_rejected_total`: config updates of which at least one file was not taken.
@@ -63,6 +65,7 @@ pub struct OwnMetrics {
     overflows: Labelled,
     external_checks: Named,
     external_check_duration: Milliseconds,
+    dns_lookups: Labelled,
     denials: Named,
     backend_requests: Named,
     weights: RwLock<Vec<BackendWeight>>,
@@ -137,6 +140,11 @@ impl OwnMetrics {
     pub fn overflow(&self, limit: &'static str) {
         self.overflows.inc(limit);
     }
+    /// `waypoint_dns_lookups_total{result}`: `ok`, `nothing` (no such address), `refused` (an address that is never
+    /// connected to), `failed`.
+    pub fn dns_lookup(&self, result: &'static str) {
+        self.dns_lookups.inc(result);
+    }
     /// `waypoint_backend_requests_total{route,backend}`: the handle for one backend of a rule, to be kept with it.
     /// Beside [`OwnMetrics::set_weights`] it shows the measured share.
     pub fn backend_requests(&self, route: &str, backend: &str) -> Counter {
@@ -203,7 +211,7 @@ impl OwnMetrics {
         Ok(())
     }
 
-    fn gauges(&self) -> [(&'static str, &'static str, &Gauge); 9] {
+    fn gauges(&self) -> [(&'static str, &'static str, &Gauge); 10] {
         [
             ("waypoint_tunnels", "Open CONNECT streams.", &self.tunnels),
             ("waypoint_connections", "Open HBONE connections.", &self.connections),
@@ -237,6 +245,11 @@ impl OwnMetrics {
                 "waypoint_certificate_expiry_timestamp_seconds",
                 "When our certificate expires, Unix time; 0 before there is one.",
                 &self.certificate_expiry,
+            ),
+            (
+                "waypoint_dns_names",
+                "Names looked up in the background.",
+                &self.dns_names,
             ),
         ]
     }
@@ -292,7 +305,7 @@ impl OwnMetrics {
         ]
     }
 
-    fn families(&self) -> [(&'static str, &'static str, &'static str, &Labelled); 10] {
+    fn families(&self) -> [(&'static str, &'static str, &'static str, &Labelled); 11] {
         [
             (
                 "waypoint_handshakes_total",
@@ -353,6 +366,12 @@ impl OwnMetrics {
                 "limit",
                 "What circuit limits refused.",
                 &self.overflows,
+            ),
+            (
+                "waypoint_dns_lookups_total",
+                "result",
+                "DNS lookups.",
+                &self.dns_lookups,
             ),
         ]
     }

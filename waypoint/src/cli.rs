@@ -91,6 +91,12 @@ pub struct RunArgs {
     /// Streams at once on one HBONE connection; never below 100, which ztunnel assumes.
     #[arg(long, value_name = "N", env = "WAYPOINT_MAX_STREAMS", default_value_t = 100)]
     pub max_streams: u32,
+    /// DNS server for the names of ServiceEntries; else those of the system's configuration.
+    #[arg(long, value_name = "ADDR", env = "WAYPOINT_DNS")]
+    pub dns: Option<SocketAddr>,
+    /// Whether an answer may lead to this very machine; else only outside a cluster.
+    #[arg(long, value_name = "WHETHER", env = "WAYPOINT_DNS_LOOPBACK", value_parser = ["allow", "refuse"])]
+    pub dns_loopback: Option<String>,
     /// Seconds that a drain lasts at most.
     #[arg(long, value_name = "SECONDS", env = "WAYPOINT_DRAIN_GRACE", default_value_t = 30)]
     pub drain_grace: u64,

@@ -125,7 +125,13 @@ impl Control {
 #[async_trait]
 impl BackgroundService for Control {
     async fn start(&self, _shutdown: ShutdownWatch) {
-        tokio::join!(self.watch_files(), self.watch_certs(), self.sweep(), self.export(),);
+        tokio::join!(
+            self.watch_files(),
+            self.watch_certs(),
+            self.sweep(),
+            self.export(),
+            self.node.dns.run(&self.node),
+        );
     }
 }
 

@@ -7,6 +7,7 @@ pub mod check;
 pub mod cli;
 mod control;
 pub mod demo;
+mod dns;
 pub mod http1;
 pub mod logging;
 mod proxy;

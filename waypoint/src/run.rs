@@ -2,6 +2,7 @@
 
 use crate::cli::RunArgs;
 use crate::control::Control;
+use crate::dns::{Dns, DnsConfig};
 use crate::http1::Limits;
 use crate::logging::Logging;
 use crate::proxy::{Clock, Connector, Node, OwnIdentity};
@@ -102,6 +103,7 @@ fn node(args: &RunArgs, snapshot: &Arc<ArcSwap<Snapshot>>, certs: &Arc<FileCerts
         clock: Clock::start(),
         keys: ArcSwap::default(),
         connector: Connector::new(tunnels, limits),
+        dns: Dns::new(dns(args)),
         spans: spans(args, settings.trace_sampling_percent, &metrics)?,
         access_log: access_log(args, settings.access_log.as_deref(), &metrics),
         metrics,
@@ -111,6 +113,14 @@ fn node(args: &RunArgs, snapshot: &Arc<ArcSwap<Snapshot>>, certs: &Arc<FileCerts
         own: OwnIdentity(source),
         limits,
     }))
+}
+
+fn dns(args: &RunArgs) -> DnsConfig {
+    let in_cluster = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+    DnsConfig {
+        server: args.dns,
+        loopback: args.dns_loopback.as_deref().map_or(!in_cluster, |said| said == "allow"),
+    }
 }
 
 fn spans(

@@ -2,11 +2,12 @@
 
 use super::destination_rules::{Applied, DestinationRules, Merged};
 use super::locality::{Own, Place, Rank, Setting};
+use super::origination::{Of, Originations, Spoken};
 use super::workloads::Workloads;
 use crate::kinds::destination_rule::Subset;
 use crate::kinds::service::Distribution;
 use crate::kinds::traffic_policy::Locality;
-use routing::{Cluster, ClusterId, ClusterSpec, Endpoint, Health, Protocol};
+use routing::{Cluster, ClusterId, ClusterSpec, Endpoint, Health, Protocol, Tls};
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ pub(crate) struct Kept {
     loads: HashMap<SocketAddr, Arc<AtomicU32>>,
 }
 
-/// Namespace, name, port, subset.
+/// Namespace, key, port, subset.
 type Key = (Arc<str>, Arc<str>, u16, Option<Arc<str>>);
 
 /// Builds the clusters of one compile.
@@ -30,6 +31,7 @@ pub(crate) struct Clusters<'a, 'r> {
     rules: &'a DestinationRules<'r>,
     own: Own<'r>,
     mesh_locality: Option<&'a Locality>,
+    originations: &'a Originations<'a, 'r>,
     kept: &'a mut Kept,
     clusters: HashMap<ClusterId, Arc<Cluster>>,
     loads: HashMap<SocketAddr, Arc<AtomicU32>>,
@@ -42,6 +44,8 @@ pub(crate) struct Named {
     pub(crate) host: Arc<str>,
     /// Name of the Service.
     pub(crate) name: Arc<str>,
+    /// Tells it from all others of its namespace.
+    pub(crate) key: Arc<str>,
     /// Its namespace.
     pub(crate) namespace: Arc<str>,
     /// Port.
@@ -52,6 +56,14 @@ pub(crate) struct Named {
     pub(crate) waypoint: Arc<str>,
     /// Which endpoints its Service prefers.
     pub(crate) distribution: Distribution,
+    /// `Service` or `ServiceEntry`.
+    pub(crate) kind: &'static str,
+    /// Name of the object.
+    pub(crate) object: Arc<str>,
+    /// Name of the port.
+    pub(crate) port_name: Arc<str>,
+    /// Names that a ServiceEntry expects in certificates.
+    pub(crate) sans: Arc<[Box<str>]>,
 }
 
 /// One address of a port.
@@ -74,6 +86,8 @@ pub(crate) struct OfPort {
     pub(crate) whole: (ClusterId, Arc<Cluster>),
     /// By subset.
     pub(crate) subsets: Vec<(ClusterId, Arc<Cluster>)>,
+    /// What is spoken to all of them.
+    pub(crate) spoken: Spoken,
 }
 
 impl<'a, 'r> Clusters<'a, 'r> {
@@ -83,6 +97,7 @@ impl<'a, 'r> Clusters<'a, 'r> {
         rules: &'a DestinationRules<'r>,
         own: Own<'r>,
         mesh_locality: Option<&'a Locality>,
+        originations: &'a Originations<'a, 'r>,
         kept: &'a mut Kept,
     ) -> Self {
         Self {
@@ -90,6 +105,7 @@ impl<'a, 'r> Clusters<'a, 'r> {
             rules,
             own,
             mesh_locality,
+            originations,
             kept,
             clusters: HashMap::new(),
             loads: HashMap::new(),
@@ -100,13 +116,32 @@ impl<'a, 'r> Clusters<'a, 'r> {
     pub(crate) fn of_port(&mut self, named: &Named, addresses: &[Address<'r>]) -> OfPort {
         let rule = self.rules.of(&named.host, &named.namespace, &named.waypoint);
         let policy = |subset| rule.map_or_else(Applied::default, |rule| rule.policy(named.port, subset));
-        let whole = self.cluster(named, None, addresses, policy(None));
-        let subsets = rule.map_or(&[][..], Merged::subsets).iter().map(|subset| {
+        let spoken = |applied: &Applied| {
+            let tls = rule.zip(applied.tls.as_ref()).map(|(rule, tls)| (rule.object(), tls));
+            self.originations.of(Of::from(named), tls)
+        };
+        let applied = policy(None);
+        let of_whole = spoken(&applied);
+        let of_subsets: Vec<(&Subset, Applied, Spoken)> = rule
+            .map_or(&[][..], Merged::subsets)
+            .iter()
+            .map(|subset| {
+                let applied = policy(Some(subset));
+                let spoken = spoken(&applied);
+                (*subset, applied, spoken)
+            })
+            .collect();
+        let whole = self.cluster(named, None, addresses, applied, &of_whole);
+        let subsets = of_subsets.into_iter().map(|(subset, applied, spoken)| {
             let selected = selected(addresses, subset);
-            self.cluster(named, Some(&subset.name), &selected, policy(Some(subset)))
+            self.cluster(named, Some(&subset.name), &selected, applied, &spoken)
         });
         let subsets = subsets.collect();
-        OfPort { whole, subsets }
+        OfPort {
+            whole,
+            subsets,
+            spoken: of_whole,
+        }
     }
 
     /// What is not there any more is forgotten.
@@ -126,6 +161,7 @@ impl<'a, 'r> Clusters<'a, 'r> {
         subset: Option<&Arc<str>>,
         addresses: &[Address<'r>],
         applied: Applied,
+        spoken: &Spoken,
     ) -> (ClusterId, Arc<Cluster>) {
         let id = self.kept.id(named, subset);
         let before = self.kept.clusters.get(&id).cloned();
@@ -134,12 +170,17 @@ impl<'a, 'r> Clusters<'a, 'r> {
             .flat_map(|cluster| &cluster.endpoints)
             .map(|endpoint| (endpoint.address, endpoint))
             .collect();
+        let (tls, workloads) = (spoken.with(&named.host), self.workloads);
         let ranks = self.own.rank(&self.setting(named, &applied), addresses);
         let endpoints = addresses
             .iter()
             .zip(ranks)
             .filter(|(_, rank)| rank.weight > 0)
-            .map(|(address, rank)| self.endpoint(address.socket, rank, before_at.get(&address.socket).copied()))
+            .filter(|(address, _)| spoken.reaches(&workloads.at(address.socket.ip())))
+            .map(|(address, rank)| {
+                let before = before_at.get(&address.socket).copied();
+                self.endpoint(address.socket, rank, before, tls.as_ref())
+            })
             .collect();
         let cluster = Arc::new(Cluster::new(ClusterSpec {
             host: Arc::clone(&named.host),
@@ -169,9 +210,15 @@ impl<'a, 'r> Clusters<'a, 'r> {
     }
 
     /// One that did not change is the very same as before; of one that did, load and health stay while the workload does.
-    fn endpoint(&mut self, address: SocketAddr, rank: Rank, before: Option<&Arc<Endpoint>>) -> Arc<Endpoint> {
+    fn endpoint(
+        &mut self,
+        address: SocketAddr,
+        rank: Rank,
+        before: Option<&Arc<Endpoint>>,
+        tls: Option<&Arc<Tls>>,
+    ) -> Arc<Endpoint> {
         let workload = self.workloads.at(address.ip());
-        let before = before.filter(|before| before.workload == workload);
+        let before = before.filter(|before| before.workload == workload && before.tls.as_ref() == tls);
         let Rank { priority, weight } = rank;
         if let Some(before) = before.filter(|before| before.priority == priority && before.weight == weight) {
             self.loads
@@ -192,6 +239,7 @@ impl<'a, 'r> Clusters<'a, 'r> {
             weight,
             priority,
             health,
+            tls: tls.cloned(),
         })
     }
 }
@@ -211,7 +259,7 @@ impl Kept {
         let next = ClusterId(u32::try_from(self.ids.len()).unwrap_or(u32::MAX));
         let key = (
             Arc::clone(&named.namespace),
-            Arc::clone(&named.name),
+            Arc::clone(&named.key),
             named.port,
             subset.cloned(),
         );

@@ -7,6 +7,7 @@
 use super::Report;
 use super::services::SERVICE_DOMAIN;
 use crate::kinds::Body;
+use crate::kinds::client_tls::ClientTls;
 use crate::kinds::destination_rule::{DestinationRule, Subset};
 use crate::kinds::traffic_policy::{LoadBalancer, Locality, PortPolicy, TrafficSpec, Upstream};
 use crate::object::Object;
@@ -54,6 +55,8 @@ pub(crate) struct Applied {
     pub(crate) locality: Option<Locality>,
     /// Which version of HTTP.
     pub(crate) upstream: Upstream,
+    /// `tls`.
+    pub(crate) tls: Option<ClientTls>,
 }
 
 impl<'r> DestinationRules<'r> {
@@ -173,6 +176,11 @@ impl<'r> Merged<'r> {
         self.export_to.is_empty() || to.any(|to| to == "*" || to == waypoint || (to == "." && own == waypoint))
     }
 
+    /// The oldest object of it.
+    pub(crate) fn object(&self) -> &'r Object {
+        self.first
+    }
+
     /// Its subsets.
     pub(crate) fn subsets(&self) -> &[&'r Subset] {
         &self.subsets
@@ -204,6 +212,7 @@ impl Applied {
             }),
             locality,
             upstream: pool.upstream,
+            tls: policy.tls,
         }
     }
 

@@ -203,6 +203,10 @@ impl<'r> Binder<'_, 'r> {
                 Some((number, _)) => vec![number],
                 None => self.nothing(object, target, format!("no Service {own}/{name} is in the config")),
             },
+            ("networking.istio.io", "ServiceEntry") => match self.services.of_kind("ServiceEntry", own, name) {
+                Some((number, _)) => vec![number],
+                None => self.nothing(object, target, format!("no ServiceEntry {own}/{name} is in the config")),
+            },
             ("gateway.networking.k8s.io", "Gateway") if self.gateways.is_ours(own, name) => {
                 self.using(|gateway| &*gateway.meta.namespace == own && &*gateway.meta.name == name)
             }
@@ -212,7 +216,7 @@ impl<'r> Binder<'_, 'r> {
             },
             ("gateway.networking.k8s.io", "GatewayClass") => self.class(object, target),
             (group, kind) => {
-                let known = "Service, Gateway or GatewayClass";
+                let known = "Service, ServiceEntry, Gateway or GatewayClass";
                 let message = format!("expected {known}, found {kind:?} of group {group:?}: it does not bind there");
                 self.report.warning(object, format!("{}.kind", target.field), message);
                 Vec::new()

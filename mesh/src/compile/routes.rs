@@ -125,9 +125,9 @@ impl<'a, 'r> Routes<'a, 'r> {
         for parent in &route.parents {
             let namespace = parent.namespace.as_deref().unwrap_or(own);
             match (parent.group.as_str(), parent.kind.as_str()) {
-                ("" | "core", "Service") => {
-                    let Some((number, entry)) = services.get(namespace, &parent.name) else {
-                        let message = format!("no Service {namespace}/{} is in the config", parent.name);
+                ("" | "core", kind @ "Service") | ("networking.istio.io", kind @ "ServiceEntry") => {
+                    let Some((number, entry)) = services.of_kind(kind, namespace, &parent.name) else {
+                        let message = format!("no {kind} {namespace}/{} is in the config", parent.name);
                         report.warning(object, format!("spec.parentRefs[{}].name", parent.index), message);
                         continue;
                     };
@@ -301,11 +301,12 @@ fn is_bytes(port: &Port) -> bool {
 }
 
 fn no_such_port(parent: &ParentRef) -> String {
+    let (kind, name) = (&parent.kind, &parent.name);
     match (parent.port, &parent.section) {
-        (Some(port), Some(section)) => format!("Service {} has no port {port} named {section:?}", parent.name),
-        (Some(port), None) => format!("Service {} has no port {port}", parent.name),
-        (None, Some(section)) => format!("Service {} has no port named {section:?}", parent.name),
-        (None, None) => format!("Service {} has no TCP port", parent.name),
+        (Some(port), Some(section)) => format!("{kind} {name} has no port {port} named {section:?}"),
+        (Some(port), None) => format!("{kind} {name} has no port {port}"),
+        (None, Some(section)) => format!("{kind} {name} has no port named {section:?}"),
+        (None, None) => format!("{kind} {name} has no TCP port"),
     }
 }
 
@@ -471,26 +472,39 @@ impl Resolver<'_, '_> {
     }
 
     fn resolve(&self, reference: &BackendRef) -> Result<ClusterId, (&'static str, String)> {
-        if !matches!(reference.group.as_str(), "" | "core") || reference.kind != "Service" {
-            let (group, kind) = (&reference.group, &reference.kind);
-            return Err((
-                "kind",
-                format!("expected a Service, found kind {kind:?} of group {group:?}"),
-            ));
-        }
         // Another namespace needs no ReferenceGrant: the parent is a Service (GEP-1294).
-        let namespace = reference.namespace.as_deref().unwrap_or(&self.object.meta.namespace);
-        let name = &reference.name;
-        let Some((_, entry)) = self.services.get(namespace, name) else {
-            return Err(("name", format!("no Service {namespace}/{name} is in the config")));
+        let own = &*self.object.meta.namespace;
+        let namespace = reference.namespace.as_deref().unwrap_or(own);
+        let (name, kind) = (&reference.name, &reference.kind);
+        let found = match (reference.group.as_str(), kind.as_str()) {
+            ("" | "core", "Service") | ("networking.istio.io", "ServiceEntry") => {
+                let found = self.services.of_kind(kind, namespace, name);
+                found.map(|(_, entry)| (entry, &entry.clusters))
+            }
+            ("networking.istio.io", "Hostname") => self.services.hostname(name),
+            (group, kind) => {
+                let known = "a Service, a ServiceEntry or a Hostname";
+                return Err((
+                    "kind",
+                    format!("expected {known}, found kind {kind:?} of group {group:?}"),
+                ));
+            }
         };
+        let named = || match kind.as_str() {
+            "Hostname" => format!("host {name}"),
+            kind => format!("{kind} {namespace}/{name}"),
+        };
+        let Some((entry, clusters)) = found else {
+            return Err(("name", format!("no {} is in the config", named())));
+        };
+        if !entry.is_exported_to(own) {
+            return Err(("name", format!("{} is not exported to namespace {own}", named())));
+        }
         let Some(port) = reference.port else {
-            return Err(("port", "`port` is missing: a Service needs one".to_owned()));
+            return Err(("port", format!("`port` is missing: a {kind} needs one")));
         };
-        let found = entry
-            .ports()
-            .find(|(known, _)| known.port == port)
-            .map(|(_, cluster)| cluster);
-        found.ok_or_else(|| ("port", format!("Service {namespace}/{name} has no port {port}")))
+        let found = clusters.iter().find(|(_, cluster)| cluster.port == port);
+        let found = found.map(|(id, _)| *id);
+        found.ok_or_else(|| ("port", format!("{} has no port {port}", named())))
     }
 }

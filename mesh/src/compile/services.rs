@@ -6,10 +6,12 @@ use super::endpoints::Slices;
 use super::gateways::{Addressed, Gateways};
 use super::policies::Policies;
 use super::routes::Routes;
+use super::service_entries::{self, Face};
 use super::virtual_services::VirtualServices;
 use super::workloads::Workloads;
 use crate::kinds::Body;
 use crate::kinds::service::{Distribution, Port, Service};
+use crate::kinds::service_entry::Exports;
 use crate::object::Object;
 use crate::resources::{Index, Name};
 use crate::snapshot::{Builder, ServicePort};
@@ -23,6 +25,9 @@ const TRAFFIC_DISTRIBUTION: &str = "networking.istio.io/traffic-distribution";
 /// What a Service's host name ends in.
 pub(crate) const SERVICE_DOMAIN: &str = "svc.cluster.local";
 
+/// Clusters, port by port as in the spec.
+pub(crate) type PortClusters = Vec<(ClusterId, Arc<Cluster>)>;
+
 /// What survives a compile.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
@@ -35,9 +40,13 @@ pub(crate) struct Kept {
 pub(crate) struct Services<'r> {
     all: Vec<Entry<'r>>,
     by_name: HashMap<(&'r str, &'r str), usize>,
+    /// ServiceEntries, numbered after the Services.
+    pub(crate) entries: HashMap<(&'r str, &'r str), usize>,
+    /// By each exact host of a ServiceEntry.
+    pub(crate) hosts: HashMap<Arc<str>, (usize, usize)>,
 }
 
-/// One Service.
+/// One Service, or one ServiceEntry.
 #[derive(Debug)]
 pub(crate) struct Entry<'r> {
     /// The object.
@@ -50,6 +59,8 @@ pub(crate) struct Entry<'r> {
     pub(crate) subsets: Vec<(ClusterId, Arc<Cluster>)>,
     /// Those of our Gateways that it uses; empty: not ours.
     pub(crate) gateways: Vec<&'r Object>,
+    /// Of a ServiceEntry: its hosts as they are served. Empty for a Service.
+    pub(crate) faces: Vec<Face>,
 }
 
 impl Entry<'_> {
@@ -60,11 +71,16 @@ impl Entry<'_> {
         Named {
             host: Arc::from(format!("{name}.{namespace}.{SERVICE_DOMAIN}").to_ascii_lowercase()),
             name: Arc::clone(name),
+            key: Arc::clone(name),
             namespace: Arc::clone(namespace),
             port: 0,
             protocol: Protocol::Detect,
             waypoint: Arc::clone(own.or(waypoint).unwrap_or(namespace)),
             distribution: Distribution::Any,
+            kind: "Service",
+            object: Arc::clone(name),
+            port_name: Arc::default(),
+            sans: Arc::default(),
         }
     }
 
@@ -75,6 +91,14 @@ impl Entry<'_> {
             .iter()
             .zip(&self.clusters)
             .map(|(port, (id, _))| (port, *id))
+    }
+
+    /// `exportTo`: whether routes of a namespace may lead here.
+    pub(crate) fn is_exported_to(&self, namespace: &str) -> bool {
+        match &self.object.body {
+            Body::ServiceEntry(entry) => entry.exports.reach(namespace, &self.object.meta.namespace),
+            _ => true,
+        }
     }
 }
 
@@ -101,6 +125,7 @@ impl<'r> Services<'r> {
                 clusters: Vec::with_capacity(service.ports.len()),
                 subsets: Vec::new(),
                 gateways: used,
+                faces: Vec::new(),
             };
             let mut named = entry.named(gateways.namespace());
             named.distribution = distribution(object, service);
@@ -117,7 +142,8 @@ impl<'r> Services<'r> {
                     addresses.retain(|address| address.place.node == own.node);
                 }
                 (named.port, named.protocol) = (port.port, port.protocol);
-                let OfPort { whole, subsets } = clusters.of_port(&named, &addresses);
+                named.port_name = Arc::clone(&port.name);
+                let OfPort { whole, subsets, .. } = clusters.of_port(&named, &addresses);
                 entry.clusters.push(whole);
                 entry.subsets.extend(subsets);
             }
@@ -141,6 +167,45 @@ impl<'r> Services<'r> {
         Some((number, self.all.get(number)?))
     }
 
+    /// A Service or a ServiceEntry by name. Neither kind stands for the other.
+    pub(crate) fn of_kind(&self, kind: &str, namespace: &str, name: &str) -> Option<(usize, &Entry<'r>)> {
+        let numbers = if kind == "ServiceEntry" {
+            &self.entries
+        } else {
+            &self.by_name
+        };
+        let number = *numbers.get(&(namespace, name))?;
+        Some((number, self.all.get(number)?))
+    }
+
+    /// What serves a host (Istio's backendRef kind `Hostname`), and its clusters: a Service by its full name, else a
+    /// ServiceEntry.
+    pub(crate) fn hostname(&self, host: &str) -> Option<(&Entry<'r>, &PortClusters)> {
+        let host = host.to_ascii_lowercase();
+        let service = host.strip_suffix(SERVICE_DOMAIN).and_then(|rest| {
+            let (name, namespace) = rest.strip_suffix('.')?.split_once('.')?;
+            self.get(namespace, name)
+        });
+        if let Some((_, entry)) = service {
+            return Some((entry, &entry.clusters));
+        }
+        let (number, face) = self.hosts.get(&*host)?;
+        let entry = self.all.get(*number)?;
+        Some((entry, &entry.faces.get(*face)?.clusters))
+    }
+
+    /// Adds a ServiceEntry.
+    pub(crate) fn push(&mut self, entry: Entry<'r>) {
+        let (number, meta) = (self.all.len(), &entry.object.meta);
+        self.entries.insert((&meta.namespace, &meta.name), number);
+        for (place, face) in entry.faces.iter().enumerate() {
+            if let Some(host) = face.host.exact() {
+                self.hosts.entry(Arc::clone(host)).or_insert((number, place));
+            }
+        }
+        self.all.push(entry);
+    }
+
     /// All Services, numbered.
     pub(crate) fn numbered(&self) -> impl Iterator<Item = (usize, &Entry<'r>)> {
         self.all.iter().enumerate()
@@ -159,7 +224,14 @@ impl<'r> Services<'r> {
             for (id, cluster) in entry.clusters.iter().chain(&entry.subsets) {
                 builder.cluster(*id, Arc::clone(cluster));
             }
+            for face in &entry.faces {
+                face.clusters(builder);
+            }
             if entry.gateways.is_empty() {
+                continue;
+            }
+            if !entry.faces.is_empty() {
+                service_entries::finish(number, entry, &mut routes, &policies, report, builder);
                 continue;
             }
             let (authn, judges) = policies.of(number);
@@ -179,6 +251,7 @@ impl<'r> Services<'r> {
                     bound: policies.names(number),
                     producer,
                     consumers,
+                    exports: Exports::Everywhere,
                 });
                 if let Some(taken) = builder.service_port(service_port, &entry.service.vips) {
                     report.error(

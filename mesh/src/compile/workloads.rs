@@ -1,9 +1,10 @@
-//! Pods -> Workloads: who is at an address, and what telemetry tells about it.
+//! Pods and WorkloadEntries -> Workloads: who is at an address, and what telemetry tells about it.
 
 use super::locality::{Place, REGION, ZONE};
 use super::services::Kept;
 use crate::kinds::Body;
 use crate::kinds::pod::Pod;
+use crate::kinds::workload_entry::{Address, Instance};
 use crate::object::{Meta, Object};
 use crate::resources::Index;
 use crate::snapshot::Builder;
@@ -16,14 +17,28 @@ use std::sync::Arc;
 const ISTIO_LOCALITY: &str = "istio-locality";
 const REDIRECTION: &str = "ambient.istio.io/redirection";
 
+type Labels<'r> = &'r BTreeMap<String, String>;
+
 /// All live workloads.
 #[derive(Debug, Default)]
 pub(crate) struct Workloads<'r> {
-    by_ip: HashMap<IpAddr, (Arc<Workload>, &'r Meta)>,
+    by_ip: HashMap<IpAddr, (Arc<Workload>, Labels<'r>)>,
     by_identity: HashMap<SpiffeId, Arc<Workload>>,
     by_label: HashMap<(&'r str, &'r str, &'r str), Vec<&'r Arc<Object>>>,
     by_name: HashMap<(&'r str, &'r str), IpAddr>,
     nodes: HashMap<&'r str, &'r BTreeMap<String, String>>,
+    entries: HashMap<&'r str, Vec<Entry<'r>>>,
+}
+
+/// A WorkloadEntry.
+#[derive(Debug)]
+pub(crate) struct Entry<'r> {
+    /// What it says.
+    pub(crate) instance: &'r Instance,
+    /// Who it is.
+    pub(crate) workload: Arc<Workload>,
+    /// Its object's labels, beside those it has itself.
+    of_object: Labels<'r>,
 }
 
 impl<'r> Workloads<'r> {
@@ -61,14 +76,88 @@ impl<'r> Workloads<'r> {
             for ip in &pod.ips {
                 all.by_ip
                     .entry(*ip)
-                    .or_insert_with(|| (Arc::clone(&workload), &object.meta));
+                    .or_insert_with(|| (Arc::clone(&workload), &object.meta.labels));
             }
             if let Some(identity) = identity {
                 all.by_identity.entry(identity).or_insert(workload);
             }
         }
+        for &object in index.all("WorkloadEntry") {
+            if let Body::WorkloadEntry(instance) = &object.body {
+                all.entry(object, instance, trust, kept, &mut known);
+            }
+        }
+        for &object in index.all("ServiceEntry") {
+            let Body::ServiceEntry(entry) = &object.body else {
+                continue;
+            };
+            for instance in entry.endpoints.iter().filter(|instance| instance.is_described()) {
+                let meta = &object.meta;
+                let workload = of_instance(&meta.namespace, &meta.name, &instance.labels, instance, trust);
+                all.adopt(&Arc::new(workload), &instance.labels);
+            }
+        }
         kept.workloads = known;
         all
+    }
+
+    fn entry(
+        &mut self,
+        object: &'r Object,
+        instance: &'r Instance,
+        trust: &TrustDomains,
+        kept: &mut Kept,
+        known: &mut HashMap<crate::resources::Name, Arc<Workload>>,
+    ) {
+        let meta = &object.meta;
+        let labels = if instance.labels.is_empty() {
+            &meta.labels
+        } else {
+            &instance.labels
+        };
+        let workload = of_instance(&meta.namespace, &meta.name, labels, instance, trust);
+        // No Pod has a name with a slash.
+        let name = (
+            Arc::clone(&meta.namespace),
+            Arc::from(format!("WorkloadEntry/{}", meta.name)),
+        );
+        let workload = match kept.workloads.remove(&name) {
+            Some(before) if *before == workload => before,
+            _ => Arc::new(workload),
+        };
+        known.insert(name, Arc::clone(&workload));
+        self.adopt(&workload, labels);
+        self.entries.entry(&meta.namespace).or_default().push(Entry {
+            instance,
+            workload,
+            of_object: &meta.labels,
+        });
+    }
+
+    /// Makes a workload known that is no Pod. A Pod at its address, or of its identity, goes before it.
+    fn adopt(&mut self, workload: &Arc<Workload>, labels: Labels<'r>) {
+        for ip in &workload.ips {
+            let known = self.by_ip.entry(*ip);
+            known.or_insert_with(|| (Arc::clone(workload), labels));
+        }
+        if let Some(identity) = &workload.identity {
+            let known = self.by_identity.entry(identity.clone());
+            known.or_insert_with(|| Arc::clone(workload));
+        }
+    }
+
+    /// WorkloadEntries with all these labels.
+    pub(crate) fn entries_selected(
+        &self,
+        namespace: &str,
+        selector: &BTreeMap<String, String>,
+    ) -> impl Iterator<Item = &Entry<'r>> {
+        let all = self.entries.get(namespace).into_iter().flatten();
+        all.filter(|entry| {
+            let of = |key: &String| entry.instance.labels.get(key).or_else(|| entry.of_object.get(key));
+            let has = |(key, value): (&String, &String)| of(key) == Some(value);
+            selector.iter().all(has)
+        })
     }
 
     /// The workload at an address; one without a name when no Pod has it.
@@ -83,8 +172,8 @@ impl<'r> Workloads<'r> {
     }
 
     /// Labels of the Pod at an address.
-    pub(crate) fn labels(&self, ip: IpAddr) -> Option<&'r BTreeMap<String, String>> {
-        self.by_ip.get(&ip).map(|(_, meta)| &meta.labels)
+    pub(crate) fn labels(&self, ip: IpAddr) -> Option<Labels<'r>> {
+        self.by_ip.get(&ip).map(|(_, labels)| *labels)
     }
 
     /// The address of a Pod.
@@ -145,6 +234,28 @@ impl<'r> Workloads<'r> {
             })
     }
 
+    /// Addresses of the ready Pods with all these labels.
+    pub(crate) fn ready(&self, namespace: &str, selector: &BTreeMap<String, String>) -> Vec<IpAddr> {
+        let has = |object: &Object| {
+            selector
+                .iter()
+                .all(|(key, value)| object.meta.labels.get(key) == Some(value))
+        };
+        let candidates = selector.iter().filter_map(|(key, value)| {
+            let named = self.by_label.get(&(namespace, key.as_str(), value.as_str()));
+            named.or(Some(NONE))
+        });
+        let candidates = candidates.min_by_key(|pods| pods.len()).unwrap_or(NONE);
+        let pods = candidates
+            .iter()
+            .filter(|object| has(object))
+            .filter_map(|object| match &object.body {
+                Body::Pod(pod) if pod.ready => pod.ips.first().copied(),
+                _ => None,
+            });
+        pods.collect()
+    }
+
     /// Hands over to the snapshot.
     pub(crate) fn finish(self, builder: &mut Builder) {
         builder.workloads = self
@@ -155,6 +266,52 @@ impl<'r> Workloads<'r> {
         builder.identities = self.by_identity;
     }
 }
+
+/// The workload of something that is no Pod: a WorkloadEntry, or an endpoint of a ServiceEntry.
+pub(crate) fn of_instance(
+    namespace: &str,
+    name: &str,
+    labels: &BTreeMap<String, String>,
+    instance: &Instance,
+    trust: &TrustDomains,
+) -> Workload {
+    let label = |names: &[&str]| {
+        let told = names
+            .iter()
+            .find_map(|name| labels.get(*name).filter(|value| !value.is_empty()));
+        told.cloned()
+    };
+    let hbone = instance.has_tunnel();
+    let identity = SpiffeId::of(&trust.own, namespace, &instance.service_account).ok();
+    let mut locality = instance.locality.split('/').map(str::to_owned);
+    Workload {
+        namespace: namespace.to_owned(),
+        service_account: instance.service_account.clone(),
+        canonical_name: label(CANONICAL_NAME).unwrap_or_else(|| name.to_owned()),
+        canonical_revision: label(CANONICAL_REVISION).unwrap_or_else(|| "latest".to_owned()),
+        name: name.to_owned(),
+        kind: "pod".to_owned(),
+        app: label(&["app"]).unwrap_or_default(),
+        version: label(&["version"]).unwrap_or_default(),
+        region: locality.next().unwrap_or_default(),
+        zone: locality.next().unwrap_or_default(),
+        ips: match &instance.address {
+            Some(Address::Ip(ip)) => vec![*ip],
+            _ => Vec::new(),
+        },
+        identity: identity.filter(|_| hbone),
+        hbone,
+        ..Workload::default()
+    }
+}
+
+/// Labels that name a workload for telemetry, and its revision; the first that is there counts.
+const CANONICAL_NAME: &[&str] = &["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"];
+const CANONICAL_REVISION: &[&str] = &[
+    "service.istio.io/canonical-revision",
+    "app.kubernetes.io/version",
+    "version",
+];
 
 static NONE: &Vec<&Arc<Object>> = &Vec::new();
 
@@ -193,18 +350,8 @@ fn workload(meta: &Meta, pod: &Pod, identity: Option<SpiffeId>, place: Place) ->
         pod: meta.name.to_string(),
         namespace: meta.namespace.to_string(),
         service_account: pod.service_account.clone(),
-        canonical_name: first(
-            &["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"],
-            &name,
-        ),
-        canonical_revision: first(
-            &[
-                "service.istio.io/canonical-revision",
-                "app.kubernetes.io/version",
-                "version",
-            ],
-            "latest",
-        ),
+        canonical_name: first(CANONICAL_NAME, &name),
+        canonical_revision: first(CANONICAL_REVISION, "latest"),
         name,
         kind,
         app: first(&["app"], ""),

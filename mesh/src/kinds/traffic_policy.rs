@@ -5,6 +5,7 @@ mod load_balancer;
 mod outliers;
 
 use crate::decode::{Fields, Problems, quoted, record};
+use crate::kinds::client_tls::ClientTls;
 use crate::kinds::go_duration;
 pub(crate) use connection_pool::{ConnectionPool, Upstream};
 pub(crate) use load_balancer::{Distribute, LoadBalancer, Locality};
@@ -29,6 +30,8 @@ pub(crate) struct PortPolicy {
     pub(crate) pool: Option<ConnectionPool>,
     /// `outlierDetection`.
     pub(crate) outliers: Option<OutlierDetection>,
+    /// `tls`.
+    pub(crate) tls: Option<ClientTls>,
 }
 
 impl TrafficSpec {
@@ -63,13 +66,11 @@ impl TrafficSpec {
 
 impl PortPolicy {
     fn read(fields: &Fields<'_>, problems: &Problems) -> Self {
-        if fields.get("tls").is_some() {
-            fields.error("tls", "`tls` is not supported yet: it is not in force");
-        }
         let policy = Self {
             load_balancer: LoadBalancer::read(fields, problems),
             pool: connection_pool::read(fields),
             outliers: outliers::read(fields),
+            tls: ClientTls::read(fields),
         };
         let locality = policy
             .load_balancer
@@ -95,11 +96,13 @@ impl PortPolicy {
             load_balancer,
             pool,
             outliers,
+            tls,
         } = nearer.all.clone();
         Self {
             load_balancer: load_balancer.or_else(|| self.load_balancer.clone()),
             pool: pool.or_else(|| self.pool.clone()),
             outliers: outliers.or_else(|| self.outliers.clone()),
+            tls: tls.or_else(|| self.tls.clone()),
         }
     }
 }

@@ -6,6 +6,7 @@
 use super::ServicePort;
 use crate::kinds::route::any_request;
 use crate::kinds::service;
+use crate::kinds::service_entry::Exports;
 use authz::{Authn, Policies};
 use request::Workload;
 use routing::{
@@ -56,6 +57,7 @@ impl PodTarget {
             policies: Arc::clone(&self.policies),
             bound: self.bound.to_vec(),
             consumers: BTreeMap::new(),
+            exports: Exports::Everywhere,
         })
     }
 

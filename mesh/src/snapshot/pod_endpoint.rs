@@ -6,6 +6,7 @@
 //! is meant, and it is refused.
 
 use super::{ServicePort, Snapshot, implicit};
+use crate::kinds::service_entry::Exports;
 use routing::{Cluster, Endpoint, Protocol, RouteId, RouteKind, Target};
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -24,10 +25,13 @@ impl PodEndpoints {
             *vip = (*vip).min(*ip);
         }
         let mut all = HashMap::new();
-        for service in &snapshot.ports {
+        // What a ServiceEntry leads to is no pod of it: only its own hosts and addresses are served.
+        for service in snapshot.ports.iter().filter(|service| service.name != service.host) {
             let vip = vips.get(&Arc::as_ptr(service)).copied();
             let cluster = snapshot.endpoints_of(&service.cluster);
-            for endpoint in cluster.into_iter().flat_map(|cluster| &cluster.endpoints) {
+            // What is spoken to a pod by its own address is not what a policy for the Service says.
+            let endpoints = cluster.into_iter().flat_map(|cluster| &cluster.endpoints);
+            for endpoint in endpoints.filter(|endpoint| endpoint.tls.is_none()) {
                 let key = (endpoint.address.ip().to_canonical(), endpoint.address.port());
                 let new = || Some(PodEndpoint::new(service, vip, endpoint));
                 match all.entry(key).or_insert_with(new) {
@@ -108,6 +112,7 @@ impl PodEndpoint {
             policies: Arc::clone(&self.service.policies),
             bound: self.service.bound.clone(),
             consumers: BTreeMap::new(),
+            exports: Exports::Everywhere,
         })
     }
 }

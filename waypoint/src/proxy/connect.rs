@@ -1,16 +1,17 @@
 //! Ways to an endpoint: pooled HTTP/1.1 connections and shared HTTP/2 ones, through HBONE or in clear.
 
 use super::gate::Gates;
-use super::transport::Transport;
+use super::origination;
+use super::transport::{Plain, Transport};
 use super::upstream::{RequestHead, Upstream, UpstreamFault};
 use crate::http1::{ClientConn, Limits};
 use bytes::Bytes;
 use h2::client::SendRequest;
 use h2::{Ping, PingPong};
-use hbone::{Destination, DialError, Pool};
+use hbone::{Alpn, Destination, DialError, Originator, Pool};
 use http::{HeaderMap, HeaderValue};
 use request::SpiffeId;
-use routing::{Endpoint, Keepalive, TrafficPolicy};
+use routing::{Endpoint, Keepalive, Tls, TrafficPolicy};
 use socket2::{SockRef, TcpKeepalive};
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
@@ -77,9 +78,11 @@ struct Key {
     /// `Some`: through HBONE, to exactly this identity.
     identity: Option<SpiffeId>,
     source: u64,
+    /// `Some`: inside TLS by these settings, with the server of this name.
+    tls: Option<Arc<Tls>>,
 }
 
-/// Address and source tell nearly all keys apart; the identity is compared, not hashed.
+/// Address and source tell nearly all keys apart; identity and TLS are compared, not hashed.
 impl Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.address.hash(state);
@@ -179,7 +182,7 @@ impl Connector {
         if let Some(conn) = self.take_idle(&key) {
             return Ok(Upstream::start_h1(conn, head));
         }
-        let transport = self.dial(endpoint, policy, lane).await?;
+        let transport = self.dial_as(endpoint, policy, lane, Alpn::Http1).await?;
         let conn = Box::new(ClientConn::new(transport, self.limits));
         Ok(Upstream::start_h1(conn, head))
     }
@@ -191,6 +194,24 @@ impl Connector {
         policy: &TrafficPolicy,
         lane: &Lane,
     ) -> Result<Transport, OpenFault> {
+        self.dial_as(endpoint, policy, lane, Alpn::Nothing).await
+    }
+
+    async fn dial_as(
+        &self,
+        endpoint: &Endpoint,
+        policy: &TrafficPolicy,
+        lane: &Lane,
+        alpn: Alpn,
+    ) -> Result<Transport, OpenFault> {
+        let plain = self.dial_plain(endpoint, policy, lane).await?;
+        match &endpoint.tls {
+            None => Ok(Transport::plain(plain)),
+            Some(tls) => originate(tls, alpn, plain).await,
+        }
+    }
+
+    async fn dial_plain(&self, endpoint: &Endpoint, policy: &TrafficPolicy, lane: &Lane) -> Result<Plain, OpenFault> {
         let limit = policy.limits.connect_timeout;
         let workload = &endpoint.workload;
         if !workload.hbone {
@@ -205,7 +226,7 @@ impl Connector {
         }
     }
 
-    async fn dial_tunnel(&self, endpoint: &Endpoint, lane: &Lane) -> Result<Transport, OpenFault> {
+    async fn dial_tunnel(&self, endpoint: &Endpoint, lane: &Lane) -> Result<Plain, OpenFault> {
         let workload = &endpoint.workload;
         let Some(identity) = workload.identity.as_ref() else {
             let why = format!("{} speaks HBONE, and its identity is not known", endpoint.address);
@@ -225,7 +246,7 @@ impl Connector {
             .dial(&destination, &authority, headers)
             .await
             .map_err(connect_fault)?;
-        Ok(Transport::tunnel(tunnel))
+        Ok(Plain::Tunnel(tunnel))
     }
 
     /// Takes back a connection whose exchange is complete. What cannot be used again is closed.
@@ -307,7 +328,7 @@ impl Connector {
         if shared.failed.load(Ordering::Acquire) != failed {
             return Err(OpenFault::Connect("the dial that was waited for failed".to_owned()));
         }
-        let dialled = async { handshake(self.dial(endpoint, policy, lane).await?).await };
+        let dialled = async { handshake(self.dial_as(endpoint, policy, lane, Alpn::Http2).await?).await };
         match dialled.await {
             Ok((sender, ping)) => {
                 let connection = H2Connection {
@@ -390,6 +411,7 @@ fn key(endpoint: &Endpoint, lane: &Lane) -> Key {
         address: endpoint.address,
         identity: identity.cloned(),
         source,
+        tls: endpoint.tls.clone(),
     }
 }
 
@@ -405,7 +427,27 @@ fn is_open(sender: &mut SendRequest<Bytes>) -> bool {
     )
 }
 
-async fn dial_clear(address: SocketAddr, limit: Duration, keepalive: Keepalive) -> Result<Transport, OpenFault> {
+/// Speaks TLS over a connection. What it is spoken with is built once for all endpoints of a policy.
+async fn originate(tls: &Tls, alpn: Alpn, plain: Plain) -> Result<Transport, OpenFault> {
+    let built = tls.settings.built(origination::build);
+    let originator: &Originator = match built {
+        Some(Ok(originator)) => originator,
+        Some(Err(error)) => return Err(OpenFault::Connect(error.to_string())),
+        None => {
+            return Err(OpenFault::Connect(
+                "TLS settings are used for something else".to_owned(),
+            ));
+        }
+    };
+    let connecting = originator.connect(&tls.server_name, alpn, plain);
+    match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
+        Ok(Ok(stream)) => Ok(Transport::tls(stream)),
+        Ok(Err(error)) => Err(OpenFault::Connect(error.to_string())),
+        Err(_) => Err(OpenFault::Connect(format!("TLS with {}: no answer", tls.server_name))),
+    }
+}
+
+async fn dial_clear(address: SocketAddr, limit: Duration, keepalive: Keepalive) -> Result<Plain, OpenFault> {
     let fault = |why: std::io::Error| OpenFault::Connect(format!("connect to {address}: {why}"));
     let stream = tokio::time::timeout(limit, TcpStream::connect(address))
         .await
@@ -419,7 +461,7 @@ async fn dial_clear(address: SocketAddr, limit: Duration, keepalive: Keepalive) 
         probes = probes.with_retries(count);
     }
     SockRef::from(&stream).set_tcp_keepalive(&probes).map_err(fault)?;
-    Ok(Transport::tcp(stream))
+    Ok(Plain::Tcp(stream))
 }
 
 fn no_answer(address: SocketAddr, limit: Duration) -> OpenFault {

@@ -22,7 +22,7 @@ use crate::http1::strip_hop_by_hop;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, response};
 use mesh::Snapshot;
 use rand::Rng;
-use routing::{Ask, Backend, Cluster, Endpoint, Outcome, Permit, Retry, Rule};
+use routing::{Ask, Backend, Cluster, Endpoint, Outcome, Permit, Retry, Rule, Target};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -99,7 +99,10 @@ impl Forward<'_> {
         meter: &mut Meter,
     ) -> Result<Sent, Reason> {
         let backend = self.backend;
-        let cluster = self.snapshot.endpoints_of(&backend.target).ok_or(Reason::NoBackend)?;
+        let host = self.admitted.head.authority.host();
+        let dns = &self.tunnel.node.dns;
+        let cluster = dns.endpoints(self.snapshot, &backend.target, Some(host)).await?;
+        let cluster: &Arc<Cluster> = &cluster;
         let affinity = Affinity::of(cluster, self.admitted, &headers, self.tunnel.peer.ip());
         let mut outbound = Outbound::build(self, headers, backend, client, record)?;
         // What follows a wish over HTTP/2 is no body that a mirror could read.
@@ -263,13 +266,15 @@ impl Forward<'_> {
 
     /// The whole request had its time before its answer began.
     pub(crate) fn timed_out(&self, record: &Record) {
-        let cluster = self.snapshot.endpoints_of(&self.backend.target);
+        let host = self.admitted.head.authority.host();
+        let dns = &self.tunnel.node.dns;
+        let cluster = dns.endpoints_now(self.snapshot, &self.backend.target, Some(host));
         let Some((cluster, (_, address))) = cluster.zip(record.destination.as_ref()) else {
             return;
         };
         let endpoint = cluster.endpoints.iter().find(|endpoint| endpoint.address == *address);
         if let Some(endpoint) = endpoint {
-            witness::report(&self.tunnel.node, cluster, endpoint, Outcome::TimedOut);
+            witness::report(&self.tunnel.node, &cluster, endpoint, Outcome::TimedOut);
         }
     }
 
@@ -365,7 +370,12 @@ impl Forward<'_> {
     fn mirrors(&self, outbound: &Outbound, backend: &Backend) -> Tee {
         let mut tee = Tee::default();
         for mirror in self.rule.filters.mirrors.iter().chain(&backend.filters.mirrors) {
-            let Some(cluster) = mirror.cluster.and_then(|id| self.snapshot.cluster(id)) else {
+            let host = self.admitted.head.authority.host();
+            let cluster = mirror.cluster;
+            let dns = &self.tunnel.node.dns;
+            let Some(cluster) =
+                cluster.and_then(|id| dns.endpoints_now(self.snapshot, &Target::Cluster(id), Some(host)))
+            else {
                 continue;
             };
             if !mirror.samples(rand::rng().random()) {

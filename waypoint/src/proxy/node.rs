@@ -4,6 +4,7 @@ use super::clock::Clock;
 use super::connect::Connector;
 use super::early::EarlyLoad;
 use super::mirror::Load;
+use crate::dns::Dns;
 use crate::http1::Limits;
 use arc_swap::ArcSwap;
 use authz::KeySets;
@@ -28,6 +29,8 @@ pub(crate) struct Node {
     pub(crate) keys: ArcSwap<KeySets>,
     /// Ways to endpoints.
     pub(crate) connector: Arc<Connector>,
+    /// Endpoints that are looked up.
+    pub(crate) dns: Dns,
     /// Metrics.
     pub(crate) metrics: Arc<Metrics>,
     /// Spans; `None` when nothing exports them.

@@ -47,6 +47,8 @@ pub(crate) enum Reason {
     NoEndpoint,
     /// A circuit limit of the cluster (the label of `waypoint_overflows_total`) is reached.
     Overflow(&'static str),
+    /// The names of the endpoints have no answer in DNS yet.
+    Unresolved,
     /// The endpoint could not be reached.
     Connect,
     /// The endpoint closed or reset before it answered.
@@ -165,6 +167,13 @@ impl Reason {
                 "overflow",
                 "upstream connect error or disconnect/reset before headers. reset reason: overflow",
             ),
+            Self::Unresolved => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                14,
+                "DF",
+                "dns",
+                "DNS resolution failure",
+            ),
             Self::Connect => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 14,
@@ -238,6 +247,7 @@ impl Reason {
             Self::ClientHello(why) => format!("tls_client_hello{{{}}}", why.replace(' ', "_")),
             Self::NoEndpoint => "no_healthy_upstream".to_owned(),
             Self::Overflow(_) => "upstream_reset_before_response_started{overflow}".to_owned(),
+            Self::Unresolved => "dns_resolution_failure".to_owned(),
             Self::Connect => "upstream_reset_before_response_started{connection_failure}".to_owned(),
             Self::Reset => "upstream_reset_before_response_started{connection_termination}".to_owned(),
             Self::BadAnswer => "upstream_reset_before_response_started{protocol_error}".to_owned(),

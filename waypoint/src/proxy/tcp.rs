@@ -134,8 +134,10 @@ async fn begin(tunnel: &Tunnel, stream: &mut Primed<TunnelStream>, end: &mut End
     let port = tunnel.port(&snapshot).ok_or(Reason::NoService)?;
     judge(tunnel, &snapshot, &port, &connection(tunnel, end.sni.as_deref())).await?;
     let table = port.routes(tunnel.namespace());
-    let cluster = route(&snapshot, &port, table, end)?;
-    reach(tunnel, cluster, Arc::clone(&port.policies)).await
+    let target = route(&port, table, end)?;
+    let host = end.sni.as_deref().unwrap_or(tunnel.asked_host());
+    let cluster = tunnel.node.dns.endpoints(&snapshot, target, Some(host)).await?;
+    reach(tunnel, &cluster, Arc::clone(&port.policies)).await
 }
 
 /// The name that the client asks for, where that is to be known.
@@ -158,13 +160,8 @@ async fn server_name(tunnel: &Tunnel, stream: &mut Primed<TunnelStream>) -> Resu
 }
 
 /// Where the connection goes: by its routes, else to the port's own endpoints.
-fn route<'s>(
-    snapshot: &'s Snapshot,
-    port: &'s ServicePort,
-    table: &'s Table,
-    end: &mut End,
-) -> Result<&'s Arc<Cluster>, Reason> {
-    let target = match table.streams() {
+fn route<'s>(port: &'s ServicePort, table: &'s Table, end: &mut End) -> Result<&'s Target, Reason> {
+    Ok(match table.streams() {
         None => &port.cluster,
         Some(streams) => {
             let rule = streams.find(end.sni.as_deref()).ok_or(Reason::NoRoute)?;
@@ -174,8 +171,7 @@ fn route<'s>(
                 Pick::Nothing => &Target::Invalid,
             }
         }
-    };
-    snapshot.endpoints_of(target).ok_or(Reason::NoBackend)
+    })
 }
 
 /// Resolves when a change of the policies denies the connection: what is open does not outlive a policy against it.

@@ -1,6 +1,7 @@
-//! The bytes towards an endpoint: a tunnel through HBONE, or TCP in clear to a pod outside the mesh.
+//! The bytes towards an endpoint: a tunnel through HBONE, or TCP to what is outside the mesh; with TLS of its own over
+//! either where a policy asks for it.
 
-use hbone::{Reason, TunnelStream};
+use hbone::{OriginatedStream, Reason, TunnelStream};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,23 +17,32 @@ pub(crate) struct Transport {
 
 #[derive(Debug)]
 enum Bytes {
+    /// As they are.
+    Plain(Plain),
+    /// Inside TLS.
+    Tls(Box<OriginatedStream<Plain>>),
+}
+
+/// What is below any TLS.
+#[derive(Debug)]
+pub(crate) enum Plain {
     /// CONNECT through the destination's tunnel.
     Tunnel(TunnelStream),
-    /// In clear.
+    /// A connection of our own.
     Tcp(TcpStream),
 }
 
 impl Transport {
-    pub(crate) fn tunnel(stream: TunnelStream) -> Self {
+    pub(crate) fn plain(plain: Plain) -> Self {
         Self {
-            bytes: Bytes::Tunnel(stream),
+            bytes: Bytes::Plain(plain),
             cut_on_drop: false,
         }
     }
 
-    pub(crate) fn tcp(stream: TcpStream) -> Self {
+    pub(crate) fn tls(stream: OriginatedStream<Plain>) -> Self {
         Self {
-            bytes: Bytes::Tcp(stream),
+            bytes: Bytes::Tls(Box::new(stream)),
             cut_on_drop: false,
         }
     }
@@ -45,7 +55,14 @@ impl Transport {
 
 impl Drop for Transport {
     fn drop(&mut self) {
-        if let (true, Bytes::Tunnel(stream)) = (self.cut_on_drop, &mut self.bytes) {
+        if !self.cut_on_drop {
+            return;
+        }
+        let plain = match &mut self.bytes {
+            Bytes::Plain(plain) => plain,
+            Bytes::Tls(stream) => stream.stream_mut(),
+        };
+        if let Plain::Tunnel(stream) = plain {
             stream.reset(Reason::CANCEL);
         }
     }
@@ -54,8 +71,8 @@ impl Drop for Transport {
 impl AsyncRead for Transport {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().bytes {
-            Bytes::Tunnel(stream) => Pin::new(stream).poll_read(cx, buf),
-            Bytes::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Bytes::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Bytes::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -63,8 +80,8 @@ impl AsyncRead for Transport {
 impl AsyncWrite for Transport {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.get_mut().bytes {
-            Bytes::Tunnel(stream) => Pin::new(stream).poll_write(cx, buf),
-            Bytes::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Bytes::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Bytes::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -74,8 +91,8 @@ impl AsyncWrite for Transport {
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match &mut self.get_mut().bytes {
-            Bytes::Tunnel(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
-            Bytes::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+            Bytes::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+            Bytes::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
         }
     }
 
@@ -85,8 +102,8 @@ impl AsyncWrite for Transport {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().bytes {
-            Bytes::Tunnel(stream) => Pin::new(stream).poll_flush(cx),
-            Bytes::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Bytes::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Bytes::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -95,8 +112,55 @@ impl AsyncWrite for Transport {
         // Our side ends in order: what was written arrives.
         this.cut_on_drop = false;
         match &mut this.bytes {
-            Bytes::Tunnel(stream) => Pin::new(stream).poll_shutdown(cx),
-            Bytes::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Bytes::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Bytes::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+impl AsyncRead for Plain {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Plain::Tunnel(stream) => Pin::new(stream).poll_read(cx, buf),
+            Plain::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Plain {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Plain::Tunnel(stream) => Pin::new(stream).poll_write(cx, buf),
+            Plain::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Plain::Tunnel(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+            Plain::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Plain::Tunnel(stream) => Pin::new(stream).poll_flush(cx),
+            Plain::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Plain::Tunnel(stream) => Pin::new(stream).poll_shutdown(cx),
+            Plain::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

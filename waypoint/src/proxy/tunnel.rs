@@ -35,7 +35,8 @@ pub(crate) struct Tunnel {
 /// Answers a CONNECT at once and serves what follows in a task of its own.
 pub(crate) fn on_connect(node: &Arc<Node>, connect: Connect) {
     let snapshot = node.snapshot.load_full();
-    let Some(port) = snapshot.target(&connect.authority) else {
+    let port = snapshot.target(&connect.authority);
+    let Some(port) = port.filter(|port| port.is_visible_to(connect.identity.namespace())) else {
         tracing::debug!(authority = connect.authority.as_str(), peer = %connect.peer, "CONNECT to what is not ours");
         node.metrics.own.connect_refusal("not_ours");
         connect.refuse(StatusCode::BAD_REQUEST);
@@ -117,6 +118,9 @@ impl Tunnel {
             return Some(Arc::clone(&known.1));
         }
         let port = snapshot.target(&self.authority)?;
+        if !port.is_visible_to(self.namespace()) {
+            return None;
+        }
         let destination = (port.judged_at.or_else(|| self.authority.ip()), port.port);
         // A pod's endpoint that belongs to another Service port now: policies would be asked about the old one.
         if destination != (self.connection.destination_ip, self.connection.destination_port) {
@@ -125,6 +129,11 @@ impl Tunnel {
         self.port
             .store(Some(Arc::new((snapshot.generation, Arc::clone(&port)))));
         Some(port)
+    }
+
+    /// The host that CONNECT asked for.
+    pub(crate) fn asked_host(&self) -> &str {
+        self.authority.host()
     }
 
     /// The client's namespace, from its certificate.

@@ -1,0 +1,388 @@
+//! ServiceEntries: served like Services, by their hosts and addresses. What is resolved by DNS is only named here.
+//!
+//! Each host is a face of its own: Istio makes a cluster for each host and port. An entry of resolution NONE has a face
+//! for each address instead, for its connections go where their client wanted to go.
+
+use super::Report;
+use super::clusters::{Address, Clusters, Named, OfPort};
+use super::gateways::{Addressed, Gateways};
+use super::origination::Spoken;
+use super::policies::Policies;
+use super::routes::Routes;
+use super::services::{Entry, PortClusters, Services};
+use super::workloads::Workloads;
+use crate::kinds::Body;
+use crate::kinds::service::{Distribution, Port, TargetPort};
+use crate::kinds::service_entry::{Host, Resolution, ServiceEntry};
+use crate::kinds::workload_entry as kinds;
+use crate::object::Object;
+use crate::resources::Index;
+use crate::snapshot::{self, Builder, Name, Resolve, ServicePort, Wildcard};
+use request::Workload;
+use routing::{Cluster, ClusterId, Protocol, Target};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// One host of a ServiceEntry, as it is served.
+#[derive(Debug)]
+pub(crate) struct Face {
+    /// The host.
+    pub(crate) host: Host,
+    /// Its addresses.
+    pub(crate) vips: Vec<IpAddr>,
+    /// Clusters, port by port as in the spec.
+    pub(crate) clusters: PortClusters,
+    /// Those of them with endpoints in DNS.
+    resolves: Vec<(ClusterId, Arc<Resolve>)>,
+    /// Clusters of the subsets that a DestinationRule names, of all ports. Only endpoints with addresses are in them.
+    subsets: PortClusters,
+}
+
+/// Reads all ServiceEntries, the oldest first: it keeps a host or an address that others want too.
+pub(crate) fn build<'r>(
+    index: &Index<'r>,
+    gateways: &Gateways<'r>,
+    workloads: &Workloads<'r>,
+    clusters: &mut Clusters<'_, 'r>,
+    services: &mut Services<'r>,
+    report: &mut Report,
+) {
+    let mut objects: Vec<(&'r Arc<Object>, &'r ServiceEntry)> = Vec::new();
+    for &object in index.all("ServiceEntry") {
+        if let Body::ServiceEntry(entry) = &object.body {
+            objects.push((object, entry));
+        }
+    }
+    objects.sort_by_key(|(object, _)| {
+        let meta = &object.meta;
+        (meta.created.unwrap_or(i64::MAX), &meta.namespace, &meta.name)
+    });
+    for (object, entry) in objects {
+        let used = gateways.used_by(Addressed::Service, &object.meta, |why| {
+            report.warning(object, "metadata.labels", why);
+        });
+        let own = used.first().map(|gateway| &gateway.meta.namespace);
+        let waypoint = own.or(gateways.namespace()).unwrap_or(&object.meta.namespace);
+        let mut compiler = EntryCompiler {
+            object,
+            entry,
+            waypoint,
+            workloads,
+            clusters: &mut *clusters,
+        };
+        let faces = compiler.faces(report);
+        services.push(Entry {
+            object,
+            service: &entry.service,
+            clusters: faces.first().map(|face| face.clusters.clone()).unwrap_or_default(),
+            subsets: Vec::new(),
+            gateways: used,
+            faces,
+        });
+    }
+}
+
+/// Hands a ServiceEntry over to the snapshot.
+pub(crate) fn finish<'r>(
+    number: usize,
+    entry: &Entry<'r>,
+    routes: &mut Routes<'_, 'r>,
+    policies: &Policies<'r>,
+    report: &mut Report,
+    builder: &mut Builder,
+) {
+    let Body::ServiceEntry(spec) = &entry.object.body else {
+        return;
+    };
+    let (authn, judges) = policies.of(number);
+    for face in &entry.faces {
+        for (port, (id, cluster)) in entry.service.ports.iter().zip(&face.clusters) {
+            let (producer, consumers) = routes.tables(number, entry, port, *id, report);
+            let service_port = Arc::new(ServicePort {
+                host: Arc::clone(&cluster.host),
+                name: Arc::clone(&cluster.name),
+                namespace: Arc::clone(&cluster.namespace),
+                port: cluster.port,
+                judged_at: None,
+                protocol: port.protocol,
+                cluster: Target::Cluster(*id),
+                authn: Arc::clone(&authn),
+                policies: Arc::clone(&judges),
+                bound: policies.names(number),
+                producer,
+                consumers,
+                exports: spec.exports.clone(),
+            });
+            if let Some(taken) = builder.entry_port(service_port, &face.host, &face.vips) {
+                let message = format!("{taken} already has this address and port {}", port.port);
+                report.error(entry.object, "spec.addresses", message);
+            }
+        }
+    }
+}
+
+impl Face {
+    /// Hands its clusters over to the snapshot: routes of others may lead to them, whoever serves the entry.
+    pub(crate) fn clusters(&self, builder: &mut Builder) {
+        for (id, cluster) in self.clusters.iter().chain(&self.subsets) {
+            builder.cluster(*id, Arc::clone(cluster));
+        }
+        for (id, resolve) in &self.resolves {
+            builder.resolve(*id, Arc::clone(resolve));
+        }
+    }
+}
+
+/// Compiles one ServiceEntry.
+struct EntryCompiler<'c, 'a, 'r> {
+    object: &'r Object,
+    entry: &'r ServiceEntry,
+    /// Namespace of the waypoint.
+    waypoint: &'c Arc<str>,
+    workloads: &'c Workloads<'r>,
+    clusters: &'c mut Clusters<'a, 'r>,
+}
+
+/// Something that serves an entry: at an address or a name, at the port of each name.
+struct Server<'r> {
+    address: kinds::Address,
+    ports: Option<&'r BTreeMap<String, u16>>,
+    weight: u32,
+    /// Of who is at a name; who is at an address is known by it.
+    workload: Arc<Workload>,
+}
+
+impl<'r> EntryCompiler<'_, '_, 'r> {
+    fn faces(&mut self, report: &mut Report) -> Vec<Face> {
+        let entry = self.entry;
+        let servers = self.servers();
+        let mut faces = Vec::new();
+        for (place, host) in entry.hosts.iter().enumerate() {
+            let vips = vips(entry, host, place == 0);
+            if entry.resolution != Resolution::None {
+                faces.push(self.face(host, vips, servers.as_deref()));
+                continue;
+            }
+            for vip in vips {
+                faces.push(self.face(host, vec![vip], Some(&[Server::at(vip)])));
+            }
+        }
+        let by_host = servers.is_none() && entry.resolution != Resolution::None;
+        if by_host && entry.hosts.len() > 1 && !entry.service.vips.is_empty() {
+            let message = "several hosts share these addresses, and each is looked up by itself: \
+                           connections to the addresses go to the first host";
+            report.warning(self.object, "spec.addresses", message);
+        }
+        faces
+    }
+
+    /// Who serves; `None`: whoever is at the host itself.
+    fn servers(&self) -> Option<Vec<Server<'r>>> {
+        let entry = self.entry;
+        if !entry.service.selector.is_empty() {
+            return Some(self.selected());
+        }
+        let by_dns = !matches!(entry.resolution, Resolution::Static | Resolution::None);
+        if entry.endpoints.is_empty() && by_dns {
+            return None;
+        }
+        let host = entry.hosts.iter().find_map(Host::exact);
+        let servers = entry.endpoints.iter().filter_map(|instance| {
+            let address = match (&instance.address, host) {
+                (Some(address), _) => address.clone(),
+                (None, Some(host)) if by_dns => kinds::Address::Name(Arc::clone(host)),
+                _ => return None,
+            };
+            Some(Server {
+                address,
+                ports: Some(&instance.ports),
+                weight: instance.weight.max(1),
+                workload: Arc::default(),
+            })
+        });
+        Some(servers.collect())
+    }
+
+    /// Ready Pods and WorkloadEntries with the labels of the selector.
+    fn selected(&self) -> Vec<Server<'r>> {
+        let (namespace, selector) = (&self.object.meta.namespace, &self.entry.service.selector);
+        let entries = self.workloads.entries_selected(namespace, selector).filter_map(|one| {
+            Some(Server {
+                address: one.instance.address.clone()?,
+                ports: Some(&one.instance.ports),
+                weight: one.instance.weight.max(1),
+                workload: Arc::clone(&one.workload),
+            })
+        });
+        let mut servers: Vec<Server<'r>> = entries.collect();
+        let pods = self.workloads.ready(namespace, selector);
+        servers.extend(pods.into_iter().map(Server::at));
+        servers
+    }
+
+    fn face(&mut self, host: &Host, vips: Vec<IpAddr>, servers: Option<&[Server<'_>]>) -> Face {
+        let mut named = self.named(host, &vips);
+        let mut face = Face {
+            host: host.clone(),
+            vips,
+            clusters: Vec::new(),
+            resolves: Vec::new(),
+            subsets: Vec::new(),
+        };
+        for port in &self.entry.service.ports {
+            let (addresses, names) = places(servers, host, port, self.workloads);
+            (named.port, named.protocol) = (port.port, port.protocol);
+            named.port_name = Arc::clone(&port.name);
+            let OfPort { whole, subsets, spoken } = self.clusters.of_port(&named, &addresses);
+            let names = self.spoken_to(names, &named.host, &spoken);
+            if let Some(resolve) = self.resolve(host, port, &whole.1, names, servers.is_none(), &spoken) {
+                face.resolves.push((whole.0, Arc::new(resolve)));
+            }
+            face.clusters.push(whole);
+            face.subsets.extend(subsets);
+        }
+        face
+    }
+
+    /// How the clusters of a face are called. No Service has such a key.
+    fn named(&self, host: &Host, vips: &[IpAddr]) -> Named {
+        let (name, host) = (&self.object.meta.name, host.text());
+        Named {
+            key: match (self.entry.resolution, vips.first()) {
+                (Resolution::None, Some(vip)) => Arc::from(format!("{name}/{host}/{vip}")),
+                _ => Arc::from(format!("{name}/{host}")),
+            },
+            name: Arc::clone(&host),
+            host,
+            namespace: Arc::clone(&self.object.meta.namespace),
+            port: 0,
+            protocol: Protocol::Detect,
+            waypoint: Arc::clone(self.waypoint),
+            distribution: Distribution::Any,
+            kind: "ServiceEntry",
+            object: Arc::clone(name),
+            port_name: Arc::default(),
+            sans: self.entry.sans.as_slice().into(),
+        }
+    }
+
+    /// The names, with what is spoken to who is there.
+    fn spoken_to(&self, names: Vec<Name>, host: &Arc<str>, spoken: &Spoken) -> Vec<Name> {
+        if !spoken.reaches_names() {
+            return Vec::new();
+        }
+        let tls = spoken.with(host);
+        let names = names.into_iter().map(|name| Name {
+            tls: tls.clone(),
+            ..name
+        });
+        names.collect()
+    }
+
+    /// Where the endpoints of a cluster are looked up, when some are.
+    fn resolve(
+        &self,
+        host: &Host,
+        port: &Port,
+        cluster: &Arc<Cluster>,
+        names: Vec<Name>,
+        is_at_host: bool,
+        spoken: &Spoken,
+    ) -> Option<Resolve> {
+        match host {
+            Host::Below(suffix) if is_at_host => {
+                // Another resolution cannot look a wildcard up: it has no endpoints, which was told.
+                let is_dynamic = self.entry.resolution == Resolution::DynamicDns && spoken.reaches_names();
+                is_dynamic.then(|| {
+                    Resolve::Below(Wildcard {
+                        cluster: Arc::clone(cluster),
+                        suffix: Arc::clone(suffix),
+                        port: target(port),
+                        tls: spoken.tls().cloned(),
+                    })
+                })
+            }
+            _ if names.is_empty() => None,
+            _ => Some(Resolve::Names(snapshot::Named {
+                cluster: Arc::clone(cluster),
+                names,
+                first_only: self.entry.resolution == Resolution::DnsRoundRobin,
+            })),
+        }
+    }
+}
+
+impl Server<'_> {
+    fn at(ip: IpAddr) -> Self {
+        Self {
+            address: kinds::Address::Ip(ip),
+            ports: None,
+            weight: 1,
+            workload: Arc::default(),
+        }
+    }
+}
+
+/// The addresses of a face's endpoints on a port, and the names of those that have to be looked up.
+fn places<'r>(
+    servers: Option<&[Server<'_>]>,
+    host: &Host,
+    port: &Port,
+    workloads: &Workloads<'r>,
+) -> (Vec<Address<'r>>, Vec<Name>) {
+    let (mut addresses, mut names) = (Vec::new(), Vec::new());
+    match (servers, host) {
+        (None, Host::Exact(name)) => names.push(Name {
+            name: Arc::clone(name),
+            port: target(port),
+            workload: Arc::default(),
+            tls: None,
+        }),
+        (None, Host::Below(_)) => {}
+        (Some(servers), _) => {
+            for server in servers {
+                let own = server.ports.and_then(|ports| ports.get(&*port.name));
+                let at = own.copied().unwrap_or_else(|| target(port));
+                match &server.address {
+                    kinds::Address::Ip(ip) => addresses.push(Address {
+                        socket: SocketAddr::new(*ip, at),
+                        weight: server.weight,
+                        place: workloads.complete(workloads.place(*ip)),
+                        labels: workloads.labels(*ip),
+                    }),
+                    kinds::Address::Name(name) => names.push(Name {
+                        name: Arc::clone(name),
+                        port: at,
+                        workload: Arc::clone(&server.workload),
+                        tls: None,
+                    }),
+                }
+            }
+        }
+    }
+    addresses.sort_by_key(|address| address.socket);
+    addresses.dedup_by_key(|address| address.socket);
+    (addresses, names)
+}
+
+fn target(port: &Port) -> u16 {
+    match port.target {
+        TargetPort::Number(number) => number,
+        TargetPort::Name(_) => port.port,
+    }
+}
+
+/// The addresses of a host: the spec's are the first host's, allocated ones say whose they are.
+fn vips(entry: &ServiceEntry, host: &Host, is_first: bool) -> Vec<IpAddr> {
+    let text = host.text();
+    let allocated = entry.allocated.iter().filter(|(of, _)| match of {
+        Some(of) => **of == *text,
+        None => is_first,
+    });
+    let mut vips: Vec<IpAddr> = allocated.map(|(_, ip)| *ip).collect();
+    if is_first {
+        vips.extend(&entry.service.vips);
+    }
+    vips
+}
