@@ -1,9 +1,10 @@
 //! Resources -> Snapshot. Never fails: what cannot be is a finding, the rest is served.
 //!
 //! One step per module: `gateways` (which waypoint is ours, whose Services may use it), `workloads` (pods),
-//! `destination_rules` (how endpoints are used, subsets), `clusters` (endpoints with a policy), `services` and `service_entries` (ports, endpoints, which are ours), `pods` (those addressed by themselves), `routes` (rules with resolved backends, and which Service
+//! `destination_rules` (how endpoints are used, subsets), `clusters` (endpoints with a policy), `services` and `service_entries` (ports, endpoints, which are ours), `pods` (those addressed by themselves), `backend_policies` (sessions and retry budgets of Services), `routes` (rules with resolved backends, and which Service
 //! they shape), `virtual_services` (the same where there is no route), `policies` (what binds where). Every step is linear in the objects it reads.
 
+mod backend_policies;
 mod clusters;
 mod destination_rules;
 mod endpoints;
@@ -44,6 +45,7 @@ pub struct Compiler {
     kept_services: services::Kept,
     kept_routes: routes::Kept,
     kept_policies: policies::Kept,
+    kept_budgets: backend_policies::Budgets,
 }
 
 impl Compiler {
@@ -55,6 +57,7 @@ impl Compiler {
             kept_services: services::Kept::default(),
             kept_routes: routes::Kept::default(),
             kept_policies: policies::Kept::default(),
+            kept_budgets: backend_policies::Budgets::default(),
         }
     }
 
@@ -104,8 +107,17 @@ impl Compiler {
         rules.report_unused(&mut report);
         settings.auth_providers = providers::resolve(&providers, mesh_object, &services, &mut report);
         let pods = pods::Pods::find(&index, &gateways, &services);
-        let routes = routes::Routes::build(&index, &gateways, &services, &mut self.kept_routes, &mut report);
-        let virtual_services = virtual_services::VirtualServices::build(&index, &services, &mut report);
+        let traffic = backend_policies::BackendPolicies::bind(&index, &services, &mut report);
+        let budgets = traffic.budgets(&mut self.kept_budgets);
+        let routes = routes::Routes::build(
+            &index,
+            &gateways,
+            &services,
+            &traffic,
+            &mut self.kept_routes,
+            &mut report,
+        );
+        let virtual_services = virtual_services::VirtualServices::build(&index, &services, &traffic, &mut report);
         let policies = policies::Policies::bind(
             &index,
             &gateways,
@@ -118,6 +130,7 @@ impl Compiler {
 
         self.generation += 1;
         let mut builder = Builder::new(self.generation, settings);
+        builder.retry_budgets(budgets);
         pods.finish(&services, &workloads, &policies, &mut builder);
         workloads.finish(&mut builder);
         services.finish(routes, virtual_services, policies, &mut report, &mut builder);

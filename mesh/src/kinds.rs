@@ -3,6 +3,7 @@
 //! A parser never refuses an object for one bad field; what it cannot use it tells, and what it tells as an error is
 //! not in force (for security: denied).
 
+pub(crate) mod backend_policy;
 pub(crate) mod backend_ref;
 pub(crate) mod backend_tls;
 pub(crate) mod client_tls;
@@ -25,6 +26,7 @@ pub(crate) mod route;
 pub(crate) mod secret;
 pub(crate) mod service;
 pub(crate) mod service_entry;
+pub(crate) mod session;
 pub(crate) mod stream_route;
 pub(crate) mod traffic_policy;
 pub(crate) mod virtual_service;
@@ -65,6 +67,8 @@ pub(crate) enum Body {
     Grant(grant::Grant),
     /// A DestinationRule.
     DestinationRule(Box<destination_rule::DestinationRule>),
+    /// A traffic policy of Services.
+    BackendPolicy(backend_policy::BackendPolicy),
     /// An AuthorizationPolicy.
     Authorization(policy::Authorization),
     /// A RequestAuthentication.
@@ -149,6 +153,10 @@ pub(crate) fn body(kind: &str, api_version: &str, value: &Value, problems: &Prob
         (ISTIO_NETWORKING, "DestinationRule") => {
             check_version(&["v1", "v1beta1", "v1alpha3"]);
             destination_rule::parse(spec, &spec_at, problems)
+        }
+        ("gateway.networking.x-k8s.io", "XBackendTrafficPolicy") | (GATEWAY_API, "BackendLBPolicy") => {
+            check_version(&["v1alpha1", "v1alpha2"]);
+            backend_policy::parse(spec, &spec_at, problems)
         }
         ("security.istio.io", "AuthorizationPolicy") => {
             check_version(&["v1", "v1beta1"]);

@@ -14,7 +14,7 @@ pub(crate) use pod::{PodTarget, implicit, is_implicit};
 use pod_endpoint::PodEndpoints;
 use request::{Authority, Mode, SpiffeId, Workload};
 pub use resolve::{Name, Named, Resolve, Wildcard};
-use routing::{Cluster, ClusterId, ExternalAuth, Protocol, Rule, Table, Target};
+use routing::{Cluster, ClusterId, ExternalAuth, Protocol, RetryBudget, Rule, Table, Target};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -41,6 +41,7 @@ pub struct Snapshot {
     clusters: Vec<Option<Arc<Cluster>>>,
     /// Clusters with endpoints in DNS.
     resolves: BTreeMap<ClusterId, Arc<Resolve>>,
+    retry_budgets: HashMap<ClusterId, Arc<RetryBudget>>,
     workloads: HashMap<IpAddr, Arc<Workload>>,
     identities: HashMap<SpiffeId, Arc<Workload>>,
     key_sources: Vec<KeySource>,
@@ -181,6 +182,14 @@ impl Snapshot {
         self.clusters.get(usize::try_from(id.0).ok()?)?.as_ref()
     }
 
+    /// How many requests to where a backend leads may be retries, where that is limited.
+    pub fn retry_budget(&self, target: &Target) -> Option<&Arc<RetryBudget>> {
+        match target {
+            Target::Cluster(id) if !self.retry_budgets.is_empty() => self.retry_budgets.get(id),
+            _ => None,
+        }
+    }
+
     /// The workload with this address.
     pub fn workload(&self, ip: IpAddr) -> Option<&Arc<Workload>> {
         self.workloads.get(&ip.to_canonical())
@@ -233,6 +242,11 @@ impl Builder {
             workloads: HashMap::new(),
             identities: HashMap::new(),
         }
+    }
+
+    /// All budgets there are.
+    pub(crate) fn retry_budgets(&mut self, budgets: HashMap<ClusterId, Arc<RetryBudget>>) {
+        self.snapshot.retry_budgets = budgets;
     }
 
     pub(crate) fn cluster(&mut self, id: ClusterId, cluster: Arc<Cluster>) {

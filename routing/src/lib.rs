@@ -6,7 +6,7 @@
 //! Start reading at [`Table::find`]; `table/naive.rs` (tests) is the plain reading of the spec it must equal.
 //!
 //! Room is left beside the others for what is to come: a filter is a file in `filter/` and a field of [`Filters`], a
-//! property of a rule a file beside `rule.rs` and a field of [`Rule`] (session persistence).
+//! property of a rule a file beside `rule.rs` and a field of [`Rule`].
 
 mod backend;
 mod balance;
@@ -17,7 +17,9 @@ mod filter;
 mod health;
 mod limits;
 mod matching;
+mod retry_budget;
 mod rule;
+mod session;
 mod sni;
 mod table;
 #[cfg(test)]
@@ -40,7 +42,9 @@ pub use limits::{Counter, Keepalive, Limits, Permit, Usage};
 pub use matching::{
     GrpcMatch, HeaderMatch, HttpMatch, IstioMatch, Matches, PathMatch, QueryMatch, RegexRoom, TextMatch,
 };
+pub use retry_budget::{RetryBudget, RetryLimits};
 pub use rule::{Retry, RetryOn, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Timeouts};
+pub use session::{Session, SessionCarrier, Sessions};
 pub use sni::SniPattern;
 pub use table::{CompiledRoute, Match, Streams, Table};
 pub use tls::{Slot, Tls, TlsIdentity, TlsRoots, TlsSan, TlsSettings};

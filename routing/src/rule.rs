@@ -1,6 +1,6 @@
 //! Routes and their rules: what `mesh` hands in, what `find` hands out.
 
-use crate::{Backend, Filters, Matches, Pick};
+use crate::{Backend, Filters, Matches, Pick, Session, Sessions};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,6 +97,8 @@ pub struct Rule {
     pub timeouts: Timeouts,
     /// Retry policy; `None`: the default (2 retries where nothing was sent).
     pub retry: Option<Retry>,
+    /// Session persistence, where there is any.
+    pub sessions: Option<Box<Sessions>>,
 }
 
 impl Rule {
@@ -112,6 +114,16 @@ impl Rule {
             }
         }
         Pick::Nothing
+    }
+
+    /// The session of a client that is sent to this backend: the rule's own goes before that of the Service.
+    pub fn session(&self, backend: &Backend) -> Option<&Session> {
+        let sessions = self.sessions.as_deref()?;
+        if sessions.rule.is_some() {
+            return sessions.rule.as_ref();
+        }
+        let place = self.backends.iter().position(|other| std::ptr::eq(other, backend))?;
+        sessions.backends.get(place)?.as_ref()
     }
 }
 

@@ -39,6 +39,15 @@ pub struct Match<'a> {
     /// The prefix that matched, for rewrites of it. A PathPrefix is without a trailing slash, except `/`; a
     /// VirtualService's is as written.
     pub prefix: Option<&'a str>,
+    candidate: &'a Candidate,
+}
+
+impl<'a> Match<'a> {
+    /// What every path begins with that this match takes: the path itself, the prefix, or what stands before the first
+    /// special character of a pattern, up to a slash. `/` for gRPC. For the Path of cookies (GEP-1619).
+    pub fn literal_path(&self) -> &'a str {
+        self.candidate.literal_path()
+    }
 }
 
 impl Table {
@@ -111,6 +120,7 @@ impl Table {
         found.map(|candidate| Match {
             rule: &candidate.rule,
             prefix: candidate.prefix(),
+            candidate,
         })
     }
 

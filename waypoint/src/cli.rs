@@ -124,6 +124,10 @@ pub struct RunArgs {
     /// Log as JSON.
     #[arg(long, env = "WAYPOINT_LOG_JSON")]
     pub log_json: bool,
+    /// A file with a secret of at least 16 bytes, the same for all replicas: session persistence then outlives a restart
+    /// and holds whichever replica serves. Without it, sessions are this process's.
+    #[arg(long, value_name = "FILE", env = "WAYPOINT_SESSION_SECRET")]
+    pub session_secret: Option<PathBuf>,
     /// CUSTOM policies of one Service may ask several providers (Istio's istiod has the same variable).
     #[arg(long, env = "PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS", hide = true, value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     pub several_auth_providers: bool,

@@ -5,7 +5,7 @@ use crate::control::Control;
 use crate::dns::{Dns, DnsConfig};
 use crate::http1::Limits;
 use crate::logging::Logging;
-use crate::proxy::{Clock, Connector, Node, OwnIdentity};
+use crate::proxy::{Clock, Connector, Node, OwnIdentity, Sealer};
 use crate::server::{Admin, Bound, BoundService, HboneApp, Metrics, Readiness, Signals};
 use arc_swap::ArcSwap;
 use hbone::{CertSource, Drain, FileCerts, Pool, PoolConfig, PoolEvents, Server, ServerConfig, ServerEvents};
@@ -15,6 +15,7 @@ use pingora_core::apps::http_app::HttpServer;
 use pingora_core::server::configuration::{Opt, ServerConf};
 use pingora_core::server::{RunArgs as PingoraRun, Server as Pingora};
 use pingora_core::services::background::background_service;
+use rand::Rng;
 use request::SpiffeId;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -30,6 +31,9 @@ const SAMPLING: f64 = 0.01;
 /// Spans that wait for the exporter at most.
 const SPAN_QUEUE: usize = 2048;
 
+/// A shorter session secret could be guessed.
+const SECRET_BYTES: usize = 16;
+
 /// Series sets of Istio's metrics at most: one is 60 KB of text in a scrape. Beyond, one overflow set counts.
 const SERIES: usize = 2000;
 
@@ -42,6 +46,8 @@ enum StartError {
     Certs(#[from] hbone::CertError),
     #[error("config: {0}")]
     Config(std::io::Error),
+    #[error("session secret: {0}")]
+    Session(String),
     #[error("telemetry: {0}")]
     Telemetry(String),
     #[error("{listener} listener on {address}: {error}")]
@@ -111,6 +117,7 @@ fn node(args: &RunArgs, snapshot: &Arc<ArcSwap<Snapshot>>, certs: &Arc<FileCerts
         mirrors: Arc::default(),
         early: Arc::default(),
         own: OwnIdentity(source),
+        sealer: sealer(args)?,
         limits,
     }))
 }
@@ -121,6 +128,22 @@ fn dns(args: &RunArgs) -> DnsConfig {
         server: args.dns,
         loopback: args.dns_loopback.as_deref().map_or(!in_cluster, |said| said == "allow"),
     }
+}
+
+/// Without a secret that outlives it, sessions end with the process and no replica knows those of another.
+fn sealer(args: &RunArgs) -> Result<Sealer, StartError> {
+    let secret = match &args.session_secret {
+        Some(path) => std::fs::read(path).map_err(|error| format!("{}: {error}", path.display())),
+        None => Ok(rand::rng().random::<[u8; 32]>().to_vec()),
+    };
+    let secret = secret.map_err(StartError::Session)?;
+    if secret.len() < SECRET_BYTES {
+        let found = secret.len();
+        return Err(StartError::Session(format!(
+            "expected at least {SECRET_BYTES} bytes, found {found}"
+        )));
+    }
+    Sealer::new(&secret).ok_or_else(|| StartError::Session("no AES-256-GCM-SIV".to_owned()))
 }
 
 fn spans(

@@ -3,6 +3,7 @@
 mod kept;
 
 use super::Report;
+use super::backend_policies::BackendPolicies;
 use super::gateways::Gateways;
 use super::grants::Grants;
 use super::services::{Entry, SERVICE_DOMAIN, Services};
@@ -43,6 +44,7 @@ pub(crate) struct Routes<'a, 'r> {
     compiled: Vec<Compiled<'r>>,
     by_service: HashMap<usize, Vec<Attached<'r>>>,
     outranked: HashSet<usize>,
+    traffic: &'a BackendPolicies<'r>,
 }
 
 #[derive(Debug)]
@@ -70,6 +72,7 @@ impl<'a, 'r> Routes<'a, 'r> {
         index: &Index<'r>,
         gateways: &Gateways<'r>,
         services: &Services<'r>,
+        traffic: &'a BackendPolicies<'r>,
         kept: &'a mut Kept,
         report: &mut Report,
     ) -> Self {
@@ -79,13 +82,14 @@ impl<'a, 'r> Routes<'a, 'r> {
             compiled: Vec::new(),
             by_service: HashMap::new(),
             outranked: HashSet::new(),
+            traffic,
         };
         let grants = Grants::of(index);
         for &object in KINDS.iter().flat_map(|kind| index.all(kind)) {
             let Body::Route(route) = &object.body else { continue };
             let outcome = routes.kept.route(object, || {
                 let grants = has_gateway(object, route, gateways).then_some(&grants);
-                outcome(object, route, services, grants)
+                outcome(object, route, services, traffic, grants)
             });
             report.problems(object, &outcome.problems);
             let number = routes.compiled.len();
@@ -212,7 +216,7 @@ impl<'a, 'r> Routes<'a, 'r> {
             .map(|(namespace, list)| (Box::from(namespace), list))
             .collect();
         let producer = if producers.is_empty() {
-            implicit(entry, cluster)
+            self.implicit(entry, cluster)
         } else {
             self.table(cluster, None, producers, report)
         };
@@ -222,6 +226,18 @@ impl<'a, 'r> Routes<'a, 'r> {
         });
         let consumers = consumers.collect();
         (producer, consumers)
+    }
+
+    /// A Service port without routes.
+    fn implicit(&self, entry: &Entry<'_>, cluster: ClusterId) -> Arc<Table> {
+        let meta = &entry.object.meta;
+        let id = RouteId {
+            kind: RouteKind::Implicit,
+            namespace: Arc::clone(&meta.namespace),
+            name: Arc::clone(&meta.name),
+        };
+        let sessions = self.traffic.implicit_sessions(&id, cluster);
+        snapshot::implicit(id, Target::Cluster(cluster), sessions)
     }
 
     /// Only the strongest kind counts on one port (GEP-1426): the others are then not in force, which is told once.
@@ -310,22 +326,18 @@ fn no_such_port(parent: &ParentRef) -> String {
     }
 }
 
-/// A Service port without routes.
-fn implicit(entry: &Entry<'_>, cluster: ClusterId) -> Arc<Table> {
-    let meta = &entry.object.meta;
-    let id = RouteId {
-        kind: RouteKind::Implicit,
-        namespace: Arc::clone(&meta.namespace),
-        name: Arc::clone(&meta.name),
-    };
-    snapshot::implicit(id, Target::Cluster(cluster))
-}
-
 /// Compiles one route; `grants` when some parent is a Gateway.
-fn outcome(object: &Arc<Object>, route: &Route, services: &Services<'_>, grants: Option<&Grants<'_>>) -> Outcome {
+fn outcome(
+    object: &Arc<Object>,
+    route: &Route,
+    services: &Services<'_>,
+    traffic: &BackendPolicies<'_>,
+    grants: Option<&Grants<'_>>,
+) -> Outcome {
     let mut resolver = Resolver {
         object,
         services,
+        traffic,
         problems: Vec::new(),
     };
     let spec = resolver.route(route);
@@ -342,6 +354,7 @@ fn outcome(object: &Arc<Object>, route: &Route, services: &Services<'_>, grants:
 struct Resolver<'a, 'r> {
     object: &'r Arc<Object>,
     services: &'a Services<'r>,
+    traffic: &'a BackendPolicies<'r>,
     problems: Vec<Problem>,
 }
 
@@ -375,6 +388,7 @@ impl Resolver<'_, '_> {
         let filters = self.filters(&rule.filters, &path);
         let matches = rule.matches.clone()?;
         let compiled = Rule {
+            sessions: self.traffic.sessions(id, rule.index, rule.session.as_ref(), &backends),
             route: id.clone(),
             index: rule.index,
             name: rule.name.clone(),

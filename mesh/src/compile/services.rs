@@ -215,7 +215,7 @@ impl<'r> Services<'r> {
     pub(crate) fn finish(
         self,
         mut routes: Routes<'_, 'r>,
-        mut virtual_services: VirtualServices<'r>,
+        mut virtual_services: VirtualServices<'_, 'r>,
         policies: Policies<'r>,
         report: &mut Report,
         builder: &mut Builder,

@@ -5,6 +5,7 @@
 //! merge. Where the Gateway API has a route on a port, it is in force instead.
 
 use super::Report;
+use super::backend_policies::BackendPolicies;
 use super::services::{Entry, SERVICE_DOMAIN, Services};
 use crate::finding::Severity;
 use crate::kinds::Body;
@@ -23,8 +24,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// All VirtualServices, and which Services they shape.
-#[derive(Debug, Default)]
-pub(crate) struct VirtualServices<'r> {
+#[derive(Debug)]
+pub(crate) struct VirtualServices<'a, 'r> {
+    traffic: &'a BackendPolicies<'r>,
     all: Vec<Applied<'r>>,
     /// Into `all`, by the number of the Service.
     by_service: HashMap<usize, usize>,
@@ -40,9 +42,14 @@ struct Applied<'r> {
     service: &'r VirtualService,
 }
 
-impl<'r> VirtualServices<'r> {
+impl<'a, 'r> VirtualServices<'a, 'r> {
     /// Finds the one of each Service that is ours.
-    pub(crate) fn build(index: &Index<'r>, services: &Services<'r>, report: &mut Report) -> Self {
+    pub(crate) fn build(
+        index: &Index<'r>,
+        services: &Services<'r>,
+        traffic: &'a BackendPolicies<'r>,
+        report: &mut Report,
+    ) -> Self {
         let mut all = Vec::new();
         for &object in index.all("VirtualService") {
             if let Body::VirtualService(service) = &object.body
@@ -55,7 +62,13 @@ impl<'r> VirtualServices<'r> {
             let meta = &one.object.meta;
             (meta.created.unwrap_or(i64::MAX), &meta.namespace, &meta.name)
         });
-        let mut found = Self { all, ..Self::default() };
+        let mut found = Self {
+            traffic,
+            all,
+            by_service: HashMap::new(),
+            told: HashSet::new(),
+            tables: HashMap::new(),
+        };
         let mut hosts = Hosts::of(services);
         for number in 0..found.all.len() {
             found.attach(number, services, &mut hosts, report);
@@ -129,6 +142,7 @@ impl<'r> VirtualServices<'r> {
             object,
             own,
             services,
+            traffic: self.traffic,
             port,
             told: &mut self.told,
             report,
@@ -246,6 +260,7 @@ struct Compiler<'a, 'r> {
     object: &'r Arc<Object>,
     own: usize,
     services: &'a Services<'r>,
+    traffic: &'a BackendPolicies<'r>,
     port: &'a Port,
     told: &'a mut HashSet<(usize, String)>,
     report: &'a mut Report,
@@ -320,6 +335,7 @@ impl Compiler<'_, '_> {
                 backends: self.backends(&rule.destinations, &path, "is closed"),
                 timeouts: Timeouts::default(),
                 retry: None,
+                sessions: None,
             };
             Some(RouteSpec {
                 id: RouteId { kind, ..self.id() },
@@ -365,6 +381,7 @@ impl Compiler<'_, '_> {
         filters.mirrors = rule.mirrors.iter().map(|mirror| self.mirror(mirror, &path)).collect();
         let backends = self.backends(&rule.destinations, &path, "answers 500");
         let compiled = Rule {
+            sessions: self.traffic.sessions(&self.id(), rule.index, None, &backends),
             route: self.id(),
             index: rule.index,
             name: rule.name.clone(),

@@ -6,6 +6,7 @@ use super::backend_ref::{BackendRef, ParentRef};
 use super::duration;
 use super::filter::{FilterSet, is_hostname};
 use super::matches;
+use super::session::{self, SessionSpec};
 use crate::decode::{At, Fields, Problems, describe, quoted, record};
 use routing::{HttpMatch, Matches, Retry, RetryOn, RouteKind, Timeouts};
 use serde_json::Value;
@@ -49,6 +50,8 @@ pub(crate) struct RouteRule {
     pub(crate) timeouts: Timeouts,
     /// `retry`.
     pub(crate) retry: Option<Retry>,
+    /// `sessionPersistence`.
+    pub(crate) session: Option<SessionSpec>,
 }
 
 /// A backendRef of a rule.
@@ -140,6 +143,7 @@ fn empty_rule(kind: RouteKind) -> RouteRule {
         backends: Vec::new(),
         timeouts: Timeouts::default(),
         retry: None,
+        session: None,
     }
 }
 
@@ -165,12 +169,6 @@ pub(super) fn hostnames(fields: &Fields<'_>, problems: &Problems) -> Vec<String>
 }
 
 fn rule(fields: &Fields<'_>, index: usize, kind: RouteKind, problems: &Problems) -> RouteRule {
-    if fields.get("sessionPersistence").is_some() {
-        fields.warning(
-            "sessionPersistence",
-            "session persistence is not supported yet: it is not in force",
-        );
-    }
     let mut filters = FilterSet::read(fields, kind, problems);
     let mut backends = backends(fields, kind, problems);
     if filters.filters.redirect.is_some() && !backends.is_empty() {
@@ -204,6 +202,7 @@ fn rule(fields: &Fields<'_>, index: usize, kind: RouteKind, problems: &Problems)
         } else {
             Timeouts::default()
         },
+        session: fields.record("sessionPersistence", session::read).flatten(),
         retry: if http {
             fields.record("retry", |fields| retry(fields, problems))
         } else {

@@ -92,5 +92,6 @@ fn closed(matches: Option<Matches>) -> RouteRule {
         backends: Vec::new(),
         timeouts: Timeouts::default(),
         retry: None,
+        session: None,
     }
 }

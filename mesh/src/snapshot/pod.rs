@@ -10,8 +10,8 @@ use crate::kinds::service_entry::Exports;
 use authz::{Authn, Policies};
 use request::Workload;
 use routing::{
-    Backend, Cluster, Endpoint, Filters, Protocol, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Table, Target,
-    Timeouts,
+    Backend, Cluster, Endpoint, Filters, Protocol, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Sessions, Table,
+    Target, Timeouts,
 };
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -71,7 +71,7 @@ impl PodTarget {
             namespace: Arc::clone(namespace),
             name: Arc::from(self.workload.pod.as_str()),
         };
-        implicit(id, target)
+        implicit(id, target, None)
     }
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn is_implicit(table: &Table) -> bool {
 }
 
 /// What a port does without routes: everything goes to its own endpoints.
-pub(crate) fn implicit(id: RouteId, target: Target) -> Arc<Table> {
+pub(crate) fn implicit(id: RouteId, target: Target, sessions: Option<Box<Sessions>>) -> Arc<Table> {
     let backend = Backend {
         target,
         weight: 1,
@@ -95,6 +95,7 @@ pub(crate) fn implicit(id: RouteId, target: Target) -> Arc<Table> {
         backends: vec![backend],
         timeouts: Timeouts::default(),
         retry: None,
+        sessions,
     });
     let spec = RouteSpec {
         id,

@@ -106,7 +106,7 @@ impl PodEndpoint {
             port: self.service.port,
             judged_at: self.vip,
             protocol: self.protocol,
-            producer: implicit(id, cluster.clone()),
+            producer: implicit(id, cluster.clone(), None),
             cluster,
             authn: Arc::clone(&self.service.authn),
             policies: Arc::clone(&self.service.policies),

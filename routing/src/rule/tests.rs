@@ -21,6 +21,7 @@ fn rule(weights: &[u32]) -> Rule {
         backends: weights.iter().enumerate().map(backend).collect(),
         timeouts: Timeouts::default(),
         retry: None,
+        sessions: None,
     }
 }
 

@@ -184,6 +184,16 @@ impl Candidate {
         }
     }
 
+    /// See [`crate::Match::literal_path`].
+    pub(super) fn literal_path(&self) -> &str {
+        match (&self.path, &self.place) {
+            (Path::Regex(regex), _) => literal_of(source(regex)),
+            (Path::Placed, Place::Exact(text)) => text,
+            (Path::Placed, place) => place.prefix().unwrap_or("/"),
+            _ => "/",
+        }
+    }
+
     /// Whether it matches a request that its place holds.
     pub(super) fn matches_beside_path(&self, request: &Request<'_>) -> bool {
         self.method.as_ref().is_none_or(|method| method == request.method)
@@ -298,6 +308,20 @@ impl fmt::Display for TextMatch {
             Self::Exact(text) => write!(f, "{text:?}"),
             Self::Regex(regex) => write!(f, "a match of {:?}", source(regex)),
         }
+    }
+}
+
+/// The whole path elements before the first special character of a pattern.
+fn literal_of(pattern: &str) -> &str {
+    let pattern = pattern.strip_prefix('^').unwrap_or(pattern);
+    let special = |c: char| "\\^$.|?*+()[]{}".contains(c);
+    let plain = match pattern.find(special) {
+        None => return pattern,
+        Some(end) => pattern.get(..end).unwrap_or_default(),
+    };
+    match plain.rfind('/') {
+        Some(slash) if slash > 0 => plain.get(..slash).unwrap_or("/"),
+        _ => "/",
     }
 }
 

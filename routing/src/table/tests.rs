@@ -52,6 +52,7 @@ fn route(kind: RouteKind, name: &str, created: i64, rules: Vec<Matches>) -> Rout
         backends: Vec::new(),
         timeouts: Timeouts::default(),
         retry: None,
+        sessions: None,
     };
     let rules = rules
         .into_iter()
@@ -108,7 +109,7 @@ fn method(mut wanted: HttpMatch, method: Method) -> HttpMatch {
 fn found(table: &Table, request: &Request<'_>) -> String {
     match table.find(request) {
         None => "none".to_owned(),
-        Some(Match { rule, prefix }) => {
+        Some(Match { rule, prefix, .. }) => {
             let RouteId { namespace, name, .. } = &rule.route;
             format!("{namespace}/{name}:{} {}", rule.index, prefix.unwrap_or("-"))
         }

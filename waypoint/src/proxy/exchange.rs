@@ -13,6 +13,7 @@ use super::pump::Meter;
 use super::reason::Reason;
 use super::record::Record;
 use super::respond::{self, Asked};
+use super::session::{self, Pinned};
 use super::tunnel::Tunnel;
 use super::upgrade;
 use crate::http1::{Framing, strip_hop_by_hop};
@@ -123,7 +124,12 @@ impl Exchange<'_> {
         if let Some(answer) = self.direct(&[&rule.filters], &admitted, matched.prefix)? {
             return self.answer(client, &admitted, answer).await;
         }
-        let backend = pick(rule)?;
+        // A session goes before weights.
+        let pinned = session::find(&self.tunnel.node, &self.snapshot, rule, &admitted);
+        let backend = match &pinned {
+            Some(pinned) => pinned.backend,
+            None => pick(rule)?,
+        };
         if let Some(answer) = filters::preflight(&backend.filters, &admitted) {
             return self.answer(client, &admitted, answer).await;
         }
@@ -131,7 +137,7 @@ impl Exchange<'_> {
         if let Some(answer) = self.direct(&[&rule.filters, &backend.filters], &admitted, matched.prefix)? {
             return self.answer(client, &admitted, answer).await;
         }
-        self.forward(client, admitted, matched, backend).await
+        self.forward(client, admitted, matched, backend, pinned.as_ref()).await
     }
 
     /// 400: the head is parsed once; what a client may never set goes.
@@ -227,6 +233,7 @@ impl Exchange<'_> {
         mut admitted: Admitted,
         matched: Match<'_>,
         backend: &Backend,
+        pinned: Option<&Pinned<'_>>,
     ) -> Result<(), Reason> {
         let headers = std::mem::take(&mut admitted.headers);
         let early = std::mem::take(&mut admitted.early);
@@ -236,6 +243,8 @@ impl Exchange<'_> {
             rule: matched.rule,
             backend,
             prefix: matched.prefix,
+            literal_path: matched.literal_path(),
+            pinned,
             admitted: &admitted,
             origin: self.origin.as_ref(),
         };

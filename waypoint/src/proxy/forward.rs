@@ -15,6 +15,7 @@ use super::outbound::Outbound;
 use super::pump::{Body, Fault, Meter, await_response, grpc_status, stream_response};
 use super::reason::Reason;
 use super::record::Record;
+use super::session::{self, Pinned};
 use super::tunnel::Tunnel;
 use super::upstream::{Upstream, UpstreamFault};
 use super::witness;
@@ -64,6 +65,10 @@ pub(crate) struct Forward<'f> {
     pub(crate) rule: &'f Arc<Rule>,
     pub(crate) backend: &'f Backend,
     pub(crate) prefix: Option<&'f str>,
+    /// What the matched path begins with, for cookies.
+    pub(crate) literal_path: &'f str,
+    /// Where the client's session leads.
+    pub(crate) pinned: Option<&'f Pinned<'f>>,
     pub(crate) admitted: &'f Admitted,
     /// `Origin`, where a CORS filter asks for it.
     pub(crate) origin: Option<&'f HeaderValue>,
@@ -116,13 +121,15 @@ impl Forward<'_> {
             body.leave();
         }
         let retries = self.rule.retry.as_ref().map_or(DEFAULT_RETRIES, |retry| retry.attempts);
+        let budget = self.snapshot.retry_budget(&backend.target);
+        if let Some(budget) = budget {
+            budget.request(self.now());
+        }
         let mut tried: Vec<SocketAddr> = Vec::new();
         let mut _retrying = Permit::default();
         loop {
             let left = retries.saturating_sub(u32::try_from(tried.len()).unwrap_or(u32::MAX));
-            let endpoint = cluster
-                .choose(&self.ask(affinity.hash, &tried))
-                .ok_or(Reason::NoEndpoint)?;
+            let endpoint = self.endpoint(cluster, affinity.hash, &tried)?;
             record.destination = Some((Arc::clone(&endpoint.workload), endpoint.address));
             let until = self.end_of_try();
             let attempt = self
@@ -154,6 +161,10 @@ impl Forward<'_> {
                 _ => {}
             }
             _retrying = permit.unwrap_or_default();
+            if budget.is_some_and(|budget| !budget.retry(self.now())) {
+                self.tunnel.node.metrics.own.limit("retry_budget");
+                return Err(Reason::RetryBudget);
+            }
             self.tunnel.node.metrics.own.retries.inc();
             self.back_off(tried.len(), cluster.endpoints.len()).await;
             tried.push(endpoint.address);
@@ -202,6 +213,42 @@ impl Forward<'_> {
             hash,
             tried,
         }
+    }
+
+    /// The session's endpoint, unless it has failed or gone; else one by the policy.
+    fn endpoint<'c>(
+        &self,
+        cluster: &'c Cluster,
+        hash: Option<u64>,
+        tried: &[SocketAddr],
+    ) -> Result<&'c Arc<Endpoint>, Reason> {
+        let pinned = self.pinned.filter(|_| tried.is_empty());
+        pinned
+            .and_then(|pinned| cluster.usable_at(pinned.address(), self.tunnel.node.clock.now_ms()))
+            .or_else(|| cluster.choose(&self.ask(hash, tried)))
+            .ok_or(Reason::NoEndpoint)
+    }
+
+    /// What retry budgets are kept by.
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.tunnel.node.clock.now_ms())
+    }
+
+    /// Tells the client where its session is.
+    fn keep_session(&self, endpoint: SocketAddr, headers: &mut HeaderMap) {
+        if self.rule.sessions.is_none() {
+            return;
+        }
+        let sealer = &self.tunnel.node.sealer;
+        session::keep(
+            sealer,
+            self.rule,
+            self.backend,
+            self.pinned,
+            endpoint,
+            self.literal_path,
+            headers,
+        );
     }
 
     /// When a try that begins now has had its time, the body of its answer included.
@@ -422,6 +469,7 @@ impl Forward<'_> {
         record.answered(parts.status, meter.grpc_status, "via_upstream");
         let is_untold = witness::of_answer(record.grpc, &parts, meter.grpc_status).is_none();
         if parts.status == StatusCode::SWITCHING_PROTOCOLS || is_granted {
+            self.keep_session(serving.endpoint().address, &mut parts.headers);
             return Ok(Sent::Switched(Box::new(Switch {
                 parts,
                 upstream,
@@ -433,6 +481,7 @@ impl Forward<'_> {
         for level in [&self.backend.filters, &self.rule.filters] {
             filters::on_response(level, self.origin, &mut parts.headers);
         }
+        self.keep_session(serving.endpoint().address, &mut parts.headers);
         ext_authz::apply(&self.admitted.to_client, &mut parts.headers);
         let framing = upstream.response_framing();
         let method = &self.admitted.method;

@@ -4,6 +4,7 @@ use super::clock::Clock;
 use super::connect::Connector;
 use super::early::EarlyLoad;
 use super::mirror::Load;
+use super::session::Sealer;
 use crate::dns::Dns;
 use crate::http1::Limits;
 use arc_swap::ArcSwap;
@@ -45,6 +46,8 @@ pub(crate) struct Node {
     pub(crate) early: EarlyLoad,
     /// Who we are.
     pub(crate) own: OwnIdentity,
+    /// Makes and opens session tokens.
+    pub(crate) sealer: Sealer,
     /// Bounds of HTTP/1 connections, both sides.
     pub(crate) limits: Limits,
 }

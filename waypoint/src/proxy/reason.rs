@@ -61,6 +61,8 @@ pub(crate) enum Reason {
     Fault { status: u16, grpc: Option<u32> },
     /// A TCP connection has lasted as long as its Service lets it (`maxConnectionDuration`).
     Aged,
+    /// A retry was due, and the Service's retry budget is spent.
+    RetryBudget,
     /// The client went away; nobody reads the answer.
     ClientGone,
 }
@@ -210,6 +212,13 @@ impl Reason {
                 "fault filter abort",
             ),
             Self::Aged => (StatusCode::GATEWAY_TIMEOUT, 4, "DT", "aged", "connection too old"),
+            Self::RetryBudget => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                14,
+                "URX",
+                "retry_budget",
+                "retry budget exceeded",
+            ),
             // 499 is what nginx and Istio's dashboards call a client that left; it is never sent.
             Self::ClientGone => (client_closed_request(), 1, "DC", "client_gone", ""),
         };
@@ -254,6 +263,7 @@ impl Reason {
             Self::Timeout => "response_timeout".to_owned(),
             Self::Fault { .. } => "fault_filter_abort".to_owned(),
             Self::Aged => "max_connection_duration".to_owned(),
+            Self::RetryBudget => "retry_budget_exceeded".to_owned(),
             Self::ClientGone => "downstream_remote_disconnect".to_owned(),
             Self::SlowClient => "request_header_timeout".to_owned(),
             Self::BadRequest(why) => format!("http1.{}", why.replace(' ', "_")),

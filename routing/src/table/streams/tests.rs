@@ -17,6 +17,7 @@ fn route(kind: RouteKind, name: &str, created: i64, rules: Vec<Matches>) -> Rout
         backends: Vec::new(),
         timeouts: Timeouts::default(),
         retry: None,
+        sessions: None,
     };
     let rules = rules.into_iter().enumerate().map(|(index, matches)| RuleSpec {
         matches,
