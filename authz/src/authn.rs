@@ -2,7 +2,7 @@
 
 use crate::claims::Claims;
 use crate::jwt_rule::{JwtRule, Keys, UNKNOWN_ISSUER};
-use crate::keys::KeySource;
+use crate::keys::{KeySource, NO_KEY};
 use crate::place::{Location, Place, query_without};
 use crate::spec::Problems;
 use crate::token::{Lifetime, MAX_TOKEN_BYTES, Token};
@@ -49,6 +49,11 @@ pub struct AuthnError {
 }
 
 impl AuthnError {
+    /// No key of the set fits the token: the set may be older than the key.
+    pub fn is_unknown_key(&self) -> bool {
+        self.reason == NO_KEY
+    }
+
     /// The `www-authenticate` of a 401 as Envoy writes it, for `realm` = `<scheme>://<host><path>`; none for a 403.
     pub fn challenge(&self, realm: &str) -> Option<String> {
         // The realm is a quoted string: what would end it is left out.

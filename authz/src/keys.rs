@@ -16,6 +16,9 @@ const MAX_KEYS: usize = 100;
 /// Most keys tried for one token: only a token without `kid`, or keys without, can ask for more than one.
 const MAX_TRIES: usize = 16;
 
+/// Envoy's words for a token whose key is not in the set.
+pub(crate) const NO_KEY: &str = "Jwks doesn't have key to match kid or alg from Jwt";
+
 /// One JWKS, parsed into verification keys.
 #[derive(Debug)]
 pub struct KeySet {
@@ -107,7 +110,7 @@ impl KeySet {
             .take(MAX_TRIES)
             .peekable();
         if fitting.peek().is_none() {
-            return Err("Jwks doesn't have key to match kid or alg from Jwt");
+            return Err(NO_KEY);
         }
         let verified = fitting.any(|key| {
             jsonwebtoken::crypto::verify(signature, message.as_bytes(), &key.key, algorithm).unwrap_or(false)

@@ -131,6 +131,7 @@ impl BackgroundService for Control {
             self.sweep(),
             self.export(),
             self.node.dns.run(&self.node),
+            self.node.jwks.run(&self.node),
         );
     }
 }

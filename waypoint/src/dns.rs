@@ -11,13 +11,17 @@ mod live;
 mod lookup;
 mod worker;
 
+pub(crate) use answer::Failure;
+
 use crate::proxy::{Node, Reason};
+use answer::Answer;
 use arc_swap::ArcSwap;
 use live::{Live, Told};
+use lookup::Lookup;
 use mesh::{Resolve, Snapshot};
 use routing::{Cluster, ClusterId, Target};
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -187,6 +191,19 @@ impl Dns {
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+    }
+
+    /// The addresses of a host, looked up now, for errands of the process itself: never for a request. An address that
+    /// is none to connect to is refused, whether it was looked up or written.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, Failure> {
+        let found = match host.parse::<IpAddr>() {
+            Ok(ip) => vec![ip],
+            Err(_) => lookup::System::new(&self.config).lookup(host).await?.0,
+        };
+        Answer::of(found, Duration::ZERO, self.config.loopback).map(|answer| answer.addresses)
     }
 
     /// Keeps answers fresh, for as long as the process lives.

@@ -9,6 +9,7 @@ mod control;
 pub mod demo;
 mod dns;
 pub mod http1;
+mod jwks;
 pub mod logging;
 mod proxy;
 pub mod run;

@@ -4,6 +4,7 @@ use crate::cli::RunArgs;
 use crate::control::Control;
 use crate::dns::{Dns, DnsConfig};
 use crate::http1::Limits;
+use crate::jwks::Jwks;
 use crate::logging::Logging;
 use crate::proxy::{Clock, Connector, Node, OwnIdentity, Sealer};
 use crate::server::{Admin, Bound, BoundService, HboneApp, Metrics, Readiness, Signals};
@@ -110,6 +111,7 @@ fn node(args: &RunArgs, snapshot: &Arc<ArcSwap<Snapshot>>, certs: &Arc<FileCerts
         keys: ArcSwap::default(),
         connector: Connector::new(tunnels, limits),
         dns: Dns::new(dns(args)),
+        jwks: Jwks::new(),
         spans: spans(args, settings.trace_sampling_percent, &metrics)?,
         access_log: access_log(args, settings.access_log.as_deref(), &metrics),
         metrics,

@@ -34,6 +34,11 @@ impl TokenIssuer {
         }
     }
 
+    /// Its key, for [`TokenIssuer::from_pem`]: the same under another issuer's name.
+    pub fn pem(&self) -> String {
+        self.key.serialize_pem()
+    }
+
     /// Its key set.
     pub fn jwks(&self) -> Value {
         let point = self.key.der_bytes(); // uncompressed: 4, x, y

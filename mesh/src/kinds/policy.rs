@@ -1,8 +1,8 @@
 //! AuthorizationPolicy and RequestAuthentication: what they bind to. Their rules are `authz`'s.
 
 use super::Body;
-use crate::decode::{At, Fields, Problems, quoted, record};
-use authz::{Authn, AuthorizationPolicySpec, KeyLocation, PolicyId, RequestAuthenticationSpec};
+use crate::decode::{At, Fields, Problems, record};
+use authz::{Authn, AuthorizationPolicySpec, PolicyId, RequestAuthenticationSpec};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -86,18 +86,8 @@ pub(crate) fn authentication(spec: &Value, at: &At<'_>, problems: &Problems) -> 
         namespace: Arc::from(""),
         name: Arc::from(""),
     };
-    let (built, found) = Authn::build(&[(alone, parsed.clone())]);
+    let (_, found) = Authn::build(&[(alone, parsed.clone())]);
     problems.extend(found.into_iter().map(|(_, problem)| problem));
-    for source in built.key_sources() {
-        let what = match &source.location {
-            KeyLocation::Jwks(uri) => format!("the key set at {}", quoted(uri)),
-            KeyLocation::Issuer(issuer) => format!("the key set of issuer {}", quoted(issuer)),
-        };
-        problems.warning(
-            at,
-            format!("{what} is not fetched yet: its tokens are refused; give the keys inline, as `jwks`"),
-        );
-    }
     Body::Authentication(Authentication {
         binding,
         spec: parsed,

@@ -21,7 +21,7 @@ pub(super) struct Answer {
 
 /// Why there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// There is no such name, or no address of it: the server is sure.
     Nothing,
     /// The addresses are none that a waypoint connects to.

@@ -186,9 +186,14 @@ impl Exchange<'_> {
         if port.authn.is_empty() {
             return Ok(None);
         }
-        port.authn
-            .verify(request, unix_seconds(), &self.tunnel.node.keys.load())
-            .map_err(Reason::Token)
+        let node = &self.tunnel.node;
+        let verified = port.authn.verify(request, unix_seconds(), &node.keys.load());
+        verified.map_err(|error| {
+            if error.is_unknown_key() {
+                node.jwks.missed(port.authn.key_sources());
+            }
+            Reason::Token(error)
+        })
     }
 
     /// 403.

@@ -7,6 +7,7 @@ use super::mirror::Load;
 use super::session::Sealer;
 use crate::dns::Dns;
 use crate::http1::Limits;
+use crate::jwks::Jwks;
 use arc_swap::ArcSwap;
 use authz::KeySets;
 use hbone::{CertSource, Drain};
@@ -32,6 +33,8 @@ pub(crate) struct Node {
     pub(crate) connector: Arc<Connector>,
     /// Endpoints that are looked up.
     pub(crate) dns: Dns,
+    /// Wishes for key sets.
+    pub(crate) jwks: Jwks,
     /// Metrics.
     pub(crate) metrics: Arc<Metrics>,
     /// Spans; `None` when nothing exports them.
