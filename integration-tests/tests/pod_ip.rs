@@ -87,6 +87,23 @@ async fn a_waypoint_for_services_serves_endpoints_and_refuses_other_ports() {
 }
 
 #[tokio::test]
+async fn an_endpoint_is_no_way_around_an_external_authoriser() {
+    let mut world = MeshWorld::new();
+    let pod = world.echo("v1", "v1", Reach::Hbone).await;
+    let authoriser = json!({ "protocol": "HTTP", "backendRef": { "name": "v1", "port": 80 } });
+    let filter = json!({ "type": "ExternalAuth", "externalAuth": authoriser });
+    world.http_route(
+        "v1",
+        "v1",
+        json!([{ "filters": [filter], "backendRefs": [backend("v1", 1)] }]),
+    );
+    let waypoint = world.start().await;
+    let client = world.client(&waypoint);
+    assert_eq!(client.get(&pod.vip, "/x").await.status, 200, "the pod itself says yes");
+    assert_eq!(refusal(&client, &direct(&pod, POD_PORT)).await, Some(400));
+}
+
+#[tokio::test]
 async fn an_endpoint_is_no_way_around_the_policies_of_its_service() {
     let mut world = MeshWorld::new();
     let pod = world.echo("v1", "v1", Reach::Hbone).await;

@@ -18,7 +18,7 @@ use ::http::StatusCode;
 use answer::Verdict;
 use call::CallFault;
 use mesh::Snapshot;
-use routing::{AuthProtocol, ExternalAuth};
+use routing::{AuthProtocol, ExternalAuth, Target};
 use tokio::time::{Instant, timeout};
 
 /// What an authoriser that allows a request changes in it.
@@ -74,7 +74,9 @@ async fn consult(
     auth: &ExternalAuth,
     question: &Question<'_>,
 ) -> Result<Verdict, CallFault> {
-    let cluster = snapshot.cluster(auth.cluster).ok_or(CallFault::NoEndpoint)?;
+    let target = Target::Cluster(auth.cluster);
+    let endpoints = node.dns.endpoints(snapshot, &target, None).await;
+    let cluster = &endpoints.map_err(|_| CallFault::NoEndpoint)?;
     match &auth.check.protocol {
         AuthProtocol::Grpc => grpc::check(node, cluster, auth, question).await,
         AuthProtocol::Http(settings) => match &question.told {
