@@ -10,6 +10,7 @@ use super::origination::Spoken;
 use super::policies::Policies;
 use super::routes::Routes;
 use super::services::{Entry, PortClusters, Services};
+use super::virtual_services::VirtualServices;
 use super::workloads::Workloads;
 use crate::kinds::Body;
 use crate::kinds::service::{Distribution, Port, TargetPort};
@@ -36,7 +37,7 @@ pub(crate) struct Face {
     /// Those of them with endpoints in DNS.
     resolves: Vec<(ClusterId, Arc<Resolve>)>,
     /// Clusters of the subsets that a DestinationRule names, of all ports. Only endpoints with addresses are in them.
-    subsets: PortClusters,
+    pub(crate) subsets: PortClusters,
 }
 
 /// Reads all ServiceEntries, the oldest first: it keeps a host or an address that others want too.
@@ -85,9 +86,10 @@ pub(crate) fn build<'r>(
 
 /// Hands a ServiceEntry over to the snapshot.
 pub(crate) fn finish<'r>(
-    number: usize,
-    entry: &Entry<'r>,
+    services: &Services<'r>,
+    (number, entry): (usize, &Entry<'r>),
     routes: &mut Routes<'_, 'r>,
+    virtual_services: &mut VirtualServices<'_, 'r>,
     policies: &Policies<'r>,
     report: &mut Report,
     builder: &mut Builder,
@@ -99,6 +101,7 @@ pub(crate) fn finish<'r>(
     for face in &entry.faces {
         for (port, (id, cluster)) in entry.service.ports.iter().zip(&face.clusters) {
             let (producer, consumers) = routes.tables(number, entry, port, *id, report);
+            let producer = virtual_services.shape(services, &face.host.text(), entry, port, producer, report);
             let service_port = Arc::new(ServicePort {
                 host: Arc::clone(&cluster.host),
                 name: Arc::clone(&cluster.name),

@@ -10,7 +10,7 @@ use super::service_entries::{self, Face};
 use super::virtual_services::VirtualServices;
 use super::workloads::Workloads;
 use crate::kinds::Body;
-use crate::kinds::service::{Distribution, Port, Service};
+use crate::kinds::service::{Distribution, Service};
 use crate::kinds::service_entry::Exports;
 use crate::object::Object;
 use crate::resources::{Index, Name};
@@ -84,15 +84,6 @@ impl Entry<'_> {
         }
     }
 
-    /// Ports and their clusters.
-    pub(crate) fn ports(&self) -> impl Iterator<Item = (&Port, ClusterId)> {
-        self.service
-            .ports
-            .iter()
-            .zip(&self.clusters)
-            .map(|(port, (id, _))| (port, *id))
-    }
-
     /// `exportTo`: whether routes of a namespace may lead here.
     pub(crate) fn is_exported_to(&self, namespace: &str) -> bool {
         match &self.object.body {
@@ -153,11 +144,12 @@ impl<'r> Services<'r> {
         services
     }
 
-    /// The cluster of a subset of a Service's port.
-    pub(crate) fn subset(&self, namespace: &str, name: &str, port: u16, subset: &str) -> Option<ClusterId> {
-        let (_, entry) = self.get(namespace, name)?;
+    /// The cluster of a subset of a port, of this host if it is a ServiceEntry's.
+    pub(crate) fn subset(&self, entry: &Entry<'r>, host: &str, port: u16, subset: &str) -> Option<ClusterId> {
+        let face = entry.faces.iter().find(|face| *face.host.text() == *host);
+        let subsets = face.map_or(&entry.subsets, |face| &face.subsets);
         let is_it = |cluster: &Cluster| cluster.port == port && cluster.subset.as_deref() == Some(subset);
-        let mut subsets = entry.subsets.iter();
+        let mut subsets = subsets.iter();
         subsets.find(|(_, cluster)| is_it(cluster)).map(|(id, _)| *id)
     }
 
@@ -231,13 +223,21 @@ impl<'r> Services<'r> {
                 continue;
             }
             if !entry.faces.is_empty() {
-                service_entries::finish(number, entry, &mut routes, &policies, report, builder);
+                service_entries::finish(
+                    &self,
+                    (number, entry),
+                    &mut routes,
+                    &mut virtual_services,
+                    &policies,
+                    report,
+                    builder,
+                );
                 continue;
             }
             let (authn, judges) = policies.of(number);
             for (port, (id, cluster)) in entry.service.ports.iter().zip(&entry.clusters) {
                 let (producer, consumers) = routes.tables(number, entry, port, *id, report);
-                let producer = virtual_services.shape(&self, number, entry, port, producer, report);
+                let producer = virtual_services.shape(&self, &cluster.host, entry, port, producer, report);
                 let service_port = Arc::new(ServicePort {
                     host: Arc::clone(&cluster.host),
                     name: Arc::clone(&cluster.name),

@@ -6,7 +6,7 @@
 
 use super::Report;
 use super::backend_policies::BackendPolicies;
-use super::services::{Entry, SERVICE_DOMAIN, Services};
+use super::services::{Entry, PortClusters, SERVICE_DOMAIN, Services};
 use crate::finding::Severity;
 use crate::kinds::Body;
 use crate::kinds::service::Port;
@@ -28,8 +28,8 @@ use std::sync::Arc;
 pub(crate) struct VirtualServices<'a, 'r> {
     traffic: &'a BackendPolicies<'r>,
     all: Vec<Applied<'r>>,
-    /// Into `all`, by the number of the Service.
-    by_service: HashMap<usize, usize>,
+    /// Into `all`, by the host of a Service or ServiceEntry.
+    by_host: HashMap<Arc<str>, usize>,
     /// What has been told of each: its rules are compiled anew for every port.
     told: HashSet<(usize, String)>,
     /// What each says of a port of this number and protocol; `None`: nothing. Services that it shapes share it.
@@ -65,7 +65,7 @@ impl<'a, 'r> VirtualServices<'a, 'r> {
         let mut found = Self {
             traffic,
             all,
-            by_service: HashMap::new(),
+            by_host: HashMap::new(),
             told: HashSet::new(),
             tables: HashMap::new(),
         };
@@ -76,7 +76,13 @@ impl<'a, 'r> VirtualServices<'a, 'r> {
         found
     }
 
-    fn attach(&mut self, number: usize, services: &Services<'r>, hosts: &mut Hosts, report: &mut Report) {
+    fn attach<'s>(
+        &mut self,
+        number: usize,
+        services: &'s Services<'r>,
+        hosts: &mut Hosts<'s, 'r>,
+        report: &mut Report,
+    ) {
         let Some(Applied { object, service }) = self.all.get(number) else {
             return;
         };
@@ -94,7 +100,7 @@ impl<'a, 'r> VirtualServices<'a, 'r> {
             let mut applies = false;
             // Of a host that names many Services, the first fault.
             let mut fault: Option<(Severity, String)> = None;
-            for (of, entry) in named {
+            for Named { host, entry, .. } in named {
                 // Not ours: another waypoint's, or nobody's.
                 if entry.gateways.is_empty() {
                     continue;
@@ -104,7 +110,7 @@ impl<'a, 'r> VirtualServices<'a, 'r> {
                     continue;
                 }
                 applies = true;
-                let first = *self.by_service.entry(of).or_insert(number);
+                let first = *self.by_host.entry(host).or_insert(number);
                 if let Some(older) = self.all.get(first).filter(|_| first != number)
                     && !matches!(fault, Some((Severity::Error, _)))
                 {
@@ -126,13 +132,13 @@ impl<'a, 'r> VirtualServices<'a, 'r> {
     pub(crate) fn shape(
         &mut self,
         services: &Services<'r>,
-        number: usize,
+        host: &str,
         entry: &Entry<'r>,
         port: &Port,
         table: Arc<Table>,
         report: &mut Report,
     ) -> Arc<Table> {
-        let Some(&own) = self.by_service.get(&number) else {
+        let Some(&own) = self.by_host.get(host) else {
             return table;
         };
         let Some(Applied { object, service }) = self.all.get(own) else {
@@ -170,64 +176,95 @@ fn older_one(older: &Object, entry: &Entry<'_>) -> String {
     )
 }
 
-/// The hosts of all Services, for wildcards.
-struct Hosts {
-    all: Vec<String>,
+/// A Service, or a ServiceEntry by one of its hosts.
+struct Named<'s, 'r> {
+    /// Its full name.
+    host: Arc<str>,
+    entry: &'s Entry<'r>,
+    clusters: &'s PortClusters,
+}
+
+/// All hosts, for wildcards.
+struct Hosts<'s, 'r> {
+    all: Vec<Named<'s, 'r>>,
     /// Comparisons that may still be made: wildcards and Services multiply.
     room: usize,
 }
 
-impl Hosts {
+impl<'s, 'r> Hosts<'s, 'r> {
     const MOST_COMPARISONS: usize = 20_000_000;
 
-    fn of(services: &Services<'_>) -> Self {
-        let host = |entry: &Entry<'_>| {
-            let meta = &entry.object.meta;
-            format!("{}.{}.{SERVICE_DOMAIN}", meta.name, meta.namespace)
-        };
+    fn of(services: &'s Services<'r>) -> Self {
+        let entries = services.numbered().map(|(_, entry)| entry);
+        let (plain, faced): (Vec<_>, Vec<_>) = entries.partition(|entry| entry.faces.is_empty());
+        let plain = plain.into_iter().map(|entry| Named {
+            host: host_of(entry),
+            entry,
+            clusters: &entry.clusters,
+        });
+        let faced = faced.into_iter().flat_map(|entry| {
+            entry.faces.iter().map(move |face| Named {
+                host: face.host.text(),
+                entry,
+                clusters: &face.clusters,
+            })
+        });
         Self {
-            all: services.numbered().map(|(_, entry)| host(entry)).collect(),
+            all: plain.chain(faced).collect(),
             room: Self::MOST_COMPARISONS,
         }
     }
 
-    /// The Services that a host names.
-    fn named<'s, 'r>(
-        &mut self,
-        host: &str,
-        namespace: &str,
-        services: &'s Services<'r>,
-    ) -> Result<Vec<(usize, &'s Entry<'r>)>, String> {
+    /// What a host names.
+    fn named(&mut self, host: &str, namespace: &str, services: &'s Services<'r>) -> Result<Vec<Named<'s, 'r>>, String> {
         let Some(suffix) = host.strip_prefix('*') else {
-            return Ok(service_of(host, namespace, services).into_iter().collect());
+            return Ok(named(host, namespace, services).into_iter().collect());
         };
         self.room = self.room.checked_sub(self.all.len()).ok_or(
             "there are too many wildcard hosts for the number of Services: this one is not in force; name the Services",
         )?;
-        let numbered = services.numbered().zip(&self.all);
-        let named = numbered.filter(|(_, host)| host.ends_with(suffix));
-        Ok(named.map(|(service, _)| service).collect())
+        let matching = self.all.iter().filter(|one| one.host.ends_with(suffix));
+        let named = matching.map(|one| Named {
+            host: Arc::clone(&one.host),
+            ..*one
+        });
+        Ok(named.collect())
     }
 }
 
-/// A Service by its full name, or by its short one in this namespace. Istio knows nothing between the two.
-fn service_of<'s, 'r>(host: &str, namespace: &str, services: &'s Services<'r>) -> Option<(usize, &'s Entry<'r>)> {
+fn host_of(entry: &Entry<'_>) -> Arc<str> {
+    let meta = &entry.object.meta;
+    Arc::from(format!("{}.{}.{SERVICE_DOMAIN}", meta.name, meta.namespace).to_ascii_lowercase())
+}
+
+/// A Service by its full name, or by its short one in this namespace, or a ServiceEntry by its host. Istio knows
+/// nothing between a Service's two names.
+fn named<'s, 'r>(host: &str, namespace: &str, services: &'s Services<'r>) -> Option<Named<'s, 'r>> {
     if !host.contains('.') {
-        return services.get(namespace, host);
+        let (_, entry) = services.get(namespace, host)?;
+        return Some(Named {
+            host: host_of(entry),
+            entry,
+            clusters: &entry.clusters,
+        });
     }
-    let (name, namespace) = host.strip_suffix(SERVICE_DOMAIN)?.strip_suffix('.')?.split_once('.')?;
-    services.get(namespace, name)
+    let (entry, clusters) = services.hostname(host)?;
+    Some(Named {
+        host: Arc::from(host),
+        entry,
+        clusters,
+    })
 }
 
 fn no_such_host(host: &str) -> String {
     let parts = host.split('.').count();
     if matches!(parts, 2 | 3) && !host.starts_with('*') {
         return format!(
-            "no Service {host:?} is in the config: a host is the name of a Service in this namespace, or \
+            "no Service or ServiceEntry has the host {host:?}: a host is the name of a Service in this namespace, or \
              <name>.<namespace>.{SERVICE_DOMAIN}"
         );
     }
-    format!("no Service {host:?} is in the config")
+    format!("no Service or ServiceEntry has the host {host:?}")
 }
 
 /// Whether a VirtualService of this namespace counts for a Service at its waypoint.
@@ -426,16 +463,19 @@ impl Compiler<'_, '_> {
     /// Without a port, a Service's only one, else the one that the request came for.
     fn resolve(&self, destination: &Destination) -> Result<ClusterId, (&'static str, String)> {
         let host = &destination.host;
-        let Some((_, entry)) = service_of(host, &self.object.meta.namespace, self.services) else {
+        let own = &*self.object.meta.namespace;
+        let Some(Named { host, entry, clusters }) = named(host, own, self.services) else {
             return Err(("host", no_such_host(host)));
         };
+        if !entry.is_exported_to(own) {
+            return Err(("host", format!("{} is not exported to namespace {own}", entry.object)));
+        }
         let only = entry.service.ports.first().filter(|_| entry.service.ports.len() == 1);
         let port = destination
             .port
             .or(only.map(|port| port.port))
             .unwrap_or(self.port.port);
-        let mut ports = entry.ports();
-        let Some((_, cluster)) = ports.find(|(known, _)| known.port == port) else {
+        let Some((cluster, _)) = clusters.iter().find(|(_, cluster)| cluster.port == port) else {
             let field = if destination.port.is_some() {
                 "port.number"
             } else {
@@ -443,20 +483,15 @@ impl Compiler<'_, '_> {
             };
             return Err((field, format!("{} has no port {port}", entry.object)));
         };
-        match &destination.subset {
-            None => Ok(cluster),
-            Some(subset) => {
-                let (namespace, name) = (&entry.object.meta.namespace, &entry.object.meta.name);
-                let found = self.services.subset(namespace, name, port, subset);
-                let message = || {
-                    format!(
-                        "no DestinationRule that applies to {} has a subset {subset:?}",
-                        entry.object
-                    )
-                };
-                found.ok_or_else(|| ("subset", message()))
-            }
-        }
+        let Some(subset) = &destination.subset else {
+            return Ok(*cluster);
+        };
+        let found = self.services.subset(entry, &host, port, subset);
+        let unknown = || {
+            let entry = entry.object;
+            format!("no DestinationRule that applies to {entry} has a subset {subset:?}")
+        };
+        found.ok_or_else(|| ("subset", unknown()))
     }
 
     /// Tells it once, whatever port is compiled.

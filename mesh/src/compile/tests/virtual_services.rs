@@ -268,3 +268,34 @@ fn wildcards_and_services_multiply_within_bounds() {
     let errors = world.errors();
     assert!(errors.iter().any(|error| error.contains("too many wildcard hosts")));
 }
+
+#[test]
+fn hosts_of_service_entries_are_shaped_and_led_to() {
+    let entry = |name: &str, host: &str, vip: &str| {
+        format!(
+            "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\n\
+             metadata: {{name: {name}, namespace: shop, labels: {{istio.io/use-waypoint: waypoint}}}}\n\
+             spec: {{hosts: [{host}], addresses: [{vip}], ports: [{{number: 80, name: http, protocol: HTTP}}], \
+             resolution: STATIC, endpoints: [{{address: 192.0.2.7}}]}}\n"
+        )
+    };
+    let entries = entry("a", "a.example.com", "10.2.0.1") + &entry("b", "b.example.com", "10.2.0.2");
+    let http = format!(
+        "{{match: [{{uri: {{prefix: /b}}}}], route: [{}]}}, {{route: [{}]}}",
+        to("b.example.com"),
+        to("v1")
+    );
+    for host in ["a.example.com", "'*.example.com'", "A.Example.com"] {
+        let world = shop(&(entries.clone() + &virtual_service("shop", "vs", host, &http, "")));
+        assert_eq!((world.errors(), world.warnings()), (vec![], vec![]), "{host}");
+        assert_eq!(
+            world.get("10.2.0.1:80", "/b", "shop"),
+            "b.example.com.shop:80*1",
+            "{host}"
+        );
+        assert_eq!(world.get("10.2.0.1:80", "/", "shop"), "v1.shop:80*1", "{host}");
+    }
+    let world = shop(&(entries + &virtual_service("shop", "vs", "c.example.com", &http, "")));
+    assert_eq!(world.get("10.2.0.1:80", "/", "shop"), "a.example.com.shop:80*1");
+    assert_eq!(world.warnings().len(), 1, "{:?}", world.warnings());
+}
