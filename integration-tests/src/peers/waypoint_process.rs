@@ -198,9 +198,9 @@ impl Waypoint {
         self.status_kib("VmRSS:") * 1024
     }
 
-    /// The most resident memory it ever had, bytes.
+    /// The most resident memory it ever had, bytes, beside its executable: that of an unoptimised build is large.
     pub fn peak_resident_bytes(&self) -> u64 {
-        self.status_kib("VmHWM:") * 1024
+        self.status_kib("VmHWM:").saturating_sub(self.status_kib("RssFile:")) * 1024
     }
 
     /// CPU time it has used so far, user and system.

@@ -37,14 +37,13 @@ impl Place {
             return Err("expected a URI without user and password");
         }
         let host = plain_host(authority).ok_or("expected a URI with a host")?;
-        let port = match authority.port() {
-            None if authority.as_str().ends_with(':') => return Err("expected a port from 1 to 65535"),
-            None if is_tls => 443,
-            None => 80,
-            Some(_) => authority
-                .port_u16()
-                .filter(|port| *port > 0)
-                .ok_or("expected a port from 1 to 65535")?,
+        // `http` takes a port that is none for no port at all.
+        let written = authority.as_str().get(authority.host().len()..).unwrap_or_default();
+        let port = match authority.port_u16() {
+            _ if written.is_empty() && is_tls => 443,
+            _ if written.is_empty() => 80,
+            Some(port) if port > 0 => port,
+            _ => return Err("expected a port from 1 to 65535"),
         };
         Ok(Self {
             is_tls,

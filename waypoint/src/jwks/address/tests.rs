@@ -55,7 +55,7 @@ fn redirects_stay_with_tls() {
         ("file:///etc/passwd", Err(())),
     ] {
         let got = place.follow(location).map(|place| show(&place)).map_err(|_| ());
-        assert_eq!(got.as_deref().map_err(|()| ()), want, "{location}");
+        assert_eq!(got.as_deref().map_err(|error| *error), want, "{location}");
     }
     let clear = Place::parse("http://a.example/x").unwrap();
     assert_eq!(
