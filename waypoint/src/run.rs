@@ -241,7 +241,8 @@ fn serve(args: &RunArgs, node: Arc<Node>, certs: Arc<FileCerts>, files: Files, l
         .workers
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into))
         .max(1);
-    let (stop_listening, stop) = watch::channel(false);
+    let (stop_hbone, no_hbone) = watch::channel(false);
+    let (stop_others, stop) = watch::channel(false);
     let ready = Arc::new(AtomicBool::new(false));
     let mut server = Pingora::new_with_opt_and_conf(options(args), configuration(args, workers));
     server.bootstrap();
@@ -256,7 +257,7 @@ fn serve(args: &RunArgs, node: Arc<Node>, certs: Arc<FileCerts>, files: Files, l
         server: hbone,
         node: Arc::clone(&node),
     };
-    server.add_service(BoundService::new("hbone", app, listeners.hbone, workers, stop.clone()));
+    server.add_service(BoundService::new("hbone", app, listeners.hbone, workers, no_hbone));
     let admin = HttpServer::new_app(Admin {
         node: Arc::clone(&node),
         logging,
@@ -286,7 +287,8 @@ fn serve(args: &RunArgs, node: Arc<Node>, certs: Arc<FileCerts>, files: Files, l
     let signals = Signals {
         drain: node.drain.clone(),
         grace,
-        stop_listening,
+        stop_hbone,
+        stop_others,
         ended,
     };
     server.run(PingoraRun {

@@ -11,6 +11,10 @@ use tokio::time::timeout;
 /// Between handing the descriptors over and draining: the new binary is accepting by then (Pingora waits as long).
 const HAND_OVER: Duration = Duration::from_secs(5);
 
+/// Clients that have not heard of the drain are served for so long; the mesh forgets an endpoint in less. Beyond, those
+/// that come again and again would keep the process from ever being idle.
+const LATE_CLIENTS: Duration = Duration::from_secs(4);
+
 /// The last spans and log lines have this long to leave.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
@@ -19,8 +23,10 @@ pub(crate) struct Signals {
     pub(crate) drain: Drain,
     /// The drain lasts at most this long.
     pub(crate) grace: Duration,
-    /// Ends the listeners.
-    pub(crate) stop_listening: watch::Sender<bool>,
+    /// Ends the HBONE listener.
+    pub(crate) stop_hbone: watch::Sender<bool>,
+    /// Ends the other listeners.
+    pub(crate) stop_others: watch::Sender<bool>,
     /// Told when no request will come any more; who has last words to send lets go of it when they are sent.
     pub(crate) ended: watch::Sender<bool>,
 }
@@ -54,12 +60,12 @@ impl ShutdownSignalWatch for Signals {
 }
 
 impl Signals {
-    /// The listener stays open while the drain lasts: a client that has not heard yet is served, with a GOAWAY, and
-    /// not refused. A second SIGTERM ends it at once.
+    /// The listener stays open at first: a client that has not heard yet is served, with a GOAWAY, and not refused. A
+    /// second SIGTERM ends it at once.
     async fn drain_until_idle(&self, again: &mut Signal) {
         self.drain.start();
         tokio::select! {
-            drained = self.drain.wait(self.grace) => match drained {
+            drained = self.drained() => match drained {
                 Drained::Idle => tracing::info!("drained: nothing is in flight"),
                 Drained::TimedOut => tracing::warn!(grace = ?self.grace, "the grace ended before the last stream did"),
             },
@@ -71,14 +77,27 @@ impl Signals {
         last_words(&self.ended).await;
     }
 
+    async fn drained(&self) -> Drained {
+        let late = LATE_CLIENTS.min(self.grace);
+        if self.drain.wait(late).await == Drained::Idle {
+            return Drained::Idle;
+        }
+        // Fails only when the listener has ended.
+        let _ = self.stop_hbone.send(true);
+        self.drain.wait(self.grace.saturating_sub(late)).await
+    }
+
     /// Pingora sends the descriptors once `recv` returns and then only sleeps; the drain and the end are ours.
     fn hand_over(&self) {
-        let (drain, grace, stop) = (self.drain.clone(), self.grace, self.stop_listening.clone());
+        let (drain, grace) = (self.drain.clone(), self.grace);
+        let listeners = [self.stop_hbone.clone(), self.stop_others.clone()];
         let ended = self.ended.clone();
         tokio::spawn(async move {
             tokio::time::sleep(HAND_OVER).await;
-            // Fails only when the listener has ended.
-            let _ = stop.send(true);
+            for stop in listeners {
+                // Fails only when the listener has ended.
+                let _ = stop.send(true);
+            }
             drain.start();
             let drained = drain.wait(grace).await;
             last_words(&ended).await;
