@@ -1,7 +1,7 @@
 //! Address blocks and ports.
 
 use ipnet::IpNet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Address blocks as merged ranges: a binary search however long the list. IPv4-mapped IPv6 is IPv4.
 #[derive(Debug, Default)]
@@ -46,6 +46,23 @@ impl Blocks {
             v4: merge(v4),
             v6: merge(v6),
         }
+    }
+
+    /// `10.0.0.0-10.255.255.255`, or one address; for people.
+    pub(crate) fn ranges(&self) -> Vec<String> {
+        let v4 = self.v4.iter().map(|(first, last)| {
+            let (first, last) = (Ipv4Addr::from_bits(*first), Ipv4Addr::from_bits(*last));
+            (IpAddr::V4(first), IpAddr::V4(last))
+        });
+        let v6 = self.v6.iter().map(|(first, last)| {
+            let (first, last) = (Ipv6Addr::from_bits(*first), Ipv6Addr::from_bits(*last));
+            (IpAddr::V6(first), IpAddr::V6(last))
+        });
+        let range = |(first, last): (IpAddr, IpAddr)| match first == last {
+            true => first.to_string(),
+            false => format!("{first}-{last}"),
+        };
+        v4.chain(v6).map(range).collect()
     }
 
     pub(crate) fn contain(&self, address: IpAddr) -> bool {

@@ -1,5 +1,7 @@
 //! Tokens: where they are looked for, how they are verified, what they leave behind.
 
+mod explain;
+
 use crate::claims::Claims;
 use crate::jwt_rule::{JwtRule, Keys, UNKNOWN_ISSUER};
 use crate::keys::{KeySource, NO_KEY};
@@ -13,6 +15,8 @@ use quick_cache::{Equivalent, sync::DefaultLifecycle};
 use request::Request;
 use std::hash::{Hash, RandomState};
 use std::sync::Arc;
+
+pub use explain::{TokenExplanation, TokenFound, TokenRefusal};
 
 /// Verified tokens kept by one [`Authn`]; a failed token is not kept.
 const CACHED_TOKENS: usize = 1000;

@@ -2,6 +2,7 @@
 
 use crate::text::{Pattern, TextSet};
 use serde_json::{Map, Value};
+use std::fmt;
 
 /// The claims of a verified token, as policies read them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -104,6 +105,13 @@ impl RequestPrincipal {
                 .is_some_and(|text| pattern.matches(text))
         };
         holds("iss", &self.issuer) && holds("sub", &self.subject)
+    }
+}
+
+/// `"<issuer>/<subject>"`.
+impl fmt::Display for RequestPrincipal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}/{}\"", self.issuer, self.subject)
     }
 }
 

@@ -68,6 +68,14 @@ impl Consultations {
         }
     }
 
+    /// Every rule and whom it wants asked, in order.
+    pub(crate) fn rules(&self) -> impl Iterator<Item = (Option<&Arc<str>>, &Bound)> {
+        self.groups.iter().flat_map(move |group| {
+            let provider = group.provider.as_ref();
+            group.rules.iter().map(move |rule| (provider, rule))
+        })
+    }
+
     /// Who must be asked, in order.
     pub(crate) fn about<'a>(&'a self, ids: &'a [PolicyId], view: View<'a>) -> impl Iterator<Item = Ask<'a>> {
         self.groups.iter().filter_map(move |group| {

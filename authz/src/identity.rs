@@ -3,6 +3,8 @@
 //! Istio writes these as regular expressions over the whole URI, which may carry further key/value pairs
 //! (`spiffe://td/ns/a/env/prod/sa/b`); here they are plain searches with the same answers.
 
+use std::fmt;
+
 const SCHEME: &str = "spiffe://";
 
 /// `namespaces`: Istio's `.*/ns/<pattern>/.*`, where each `*` of the pattern is any text.
@@ -116,6 +118,35 @@ impl TrustDomain {
             Self::Around { prefix, suffix } => domain
                 .strip_prefix(&**prefix)
                 .is_some_and(|rest| rest.ends_with(&**suffix)),
+        }
+    }
+}
+
+/// As it is written in policies.
+impl fmt::Display for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = self.0.join("*");
+        let inner = whole.strip_prefix("/ns/").and_then(|rest| rest.strip_suffix('/'));
+        write!(f, "{:?}", inner.unwrap_or(&whole))
+    }
+}
+
+/// `"<namespace>/<account>"`.
+impl fmt::Display for ServiceAccount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let namespace = self.namespace.strip_prefix("/ns/").unwrap_or(&self.namespace);
+        let account = self.account.strip_prefix("sa/").unwrap_or(&self.account);
+        write!(f, "\"{namespace}{account}\"")
+    }
+}
+
+/// As it is written in policies.
+impl fmt::Display for TrustDomain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => f.write_str("any value"),
+            Self::Exact(text) => write!(f, "{text:?}"),
+            Self::Around { prefix, suffix } => write!(f, "\"{prefix}*{suffix}\""),
         }
     }
 }

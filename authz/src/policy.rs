@@ -1,6 +1,7 @@
 //! AuthorizationPolicies bound to one Service port, compiled, and the decision.
 
 use crate::custom::{Ask, Consultations};
+use crate::explain::{self, ConsideredRule, PolicyExplanation};
 use crate::rule::{Rule, View};
 use crate::spec::Problems;
 use crate::{AuthorizationPolicySpec, Claims, Problem, TrustDomains, check};
@@ -33,6 +34,8 @@ pub enum Action {
 #[derive(Debug, Default)]
 pub struct Policies {
     ids: Vec<PolicyId>,
+    /// Of each policy in `ids`.
+    actions: Vec<Action>,
     http: Rules,
     tcp: Rules,
     /// An ALLOW policy exists: what none of them matches is denied.
@@ -157,6 +160,44 @@ impl Policies {
         self.first(&self.http.audit, view)
     }
 
+    /// [`decide`](Self::decide), with every rule and why it does not match.
+    pub fn explain(&self, request: &Request<'_>, claims: Option<&Claims>) -> PolicyExplanation {
+        let view = View {
+            connection: request.connection,
+            request: Some(request),
+            claims,
+        };
+        self.explain_by(&self.http, view)
+    }
+
+    /// [`decide_tcp`](Self::decide_tcp), likewise.
+    pub fn explain_tcp(&self, connection: &Connection) -> PolicyExplanation {
+        let view = View {
+            connection,
+            request: None,
+            claims: None,
+        };
+        self.explain_by(&self.tcp, view)
+    }
+
+    fn explain_by(&self, rules: &Rules, view: View<'_>) -> PolicyExplanation {
+        let without_token = View { claims: None, ..view };
+        let mut considered: Vec<ConsideredRule> = rules
+            .in_order()
+            .filter_map(|(action, provider, bound)| {
+                // Providers are asked before a token is looked at.
+                let view = if action == Action::Custom { without_token } else { view };
+                explain::considered(&self.ids, action, provider, bound, view)
+            })
+            .collect();
+        for (policy, action) in self.ids.iter().zip(&self.actions) {
+            if !considered.iter().any(|rule| rule.policy == *policy) {
+                considered.push(ConsideredRule::of_nothing(policy, *action));
+            }
+        }
+        PolicyExplanation::of(considered, self.closed)
+    }
+
     fn add(&mut self, id: &PolicyId, spec: &AuthorizationPolicySpec, trust: &TrustDomains, problems: &mut Problems) {
         let (action, rules) = check::compile(&id.namespace, spec, Some(trust), problems);
         if spec.dry_run {
@@ -165,6 +206,7 @@ impl Policies {
         self.closed |= action == Action::Allow;
         let policy = self.ids.len();
         self.ids.push(id.clone());
+        self.actions.push(action);
         if action == Action::Custom {
             let provider = spec.provider_name();
             for (index, rule) in rules {
@@ -242,6 +284,22 @@ pub(crate) struct Bound {
 impl Rules {
     fn is_empty(&self) -> bool {
         self.custom.is_empty() && self.audit.is_empty() && self.deny.is_empty() && self.allow.is_empty()
+    }
+
+    /// Every rule with what its policy does, and whom it wants asked, in the order in which they are looked at.
+    fn in_order(&self) -> impl Iterator<Item = (Action, Option<&Arc<str>>, &Bound)> {
+        let others = [
+            (Action::Audit, &self.audit),
+            (Action::Deny, &self.deny),
+            (Action::Allow, &self.allow),
+        ];
+        let others = others
+            .into_iter()
+            .flat_map(|(action, list)| list.iter().map(move |bound| (action, None, bound)));
+        let custom = self.custom.rules();
+        custom
+            .map(|(provider, bound)| (Action::Custom, provider, bound))
+            .chain(others)
     }
 
     fn of(&mut self, action: Action) -> &mut Vec<Bound> {

@@ -119,7 +119,7 @@ impl Test {
         }
     }
 
-    fn holds(&self, view: View<'_>) -> bool {
+    pub(crate) fn holds(&self, view: View<'_>) -> bool {
         let connection = view.connection;
         let identity = || connection.identity.as_ref().map(|id| id.as_str());
         match self {

@@ -3,6 +3,8 @@
 //! The answers are those of Envoy's URI template matcher, which Istio configures: both stand for `pchar` (RFC 3986)
 //! only, `{*}` for at least one, and the whole path must match.
 
+use std::fmt;
+
 /// A compiled template.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Template {
@@ -21,6 +23,20 @@ pub(crate) fn is_template(text: &str) -> bool {
 pub(crate) fn has_stray_brace(text: &str) -> bool {
     text.split('/')
         .any(|segment| segment.contains(['{', '}']) && !matches!(segment, "{*}" | "{**}"))
+}
+
+/// In quotes, as it is written in policies.
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"")?;
+        for segment in &self.segments {
+            write!(f, "/{}", segment.as_deref().unwrap_or("{*}"))?;
+        }
+        if let Some(after) = &self.after_any {
+            write!(f, "/{{**}}{after}")?;
+        }
+        f.write_str("\"")
+    }
 }
 
 impl Template {

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use std::net::IpAddr;
 
 /// A request that a test changes before it looks at it.
+#[derive(Debug)]
 pub(crate) struct Sample {
     pub(crate) method: Method,
     pub(crate) head: Head,

@@ -1,6 +1,7 @@
 //! Istio's text patterns: exact, `prefix*`, `*suffix` and `*`, as a set that answers without allocating.
 
 use std::collections::HashSet;
+use std::fmt;
 
 /// Lists longer than this are hashed.
 const FEW: usize = 12;
@@ -39,6 +40,18 @@ impl Pattern {
     }
 }
 
+/// As it is written in policies.
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Present => f.write_str("*"),
+            Self::Exact(text) => f.write_str(text),
+            Self::Prefix(text) => write!(f, "{text}*"),
+            Self::Suffix(text) => write!(f, "*{text}"),
+        }
+    }
+}
+
 /// Patterns, OR.
 #[derive(Debug, Default)]
 pub(crate) struct TextSet {
@@ -73,6 +86,17 @@ impl TextSet {
             prefixes: prefixes.into(),
             suffixes: suffixes.into(),
         }
+    }
+
+    /// The patterns as they are written in policies, in quotes; for people.
+    pub(crate) fn patterns(&self) -> Vec<String> {
+        let mut hashed: Vec<_> = self.many.iter().collect();
+        hashed.sort();
+        let exact = self.few.iter().chain(hashed).map(|text| format!("{text:?}"));
+        let begins = self.prefixes.iter().map(|text| format!("{:?}", format!("{text}*")));
+        let ends = self.suffixes.iter().map(|text| format!("{:?}", format!("*{text}")));
+        let present = self.present.then(|| "any value".to_owned());
+        exact.chain(begins).chain(ends).chain(present).collect()
     }
 
     /// `*` wants a text that is not empty.

@@ -14,6 +14,7 @@ mod connection;
 mod head;
 mod path;
 mod request;
+mod shown;
 mod spiffe;
 mod workload;
 
@@ -22,5 +23,6 @@ pub use connection::Connection;
 pub use head::{BadRequest, Head};
 pub use path::{BadPath, Mode, Path};
 pub use request::Request;
+pub use shown::{is_secret, shown, shown_header};
 pub use spiffe::{BadSpiffeId, SpiffeId};
 pub use workload::Workload;

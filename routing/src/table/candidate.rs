@@ -7,9 +7,8 @@ use crate::{
     TextMatch,
 };
 use http::Method;
-use http::header::{AUTHORIZATION, COOKIE};
 use regex::bytes::Regex;
-use request::Request;
+use request::{Request, shown, shown_header};
 use std::cmp::Reverse;
 use std::fmt;
 use std::sync::Arc;
@@ -213,18 +212,12 @@ impl Candidate {
             return Some(format!("method: wanted {method}, found {}", request.method));
         }
         if let Some(header) = self.headers.iter().find(|header| !header.matches(request)) {
-            let found = if header.name == AUTHORIZATION || header.name == COOKIE {
-                // Secrets do not go into explanations.
-                request.header_joined(&header.name).map(|_| "another value".to_owned())
-            } else {
-                request.header_joined(&header.name).map(|value| format!("{value:?}"))
-            };
+            let found = request.header_joined(&header.name);
+            let found = found.map(|value| shown_header(&header.name, &value));
             return Some(wanted("header", header.name.as_str(), &header.value, found));
         }
         if let Some(parameter) = self.query.iter().find(|parameter| !parameter.matches(request)) {
-            let found = request
-                .query_parameter(&parameter.name)
-                .map(|value| format!("{value:?}"));
+            let found = request.query_parameter(&parameter.name).map(shown);
             return Some(wanted("query parameter", &parameter.name, &parameter.value, found));
         }
         self.istio.as_ref()?.mismatch(request)

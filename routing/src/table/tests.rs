@@ -337,7 +337,7 @@ HTTPRoute ns/r rule 0 match 0: path: wanted \"/b\", found \"/a\"
 HTTPRoute ns/r rule 6 match 0: path: wanted prefix \"/b/c\", found \"/a\"
 HTTPRoute ns/r rule 1 match 0: method: wanted POST, found GET
 HTTPRoute ns/r rule 2 match 0: header x: wanted \"1\", found none
-HTTPRoute ns/r rule 3 match 0: header authorization: wanted \"x\", found another value
+HTTPRoute ns/r rule 3 match 0: header authorization: wanted \"x\", found another value (not shown)
 HTTPRoute ns/r rule 2 match 1: query parameter q: wanted \"2\", found \"3\"
 HTTPRoute ns/r rule 4 match 0: chosen
 HTTPRoute ns/r rule 4 match 1: it matches too, but the chosen one has an earlier place among the matches of its rule
