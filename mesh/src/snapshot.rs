@@ -116,6 +116,12 @@ impl ServicePort {
         self.exports.reach(client_namespace, &self.namespace)
     }
 
+    /// The rules of all its tables: a rule that shapes several of them comes several times.
+    pub fn all_rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
+        let tables = std::iter::once(&self.producer).chain(self.consumers.values());
+        tables.flat_map(|table| table.rules())
+    }
+
     /// The rules of that table, route by route, for people to read.
     pub fn rules(&self, client_namespace: &str) -> Vec<&Arc<Rule>> {
         self.routes(client_namespace).rules().collect()

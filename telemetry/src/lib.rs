@@ -17,8 +17,9 @@ mod spans;
 mod trace_context;
 
 pub use access_log::{AccessLog, AccessLogFormat};
-pub use metrics::{DEFAULT_SERIES_LIMIT, Metrics};
+pub use metrics::{DEFAULT_SERIES_LIMIT, Format, Metrics};
 pub use outcome::{Outcome, RequestProtocol, ServiceName, TcpOutcome, Try};
 pub use own::{BackendWeight, OwnMetrics};
+pub use prometheus_client::metrics::counter::Counter;
 pub use spans::{Export, ExportProtocol, Spans, SpansConfig};
 pub use trace_context::{SpanId, TraceContext, TraceId};

@@ -3,16 +3,19 @@
 //! A finished request is a look-up and a dozen atomic adds: see `metrics/series.rs` for how its series are found.
 //! The message counters carry only the labels of both ends, as Istio writes them.
 
+mod exemplar;
 mod exposition;
 mod histogram;
 mod key;
 mod labels;
 mod series;
 
+pub use exposition::Format;
 pub(crate) use exposition::{Exposition, Kind, push_label};
 pub(crate) use histogram::{Histogram, MILLISECONDS};
 
 use crate::{Outcome, OwnMetrics, TcpOutcome};
+use exemplar::Exemplars;
 use histogram::BYTES;
 use key::{KeyRef, Protocol};
 use series::{Cache, Store};
@@ -36,9 +39,6 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// The `content-type` of [`Metrics::encode`]'s text.
-    pub const CONTENT_TYPE: &'static str = "text/plain; version=0.0.4; charset=utf-8";
-
     /// Makes the registry. `version` goes to `istio_build`. At most [`DEFAULT_SERIES_LIMIT`] label sets.
     pub fn new(version: &str) -> Self {
         Self::with_limit(version, DEFAULT_SERIES_LIMIT)
@@ -88,20 +88,21 @@ impl Metrics {
         });
     }
 
-    /// The text of `/stats/prometheus`, in Prometheus' format 0.0.4: see [`Metrics::CONTENT_TYPE`].
+    /// The text of `/stats/prometheus`, in Prometheus' format 0.0.4.
     pub fn encode(&self) -> String {
         let mut text = String::with_capacity(16 * 1_024);
         // Writing to a String cannot fail.
-        let _ = self.encode_to(&mut text);
+        let _ = self.encode_to(&mut text, Format::Text);
         text
     }
 
-    /// The same, written piece by piece: a scrape of thousands of label sets is hundreds of megabytes.
+    /// The same in either format, written piece by piece: a scrape of thousands of label sets is hundreds of megabytes.
+    /// No lock that a request needs is held while `out` is written to.
     ///
     /// # Errors
     /// Those of `out`.
-    pub fn encode_to(&self, out: &mut dyn fmt::Write) -> fmt::Result {
-        let mut out = Exposition::new(out);
+    pub fn encode_to(&self, out: &mut dyn fmt::Write, format: Format) -> fmt::Result {
+        let mut out = Exposition::new(out, format);
         out.family("istio_build", Kind::Gauge, "Version of this proxy.")?;
         out.sample("istio_build", &self.build, 1)?;
         self.expose_requests(&mut out)?;
@@ -150,6 +151,7 @@ enum Room {
 struct RequestSeries {
     requests: AtomicU64,
     duration: Histogram,
+    exemplars: Exemplars,
     request_bytes: Histogram,
     response_bytes: Histogram,
     messages: Option<Arc<MessageSeries>>,
@@ -160,6 +162,7 @@ impl RequestSeries {
         Self {
             requests: AtomicU64::new(0),
             duration: Histogram::new(&MILLISECONDS),
+            exemplars: Exemplars::default(),
             request_bytes: Histogram::new(&BYTES),
             response_bytes: Histogram::new(&BYTES),
             messages,
@@ -168,8 +171,11 @@ impl RequestSeries {
 
     fn count(&self, outcome: &Outcome<'_>) {
         self.requests.fetch_add(1, Relaxed);
-        self.duration
-            .record(u64::try_from(outcome.duration.as_micros()).unwrap_or(u64::MAX));
+        let micros = u64::try_from(outcome.duration.as_micros()).unwrap_or(u64::MAX);
+        let bucket = self.duration.record(micros);
+        if outcome.trace.sampled {
+            self.exemplars.note(bucket, micros, outcome.trace, outcome.start);
+        }
         self.request_bytes.record(outcome.request_bytes);
         self.response_bytes.record(outcome.response_bytes);
         if let Some(messages) = &self.messages {
@@ -250,13 +256,13 @@ impl Metrics {
             &all,
             "istio_request_duration_milliseconds",
             "Duration of requests.",
-            |s| &s.duration,
+            |s| (&s.duration, Some(&s.exemplars)),
         )?;
         histograms(out, &all, "istio_request_bytes", "Sizes of request bodies.", |s| {
-            &s.request_bytes
+            (&s.request_bytes, None)
         })?;
         histograms(out, &all, "istio_response_bytes", "Sizes of response bodies.", |s| {
-            &s.response_bytes
+            (&s.response_bytes, None)
         })
     }
 
@@ -334,14 +340,19 @@ fn histograms(
     all: &[(Arc<str>, Arc<RequestSeries>)],
     name: &str,
     help: &str,
-    histogram: fn(&RequestSeries) -> &Histogram,
+    read: fn(&RequestSeries) -> (&Histogram, Option<&Exemplars>),
 ) -> fmt::Result {
     if all.is_empty() {
         return Ok(());
     }
     out.family(name, Kind::Histogram, help)?;
-    all.iter()
-        .try_for_each(|(labels, series)| histogram(series).expose(out, name, labels))
+    for (labels, series) in all {
+        let (histogram, exemplars) = read(series);
+        let exemplars = exemplars.filter(|_| out.has_exemplars());
+        let exemplars = exemplars.map(Exemplars::all).unwrap_or_default();
+        histogram.expose(out, name, labels, &exemplars)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Our own metrics, `waypoint_*`: handles that any thread may bump.
 
 mod labelled;
+mod process;
 
 use crate::metrics::{Exposition, Histogram, Kind, MILLISECONDS};
-use labelled::{Labelled, Named, render};
+use labelled::{Labelled, Named, NamedGauge, render};
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use std::fmt;
 use std::sync::{PoisonError, RwLock};
@@ -28,6 +29,12 @@ pub struct OwnMetrics {
     pub config_errors: Gauge,
     /// `waypoint_config_findings_warnings`: warnings in the latest config.
     pub config_warnings: Gauge,
+    /// `waypoint_config_last_reload_success`: 1 when all of the latest config is in force.
+    pub config_reloaded: Gauge,
+    /// `waypoint_config_last_reload_timestamp_seconds`: when the config in force came, Unix time.
+    pub config_reload_time: Gauge,
+    /// `waypoint_upstream_idle_connections`: HTTP/1.1 connections that wait to be used again.
+    pub idle_connections: Gauge,
     /// `waypoint_certificate_expiry_timestamp_seconds`: when our leaf expires, Unix time.
     pub certificate_expiry: Gauge,
     /// `waypoint_dns_names`: names that are looked up in the background.
@@ -52,7 +59,12 @@ pub struct OwnMetrics {
     pub access_log_dropped: Counter,
     /// `waypoint_metric_series_overflow_total`: times a new label set found no room and was folded into `overflow`.
     pub series_overflow: Counter,
+    /// `waypoint_upstream_requests_total{connection="new"}`: attempts that had to open a connection.
+    pub dialled_requests: Counter,
+    /// `waypoint_upstream_requests_total{connection="reused"}`: attempts on a connection that was there.
+    pub reused_requests: Counter,
     handshakes: Labelled,
+    originations: Labelled,
     connect_refusals: Labelled,
     dials: Labelled,
     dial_duration: Milliseconds,
@@ -67,7 +79,9 @@ pub struct OwnMetrics {
     external_check_duration: Milliseconds,
     dns_lookups: Labelled,
     denials: Named,
+    verdicts: Labelled,
     backend_requests: Named,
+    key_ages: NamedGauge,
     weights: RwLock<Vec<BackendWeight>>,
 }
 
@@ -86,6 +100,10 @@ impl OwnMetrics {
     /// `waypoint_handshakes_total{result}`: `ok`, `no_certificate`, `untrusted`, `timeout`, ...
     pub fn handshake(&self, result: &'static str) {
         self.handshakes.inc(result);
+    }
+    /// `waypoint_origination_handshakes_total{result}`: TLS towards endpoints outside of tunnels (`ok`, `failed`).
+    pub fn origination(&self, result: &'static str) {
+        self.originations.inc(result);
     }
     /// `waypoint_connect_refusals_total{reason}`: CONNECTs answered with something other than 200.
     pub fn connect_refusal(&self, reason: &'static str) {
@@ -118,6 +136,14 @@ impl OwnMetrics {
     /// `waypoint_jwks_fetches_total{result}`.
     pub fn key_fetch(&self, result: &'static str) {
         self.key_fetches.inc(result);
+    }
+    /// `waypoint_jwks_fetch_timestamp_seconds{source}`: when a key set was last fetched, Unix time. At most 2,000 sources.
+    pub fn keys_fetched(&self, source: &str, unix_seconds: u64) {
+        self.key_ages.set([("source", source)], unix_seconds);
+    }
+    /// `waypoint_policy_verdicts_total{verdict}`: requests and connections that policies judged (`allow`, `deny`).
+    pub fn verdict(&self, verdict: &'static str) {
+        self.verdicts.inc(verdict);
     }
     /// `waypoint_external_authorization_total{provider,result}`: calls to an external authoriser, by what became of them
     /// (`allowed`, `denied`, `timeout`, `connect`, `error`).
@@ -172,7 +198,7 @@ impl OwnMetrics {
             Kind::Histogram,
             "Time until a new upstream connection was usable.",
         )?;
-        self.dial_duration.0.expose(out, name, "")?;
+        self.dial_duration.0.expose(out, name, "", &[])?;
         self.external_checks.expose(
             out,
             "waypoint_external_authorization_total",
@@ -184,7 +210,20 @@ impl OwnMetrics {
             Kind::Histogram,
             "Time that a call to an external authoriser took.",
         )?;
-        self.external_check_duration.0.expose(out, name, "")?;
+        self.external_check_duration.0.expose(out, name, "", &[])?;
+        let name = "waypoint_upstream_requests_total";
+        out.family(
+            name,
+            Kind::Counter,
+            "Attempts by whether their connection was there before.",
+        )?;
+        out.sample(name, "connection=\"new\"", self.dialled_requests.get())?;
+        out.sample(name, "connection=\"reused\"", self.reused_requests.get())?;
+        self.key_ages.expose(
+            out,
+            "waypoint_jwks_fetch_timestamp_seconds",
+            "When a key set was last fetched, Unix time.",
+        )?;
         self.denials.expose(
             out,
             "waypoint_policy_denials_total",
@@ -195,7 +234,8 @@ impl OwnMetrics {
             "waypoint_backend_requests_total",
             "Requests by the backend picked.",
         )?;
-        self.expose_weights(out)
+        self.expose_weights(out)?;
+        process::expose(out)
     }
 
     fn expose_weights(&self, out: &mut Exposition<'_>) -> fmt::Result {
@@ -211,7 +251,7 @@ impl OwnMetrics {
         Ok(())
     }
 
-    fn gauges(&self) -> [(&'static str, &'static str, &Gauge); 10] {
+    fn gauges(&self) -> [(&'static str, &'static str, &Gauge); 13] {
         [
             ("waypoint_tunnels", "Open CONNECT streams.", &self.tunnels),
             ("waypoint_connections", "Open HBONE connections.", &self.connections),
@@ -240,6 +280,21 @@ impl OwnMetrics {
                 "waypoint_config_findings_warnings",
                 "Warnings in the latest configuration.",
                 &self.config_warnings,
+            ),
+            (
+                "waypoint_config_last_reload_success",
+                "1 when all of the latest configuration is in force.",
+                &self.config_reloaded,
+            ),
+            (
+                "waypoint_config_last_reload_timestamp_seconds",
+                "When the configuration in force came, Unix time.",
+                &self.config_reload_time,
+            ),
+            (
+                "waypoint_upstream_idle_connections",
+                "HTTP/1.1 connections that wait to be used again.",
+                &self.idle_connections,
             ),
             (
                 "waypoint_certificate_expiry_timestamp_seconds",
@@ -305,13 +360,19 @@ impl OwnMetrics {
         ]
     }
 
-    fn families(&self) -> [(&'static str, &'static str, &'static str, &Labelled); 11] {
+    fn families(&self) -> [(&'static str, &'static str, &'static str, &Labelled); 13] {
         [
             (
                 "waypoint_handshakes_total",
                 "result",
                 "HBONE handshakes.",
                 &self.handshakes,
+            ),
+            (
+                "waypoint_origination_handshakes_total",
+                "result",
+                "TLS handshakes with endpoints outside of tunnels.",
+                &self.originations,
             ),
             (
                 "waypoint_connect_refusals_total",
@@ -368,6 +429,12 @@ impl OwnMetrics {
                 &self.overflows,
             ),
             (
+                "waypoint_policy_verdicts_total",
+                "verdict",
+                "Requests and connections that policies judged.",
+                &self.verdicts,
+            ),
+            (
                 "waypoint_dns_lookups_total",
                 "result",
                 "DNS lookups.",
@@ -383,7 +450,7 @@ struct Milliseconds(Histogram);
 
 impl Milliseconds {
     fn record(&self, took: Duration) {
-        self.0.record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        let _ = self.0.record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     }
 }
 

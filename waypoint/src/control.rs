@@ -9,7 +9,7 @@ use pingora_core::services::background::BackgroundService;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 
 /// Between two looks for connections that were idle too long.
@@ -156,6 +156,10 @@ impl Told {
         own.config_errors.set(i64::try_from(errors).unwrap_or(i64::MAX));
         own.config_warnings.set(i64::try_from(warnings).unwrap_or(i64::MAX));
         own.config_updates.inc();
+        own.config_reloaded.set((errors == 0).into());
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        own.config_reload_time
+            .set(i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
         let fresh: Vec<&Finding> = findings
             .iter()
             .filter(|finding| !self.findings.contains(finding))
@@ -178,6 +182,7 @@ impl Told {
                 "config in force"
             );
         }
+        node.shares.publish(snapshot, own);
         node.changes.send_replace(snapshot.generation);
         node.connector.retain(|destination| is_known(snapshot, destination));
         self.generation = snapshot.generation;

@@ -6,7 +6,7 @@ use crate::dns::{Dns, DnsConfig};
 use crate::http1::Limits;
 use crate::jwks::Jwks;
 use crate::logging::Logging;
-use crate::proxy::{Clock, Connector, Node, OwnIdentity, Sealer};
+use crate::proxy::{Clock, Connector, Node, OwnIdentity, Sealer, Shares};
 use crate::server::{Admin, Bound, BoundService, HboneApp, Metrics, Readiness, Signals};
 use arc_swap::ArcSwap;
 use hbone::{CertSource, Drain, FileCerts, Pool, PoolConfig, PoolEvents, Server, ServerConfig, ServerEvents};
@@ -109,7 +109,8 @@ fn node(args: &RunArgs, snapshot: &Arc<ArcSwap<Snapshot>>, certs: &Arc<FileCerts
         changes: watch::Sender::default(),
         clock: Clock::start(),
         keys: ArcSwap::default(),
-        connector: Connector::new(tunnels, limits),
+        connector: Connector::new(tunnels, limits, Arc::clone(&metrics)),
+        shares: Shares::default(),
         dns: Dns::new(dns(args)),
         jwks: Jwks::new(),
         spans: spans(args, settings.trace_sampling_percent, &metrics)?,
@@ -263,9 +264,7 @@ fn serve(args: &RunArgs, node: Arc<Node>, certs: Arc<FileCerts>, files: Files, l
         logging,
     });
     server.add_service(BoundService::new("admin", admin, listeners.admin, 1, stop.clone()));
-    let metrics = HttpServer::new_app(Metrics {
-        node: Arc::clone(&node),
-    });
+    let metrics = Metrics::new(Arc::clone(&node));
     server.add_service(BoundService::new(
         "metrics",
         metrics,

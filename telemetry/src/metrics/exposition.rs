@@ -1,11 +1,42 @@
-//! Prometheus' text format 0.0.4, as Envoy writes it.
+//! Prometheus' text format 0.0.4, as Envoy writes it, and OpenMetrics 1.0, which has exemplars.
 //!
-//! prometheus-client's own encoder is not used: it writes OpenMetrics, where a counter's TYPE line lacks `_total`
-//! and bounds read `le="1.0"`. Envoy writes `le="1"`; during a canary between Istio's waypoint and this one, a
-//! `sum by (le)` must find the same bounds in both. `# EOF` at the end is a comment in 0.0.4.
+//! prometheus-client's own encoder is not used: its bounds read `le="1.0"`. Envoy writes `le="1"`, and so do we in both
+//! formats; during a canary between Istio's waypoint and this one, a `sum by (le)` must find the same bounds in both.
+//! `# EOF` at the end is a comment in 0.0.4.
 
+use super::exemplar::Exemplar;
 use crate::clip::clip;
 use std::fmt::{self, Write};
+
+/// What a scraper asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Prometheus' text format 0.0.4.
+    #[default]
+    Text,
+    /// OpenMetrics 1.0: the same samples, with exemplars.
+    OpenMetrics,
+}
+
+impl Format {
+    /// What an `Accept` header asks for. OpenMetrics wherever it is named and not refused by `q=0`, as Prometheus' own
+    /// client libraries have it.
+    pub fn accepted(accept: &str) -> Self {
+        let named = accept.split(',').any(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            parts.next() == Some("application/openmetrics-text") && parts.all(|part| part != "q=0" && part != "q=0.0")
+        });
+        if named { Self::OpenMetrics } else { Self::Text }
+    }
+
+    /// The `content-type` of the text.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
 
 /// `# TYPE`.
 #[derive(Clone, Copy, Debug)]
@@ -18,19 +49,29 @@ pub(crate) enum Kind {
 /// Writes families one after the other.
 pub(crate) struct Exposition<'w> {
     out: &'w mut dyn Write,
+    format: Format,
 }
 
 impl<'w> Exposition<'w> {
-    pub(crate) fn new(out: &'w mut dyn Write) -> Self {
-        Self { out }
+    pub(crate) fn new(out: &'w mut dyn Write, format: Format) -> Self {
+        Self { out, format }
+    }
+
+    /// Exemplars may be written.
+    pub(crate) fn has_exemplars(&self) -> bool {
+        self.format == Format::OpenMetrics
     }
 
     /// `# HELP` and `# TYPE`. `help` is our own text: one line, no backslash.
     pub(crate) fn family(&mut self, name: &str, kind: Kind, help: &str) -> fmt::Result {
-        let kind = match kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
+        let (name, kind) = match kind {
+            // OpenMetrics names a counter's family without the suffix of its samples.
+            Kind::Counter if self.format == Format::OpenMetrics => {
+                (name.strip_suffix("_total").unwrap_or(name), "counter")
+            }
+            Kind::Counter => (name, "counter"),
+            Kind::Gauge => (name, "gauge"),
+            Kind::Histogram => (name, "histogram"),
         };
         writeln!(self.out, "# HELP {name} {help}\n# TYPE {name} {kind}")
     }
@@ -49,9 +90,20 @@ impl<'w> Exposition<'w> {
     }
 
     /// One `_bucket` sample.
-    pub(crate) fn bucket(&mut self, name: &str, labels: &str, le: &str, count: u64) -> fmt::Result {
+    pub(crate) fn bucket(
+        &mut self,
+        name: &str,
+        labels: &str,
+        le: &str,
+        count: u64,
+        exemplar: Option<&Exemplar>,
+    ) -> fmt::Result {
         let comma = if labels.is_empty() { "" } else { "," };
-        writeln!(self.out, "{name}_bucket{{{labels}{comma}le=\"{le}\"}} {count}")
+        write!(self.out, "{name}_bucket{{{labels}{comma}le=\"{le}\"}} {count}")?;
+        match exemplar {
+            Some(exemplar) => writeln!(self.out, " # {exemplar}"),
+            None => writeln!(self.out),
+        }
     }
 
     /// A family of one sample.

@@ -1,5 +1,6 @@
 //! A histogram of fixed bounds that is only atomic adds: no lock, as prometheus-client's has.
 
+use super::exemplar::Exemplar;
 use super::exposition::Exposition;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -75,22 +76,29 @@ impl Histogram {
         }
     }
 
-    /// Counts `value`, in the scale's small unit.
-    pub(crate) fn record(&self, value: u64) {
+    /// Counts `value`, in the scale's small unit; the bucket that it fell into.
+    pub(crate) fn record(&self, value: u64) -> usize {
         let index = self.scale.bounds.partition_point(|bound| *bound < value);
         self.buckets.get(index).unwrap_or(&self.above).fetch_add(1, Relaxed);
         self.sum.fetch_add(value, Relaxed);
+        index
     }
 
     /// The `_bucket`, `_sum` and `_count` samples. `+Inf` and `_count` agree even while others record.
-    pub(crate) fn expose(&self, out: &mut Exposition<'_>, name: &str, labels: &str) -> fmt::Result {
+    pub(crate) fn expose(
+        &self,
+        out: &mut Exposition<'_>,
+        name: &str,
+        labels: &str,
+        exemplars: &[Exemplar],
+    ) -> fmt::Result {
         let mut count = 0;
-        for (bucket, le) in self.buckets.iter().zip(LE) {
+        for (index, (bucket, le)) in self.buckets.iter().zip(LE).enumerate() {
             count += bucket.load(Relaxed);
-            out.bucket(name, labels, le, count)?;
+            out.bucket(name, labels, le, count, Exemplar::of(exemplars, index))?;
         }
         count += self.above.load(Relaxed);
-        out.bucket(name, labels, "+Inf", count)?;
+        out.bucket(name, labels, "+Inf", count, Exemplar::of(exemplars, BOUNDS))?;
         #[allow(clippy::cast_precision_loss)] // A sum is a float in Prometheus.
         let sum = self.sum.load(Relaxed) as f64 / self.scale.per_unit as f64;
         out.suffixed(name, "_sum", labels, sum)?;

@@ -95,6 +95,34 @@ impl Named {
     }
 }
 
+/// A gauge whose labels come from configuration. What does not fit into [`Named::LIMIT`] label sets is not shown.
+#[derive(Debug, Default)]
+pub(crate) struct NamedGauge {
+    /// By rendered labels.
+    entries: RwLock<BTreeMap<Box<str>, u64>>,
+}
+
+impl NamedGauge {
+    pub(crate) fn set<const N: usize>(&self, labels: [(&str, &str); N], value: u64) {
+        let block = render(labels);
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        if entries.len() < Named::LIMIT || entries.contains_key(block.as_str()) {
+            entries.insert(block.into(), value);
+        }
+    }
+
+    pub(crate) fn expose(&self, out: &mut Exposition<'_>, name: &str, help: &str) -> fmt::Result {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if entries.is_empty() {
+            return Ok(());
+        }
+        out.family(name, Kind::Gauge, help)?;
+        entries
+            .iter()
+            .try_for_each(|(labels, value)| out.sample(name, labels, value))
+    }
+}
+
 pub(crate) fn render<const N: usize>(labels: [(&str, &str); N]) -> String {
     let mut block = String::new();
     for (name, value) in labels {

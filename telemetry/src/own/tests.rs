@@ -1,10 +1,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use super::*;
+use crate::Format;
 
 fn text(own: &OwnMetrics) -> String {
     let mut text = String::new();
-    own.expose(&mut Exposition::new(&mut text)).unwrap();
+    own.expose(&mut Exposition::new(&mut text, Format::Text)).unwrap();
     text
 }
 

@@ -7,7 +7,7 @@ use mesh::Snapshot;
 use rand::Rng;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use telemetry::OwnMetrics;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -140,6 +140,8 @@ impl<'n> Worker<'n> {
         match parsed {
             Ok((text, set)) => {
                 self.world.metrics.key_fetch("ok");
+                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                self.world.metrics.keys_fetched(id, since.as_secs());
                 state.failures = 0;
                 state.due = Instant::now() + jittered(REFRESH);
                 if state.text.as_ref() != Some(&text) {

@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
+use telemetry::Metrics;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -139,6 +140,7 @@ struct Shared {
 pub(crate) struct Connector {
     tunnels: Arc<Pool>,
     limits: Limits,
+    metrics: Arc<Metrics>,
     /// Where clusters limit their connections.
     pub(crate) gates: Gates,
     idle: [Mutex<HashMap<Key, Vec<Idle>>>; SHARDS],
@@ -152,10 +154,11 @@ impl std::fmt::Debug for Connector {
 }
 
 impl Connector {
-    pub(crate) fn new(tunnels: Arc<Pool>, limits: Limits) -> Arc<Self> {
+    pub(crate) fn new(tunnels: Arc<Pool>, limits: Limits, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
             tunnels,
             limits,
+            metrics,
             gates: Gates::default(),
             idle: Default::default(),
             shared: Mutex::default(),
@@ -180,6 +183,7 @@ impl Connector {
             return Upstream::start_h2(&mut connection.sender, connection.streams, head).map_err(OpenFault::Upstream);
         }
         if let Some(conn) = self.take_idle(&key) {
+            self.metrics.own.reused_requests.inc();
             return Ok(Upstream::start_h1(conn, head));
         }
         let transport = self.dial_as(endpoint, policy, lane, Alpn::Http1).await?;
@@ -204,11 +208,24 @@ impl Connector {
         lane: &Lane,
         alpn: Alpn,
     ) -> Result<Transport, OpenFault> {
-        let plain = self.dial_plain(endpoint, policy, lane).await?;
-        match &endpoint.tls {
-            None => Ok(Transport::plain(plain)),
-            Some(tls) => originate(tls, alpn, plain).await,
+        let own = &self.metrics.own;
+        own.dialled_requests.inc();
+        let began = Instant::now();
+        let plain = self.dial_plain(endpoint, policy, lane).await;
+        if !endpoint.workload.hbone {
+            // Tunnels are counted where they are dialled.
+            own.dial(if plain.is_ok() { "ok" } else { "connect" });
         }
+        let transport = match &endpoint.tls {
+            None => Transport::plain(plain?),
+            Some(tls) => {
+                let originated = originate(tls, alpn, plain?).await;
+                own.origination(if originated.is_ok() { "ok" } else { "failed" });
+                originated?
+            }
+        };
+        own.dial_took(began.elapsed());
+        Ok(transport)
     }
 
     async fn dial_plain(&self, endpoint: &Endpoint, policy: &TrafficPolicy, lane: &Lane) -> Result<Plain, OpenFault> {
@@ -266,6 +283,7 @@ impl Connector {
                 since: Instant::now(),
                 keep: policy.limits.http_idle.unwrap_or(IDLE),
             });
+            self.metrics.own.idle_connections.inc();
         }
     }
 
@@ -276,7 +294,9 @@ impl Connector {
         let now = Instant::now();
         for shard in &self.idle {
             lock(shard).retain(|_, idle| {
+                let before = idle.len();
                 idle.retain_mut(|idle| now.duration_since(idle.since) < idle.keep && is_quiet(&mut idle.conn));
+                self.fewer_idle(before.saturating_sub(idle.len()));
                 !idle.is_empty()
             });
         }
@@ -292,11 +312,17 @@ impl Connector {
         self.tunnels.retain(keep);
     }
 
+    fn fewer_idle(&self, count: usize) {
+        let gone = i64::try_from(count).unwrap_or(i64::MAX);
+        self.metrics.own.idle_connections.dec_by(gone);
+    }
+
     fn take_idle(&self, key: &Key) -> Option<Box<ClientConn<Transport>>> {
         let mut shard = self.shard(key);
         let idle = shard.get_mut(key)?;
         let now = Instant::now();
         while let Some(mut candidate) = idle.pop() {
+            self.fewer_idle(1);
             if now.duration_since(candidate.since) < candidate.keep && is_quiet(&mut candidate.conn) {
                 return Some(candidate.conn);
             }
@@ -318,11 +344,13 @@ impl Connector {
     ) -> Result<H2Connection, OpenFault> {
         let shared = Arc::clone(lock(&self.shared).entry(key.clone()).or_default());
         if let Some(connection) = shared.with_room(policy) {
+            self.metrics.own.reused_requests.inc();
             return Ok(connection);
         }
         let failed = shared.failed.load(Ordering::Acquire);
         let _one = shared.dial.lock().await;
         if let Some(connection) = shared.with_room(policy) {
+            self.metrics.own.reused_requests.inc();
             return Ok(connection);
         }
         if shared.failed.load(Ordering::Acquire) != failed {

@@ -205,8 +205,14 @@ impl Exchange<'_> {
             .policies
             .decide(request, verified.map(|verified| verified.claims.as_ref()));
         match decision.verdict {
-            Verdict::Allow => Ok(()),
-            Verdict::Deny => Err(Reason::denied(decision.by)),
+            Verdict::Allow => {
+                self.tunnel.node.metrics.own.verdict("allow");
+                Ok(())
+            }
+            Verdict::Deny => {
+                self.tunnel.node.metrics.own.verdict("deny");
+                Err(Reason::denied(decision.by))
+            }
         }
     }
 
@@ -253,6 +259,7 @@ impl Exchange<'_> {
             admitted: &admitted,
             origin: self.origin.as_ref(),
         };
+        self.tunnel.node.shares.picked(matched.rule, backend);
         let deadline = matched.rule.timeouts.request;
         let sending = forward.send(headers, early, client, &mut self.record, &mut self.meter);
         let sent = match deadline {

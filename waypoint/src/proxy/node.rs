@@ -5,6 +5,7 @@ use super::connect::Connector;
 use super::early::EarlyLoad;
 use super::mirror::Load;
 use super::session::Sealer;
+use super::shares::Shares;
 use crate::dns::Dns;
 use crate::http1::Limits;
 use crate::jwks::Jwks;
@@ -35,6 +36,8 @@ pub(crate) struct Node {
     pub(crate) dns: Dns,
     /// Wishes for key sets.
     pub(crate) jwks: Jwks,
+    /// Counts what each backend of a rule gets.
+    pub(crate) shares: Shares,
     /// Metrics.
     pub(crate) metrics: Arc<Metrics>,
     /// Spans; `None` when nothing exports them.

@@ -134,7 +134,7 @@ async fn begin(tunnel: &Tunnel, stream: &mut Primed<TunnelStream>, end: &mut End
     let port = tunnel.port(&snapshot).ok_or(Reason::NoService)?;
     judge(tunnel, &snapshot, &port, &connection(tunnel, end.sni.as_deref())).await?;
     let table = port.routes(tunnel.namespace());
-    let target = route(&port, table, end)?;
+    let target = route(tunnel, &port, table, end)?;
     let host = end.sni.as_deref().unwrap_or(tunnel.asked_host());
     let cluster = tunnel.node.dns.endpoints(&snapshot, target, Some(host)).await?;
     reach(tunnel, &cluster, Arc::clone(&port.policies)).await
@@ -160,14 +160,17 @@ async fn server_name(tunnel: &Tunnel, stream: &mut Primed<TunnelStream>) -> Resu
 }
 
 /// Where the connection goes: by its routes, else to the port's own endpoints.
-fn route<'s>(port: &'s ServicePort, table: &'s Table, end: &mut End) -> Result<&'s Target, Reason> {
+fn route<'s>(tunnel: &Tunnel, port: &'s ServicePort, table: &'s Table, end: &mut End) -> Result<&'s Target, Reason> {
     Ok(match table.streams() {
         None => &port.cluster,
         Some(streams) => {
             let rule = streams.find(end.sni.as_deref()).ok_or(Reason::NoRoute)?;
             end.route = Some(Arc::clone(rule));
             match rule.pick(rand::rng().random()) {
-                Pick::Backend(backend) => &backend.target,
+                Pick::Backend(backend) => {
+                    tunnel.node.shares.picked(rule, backend);
+                    &backend.target
+                }
                 Pick::Nothing => &Target::Invalid,
             }
         }

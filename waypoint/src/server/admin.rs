@@ -1,4 +1,4 @@
-//! The small HTTP pages beside the data path: admin, metrics, readiness.
+//! The small HTTP pages beside the data path: admin, readiness. (Metrics are streamed: see `metrics`.)
 
 use crate::logging::Logging;
 use crate::proxy::Node;
@@ -16,11 +16,6 @@ const JSON: &str = "application/json";
 pub(crate) struct Admin {
     pub(crate) node: Arc<Node>,
     pub(crate) logging: Logging,
-}
-
-/// 15020 `/stats/prometheus`.
-pub(crate) struct Metrics {
-    pub(crate) node: Arc<Node>,
 }
 
 /// 15021 `/healthz/ready`.
@@ -42,7 +37,11 @@ impl ServeHttp for Admin {
                 page(StatusCode::OK, JSON, format!("{dump:#}\n"))
             }
             "/logging" => self.set_logging(request.uri.query().unwrap_or_default(), post),
-            "/stats/prometheus" => page(StatusCode::OK, telemetry::Metrics::CONTENT_TYPE, metrics(&self.node)),
+            "/stats/prometheus" => page(
+                StatusCode::OK,
+                telemetry::Format::Text.content_type(),
+                metrics(&self.node),
+            ),
             _ => page(StatusCode::NOT_FOUND, TEXT, format!("no such page\n\n{HELP}")),
         }
     }
@@ -64,18 +63,6 @@ impl Admin {
                 Ok(()) => page(StatusCode::OK, TEXT, format!("{}\n", self.logging.current())),
                 Err(why) => page(StatusCode::BAD_REQUEST, TEXT, format!("not a log filter: {why}\n")),
             },
-        }
-    }
-}
-
-#[async_trait]
-impl ServeHttp for Metrics {
-    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
-        match session.req_header().uri.path() {
-            "/stats/prometheus" | "/metrics" => {
-                page(StatusCode::OK, telemetry::Metrics::CONTENT_TYPE, metrics(&self.node))
-            }
-            _ => page(StatusCode::NOT_FOUND, TEXT, "metrics are at /stats/prometheus\n"),
         }
     }
 }

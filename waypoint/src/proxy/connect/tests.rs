@@ -25,7 +25,7 @@ async fn a_workload_of_the_mesh_without_an_identity_is_not_reached_in_clear() {
     };
     let endpoint = Endpoint::new(listener.local_addr().unwrap(), Arc::new(workload));
     let pool = Pool::new(PoolConfig::default(), Arc::new(NoCerts), Arc::new(NoCerts));
-    let connector = Connector::new(pool, Limits::default());
+    let connector = Connector::new(pool, Limits::default(), Arc::new(Metrics::new("test")));
     let lane = Lane {
         source: 0,
         baggage: None,
