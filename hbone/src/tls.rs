@@ -79,7 +79,7 @@ pub(crate) fn client_config(certified: &Arc<CertifiedKey>, roots: &Arc<RootCertS
 /// The SPIFFE id of a verified peer.
 ///
 /// # Errors
-/// In words, when there is no certificate or it has not exactly one URI SAN of Istio's SPIFFE form. The handshake
+/// In words, when there is no certificate or it has not exactly one URI SAN that is a SPIFFE id. The handshake
 /// verifiers refuse such certificates, so an error here means a connection without a client certificate.
 pub(crate) fn peer_id(certificates: Option<&[CertificateDer<'_>]>) -> Result<SpiffeId, String> {
     let leaf = certificates

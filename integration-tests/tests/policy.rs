@@ -84,6 +84,36 @@ async fn allow_by_identity_lets_nobody_else_in() {
     }
 }
 
+/// Ids that are not of Istio's form come from other issuers under the same roots: policies match them as text.
+#[tokio::test]
+async fn a_spiffe_id_of_another_form_is_judged_as_text() {
+    let mut world = MeshWorld::new();
+    let open = world.echo("open", "v1", Reach::Hbone).await;
+    let jobs = world.echo("jobs", "v1", Reach::Hbone).await;
+    let shops = world.echo("shops", "v1", Reach::Hbone).await;
+    let allow = |source: serde_json::Value| json!([{ "from": [{ "source": source }] }]);
+    world.policy(
+        "jobs",
+        "jobs",
+        "ALLOW",
+        allow(json!({ "principals": ["cluster.local/batch/*"] })),
+    );
+    world.policy("shops", "shops", "ALLOW", allow(json!({ "namespaces": ["shop"] })));
+    let waypoint = world.start().await;
+    let cases = [
+        ("spiffe://cluster.local/batch/nightly", [200, 200, 403]),
+        ("spiffe://cluster.local/shop/nightly", [200, 403, 403]),
+        ("spiffe://cluster.local/env/blue/ns/shop/sa/cart", [200, 403, 200]),
+        ("spiffe://cluster.local/ns/shop/sa/cart/env/blue", [200, 403, 200]),
+    ];
+    for (uri, wanted) in cases {
+        let client = world.client_with(&waypoint, uri);
+        for (vip, status) in [&open.vip, &jobs.vip, &shops.vip].into_iter().zip(wanted) {
+            assert_eq!(client.get(vip, "/").await.status, status, "{uri} to {}", vip.name);
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_denial_leaves_the_connection_usable() {
     let mut world = MeshWorld::new();

@@ -72,8 +72,8 @@ async fn clients_without_a_good_identity() {
         ("an expired certificate", Some(pki.issue_leaf(&good().expired()))),
         ("no SPIFFE id", Some(pki.issue_leaf(&good().without_spiffe()))),
         (
-            "not a workload's id",
-            Some(pki.issue_leaf(&with_uri("spiffe://cluster.local/something/else"))),
+            "a trust domain in capitals",
+            Some(pki.issue_leaf(&with_uri("spiffe://CLUSTER.LOCAL/ns/demo/sa/client"))),
         ),
         (
             "another scheme",

@@ -1,20 +1,22 @@
 //! `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`: who a workload is.
+//!
+//! Istio gives every workload an id of that form. Another issuer under the same roots may give others; Envoy takes any
+//! path of a trusted domain and leaves the rest to the policies, which match the id as text. So do we.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A SPIFFE id of Istio's form. Cheap to clone.
+/// A SPIFFE id. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SpiffeId {
     text: Arc<str>,
-    // byte offsets into `text`
+    // Byte offsets into `text`; the ranges are empty where the id does not say it.
     trust_domain_end: u32,
-    namespace_start: u32,
-    namespace_end: u32,
-    account_start: u32,
+    namespace: (u32, u32),
+    account: (u32, u32),
 }
 
-/// Why a text is no SPIFFE id of Istio's form.
+/// Why a text is no SPIFFE id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("bad SPIFFE id: {0}")]
 pub struct BadSpiffeId(pub &'static str);
@@ -22,9 +24,9 @@ pub struct BadSpiffeId(pub &'static str);
 impl SpiffeId {
     /// Parses the whole URI, scheme included.
     ///
-    /// The SPIFFE specification's characters and limits (2,048 bytes in all, 255 for the trust domain, which is lower
-    /// case), in Istio's form: `ns` first, `sa` last, and between them whatever pairs of segments another issuer put
-    /// there (Istio's policies match such ids by namespace and account too). There is no percent-encoding, query, fragment, port or user info.
+    /// The SPIFFE specification's characters and limits (2,048 bytes in all, 255 for the trust domain), with a path,
+    /// which names no trust domain alone. There is no percent-encoding, query, fragment, port or user info. Capital letters are taken in
+    /// a trust domain, which the specification does not: it is compared as text, so that they name another one.
     ///
     /// # Errors
     /// Everything else, with the first reason found.
@@ -35,30 +37,21 @@ impl SpiffeId {
         let rest = text
             .strip_prefix(SCHEME)
             .ok_or(BadSpiffeId("it does not begin with spiffe://"))?;
-        let (trust_domain, path) = rest.split_once('/').ok_or(NOT_ISTIOS_FORM)?;
-        let path = path.strip_prefix("ns/").ok_or(NOT_ISTIOS_FORM)?;
-        let (namespace, path) = path.split_once('/').ok_or(NOT_ISTIOS_FORM)?;
-        let (between, account) = path.rsplit_once('/').ok_or(NOT_ISTIOS_FORM)?;
-        let pairs = match between {
-            "sa" => None,
-            _ => Some(between.strip_suffix("/sa").ok_or(NOT_ISTIOS_FORM)?),
-        };
+        let (trust_domain, path) = rest
+            .split_once('/')
+            .ok_or(BadSpiffeId("no path after the trust domain"))?;
         check_trust_domain(trust_domain)?;
-        check_segment(namespace)?;
-        check_segment(account)?;
-        check_pairs(pairs)?;
+        path.split('/').try_for_each(check_segment)?;
 
-        let trust_domain_end = SCHEME.len() + trust_domain.len();
-        let namespace_start = trust_domain_end + "/ns/".len();
-        let namespace_end = namespace_start + namespace.len();
-        let account_start = text.len() - account.len();
+        let path_start = text.len() - path.len();
         // At most MAX_BYTES each.
+        let place = |part: Range<usize>| ((path_start + part.start) as u32, (path_start + part.end) as u32);
+        let (namespace, account) = workload(path).unwrap_or_default();
         Ok(Self {
             text: text.into(),
-            trust_domain_end: trust_domain_end as u32,
-            namespace_start: namespace_start as u32,
-            namespace_end: namespace_end as u32,
-            account_start: account_start as u32,
+            trust_domain_end: (path_start - 1) as u32,
+            namespace: place(namespace),
+            account: place(account),
         })
     }
 
@@ -67,6 +60,8 @@ impl SpiffeId {
     /// # Errors
     /// As [`SpiffeId::parse`].
     pub fn of(trust_domain: &str, namespace: &str, service_account: &str) -> Result<Self, BadSpiffeId> {
+        check_segment(namespace)?;
+        check_segment(service_account)?;
         Self::parse(&format!("{SCHEME}{trust_domain}/ns/{namespace}/sa/{service_account}"))
     }
 
@@ -85,14 +80,14 @@ impl SpiffeId {
         self.slice(SCHEME.len() as u32..self.trust_domain_end)
     }
 
-    /// The namespace.
+    /// The namespace; empty when the id does not name exactly one workload of Istio's.
     pub fn namespace(&self) -> &str {
-        self.slice(self.namespace_start..self.namespace_end)
+        self.slice(self.namespace.0..self.namespace.1)
     }
 
-    /// The service account.
+    /// The service account, likewise.
     pub fn service_account(&self) -> &str {
-        self.slice(self.account_start..self.text.len() as u32)
+        self.slice(self.account.0..self.account.1)
     }
 
     fn slice(&self, range: Range<u32>) -> &str {
@@ -111,8 +106,6 @@ impl std::fmt::Display for SpiffeId {
 const SCHEME: &str = "spiffe://";
 const MAX_BYTES: usize = 2_048;
 const MAX_TRUST_DOMAIN_BYTES: usize = 255;
-const NOT_ISTIOS_FORM: BadSpiffeId =
-    BadSpiffeId("not of the form spiffe://<trust domain>/ns/<namespace>/sa/<service account>");
 
 fn check_trust_domain(text: &str) -> Result<(), BadSpiffeId> {
     if text.is_empty() || text.len() > MAX_TRUST_DOMAIN_BYTES {
@@ -120,29 +113,36 @@ fn check_trust_domain(text: &str) -> Result<(), BadSpiffeId> {
     }
     if text
         .bytes()
-        .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_'))
+        .all(|b| matches!(b, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_'))
     {
         Ok(())
     } else {
         Err(BadSpiffeId(
-            "a byte in the trust domain other than lower-case letters, digits, '.', '-' and '_'",
+            "a byte in the trust domain other than letters, digits, '.', '-' and '_'",
         ))
     }
 }
 
-/// Pairs between namespace and account. A second `ns` or `sa` would make the id say two things.
-fn check_pairs(pairs: Option<&str>) -> Result<(), BadSpiffeId> {
-    let Some(pairs) = pairs else { return Ok(()) };
-    let mut segments = pairs.split('/');
+/// Where namespace and account stand in a path of pairs, `ns/<namespace>` and `sa/<account>` among them. `None`: a path
+/// of another form, or one that names two.
+fn workload(path: &str) -> Option<(Range<usize>, Range<usize>)> {
+    let (mut namespace, mut account) = (None, None);
+    let mut at = 0;
+    let mut segments = path.split('/');
     while let Some(key) = segments.next() {
-        let value = segments.next().ok_or(NOT_ISTIOS_FORM)?;
-        if matches!(key, "ns" | "sa") {
-            return Err(NOT_ISTIOS_FORM);
+        let start = at + key.len() + 1;
+        let value = start..start + segments.next()?.len();
+        at = value.end + 1;
+        let before = match key {
+            "ns" => namespace.replace(value),
+            "sa" => account.replace(value),
+            _ => None,
+        };
+        if before.is_some() {
+            return None;
         }
-        check_segment(key)?;
-        check_segment(value)?;
     }
-    Ok(())
+    namespace.zip(account)
 }
 
 fn check_segment(text: &str) -> Result<(), BadSpiffeId> {

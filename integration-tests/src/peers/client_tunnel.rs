@@ -32,8 +32,13 @@ impl PoolEvents for NoEvents {}
 impl ClientTunnel {
     /// Tunnels as `namespace/service_account` to the waypoint of `waypoint_namespace` at `hbone`.
     pub fn new(hbone: SocketAddr, pki: &Pki, waypoint_namespace: &str, namespace: &str, service_account: &str) -> Self {
-        hbone::install_crypto_provider();
         let certs = pki.issue(namespace, service_account);
+        Self::with_certs(hbone, pki, waypoint_namespace, certs)
+    }
+
+    /// The same with certificates at hand.
+    pub fn with_certs(hbone: SocketAddr, pki: &Pki, waypoint_namespace: &str, certs: Certs) -> Self {
+        hbone::install_crypto_provider();
         let source = FileCerts::load(certs.path()).unwrap_or_else(|e| panic!("client certificate: {e}"));
         let identity = spiffe(pki.trust_domain(), waypoint_namespace, "waypoint");
         let identity = request::SpiffeId::parse(&identity).unwrap();

@@ -8,7 +8,7 @@ use super::client_tunnel::ClientTunnel;
 use super::destination_tunnel::DestinationTunnel;
 use super::echo::Echo;
 use super::loopback::Subnet;
-use super::pki::{Certs, Pki};
+use super::pki::{Certs, Leaf, Pki};
 use super::raw_http::RawHttp;
 use super::scripted::Scripted;
 use super::tcp_backend::{Manner, TcpBackend};
@@ -323,6 +323,16 @@ impl MeshWorld {
             namespace,
             service_account,
         ))
+    }
+
+    /// Tunnels with a certificate for this URI, whatever it is.
+    pub fn client_with(&self, waypoint: &Waypoint, uri: &str) -> Arc<ClientTunnel> {
+        let leaf = Leaf {
+            uri: Some(uri.into()),
+            ..Leaf::workload(self.pki.trust_domain(), NAMESPACE, "client")
+        };
+        let certs = self.pki.issue_leaf(&leaf);
+        Arc::new(ClientTunnel::with_certs(waypoint.hbone, &self.pki, NAMESPACE, certs))
     }
 
     fn mesh(&mut self) {
