@@ -17,6 +17,14 @@ impl Namespace {
         Self(whole.split('*').map(Into::into).collect())
     }
 
+    /// The namespace, when it is just one.
+    pub(crate) fn exact(&self) -> Option<&str> {
+        match &*self.0 {
+            [whole] => one_namespace(whole),
+            _ => None,
+        }
+    }
+
     pub(crate) fn matches(&self, uri: &str) -> bool {
         let mut rest = uri;
         for part in &self.0 {
@@ -57,6 +65,11 @@ impl ServiceAccount {
             namespace: format!("/ns/{namespace}/").into(),
             account: format!("sa/{account}").into(),
         })
+    }
+
+    /// The namespace.
+    pub(crate) fn namespace(&self) -> Option<&str> {
+        one_namespace(&self.namespace)
     }
 
     pub(crate) fn matches(&self, uri: &str) -> bool {
@@ -149,6 +162,19 @@ impl fmt::Display for TrustDomain {
             Self::Around { prefix, suffix } => write!(f, "\"{prefix}*{suffix}\""),
         }
     }
+}
+
+/// Every namespace that an id names: what stands after a segment `ns`.
+pub(crate) fn named_namespaces(uri: &str) -> impl Iterator<Item = &str> {
+    let mut before = "";
+    uri.split('/')
+        .filter(move |segment| std::mem::replace(&mut before, segment) == "ns")
+}
+
+/// `/ns/<namespace>/` to the namespace, which is one segment.
+fn one_namespace(whole: &str) -> Option<&str> {
+    let name = whole.strip_prefix("/ns/")?.strip_suffix('/')?;
+    (!name.contains('/')).then_some(name)
 }
 
 /// Every place where `needle` begins in `text` (they may overlap), and what follows it.

@@ -13,6 +13,7 @@ mod compile;
 mod custom;
 mod explain;
 mod identity;
+mod index;
 mod jwt_rule;
 mod keys;
 mod place;

@@ -2,6 +2,7 @@
 
 use crate::custom::{Ask, Consultations};
 use crate::explain::{self, ConsideredRule, PolicyExplanation};
+use crate::index::Index;
 use crate::rule::{Rule, View};
 use crate::spec::Problems;
 use crate::{AuthorizationPolicySpec, Claims, Problem, TrustDomains, check};
@@ -41,6 +42,8 @@ pub struct Policies {
     /// An ALLOW policy exists: what none of them matches is denied.
     closed: bool,
     needs_sni: bool,
+    /// The policies that are only rehearsed.
+    dry_run: Option<Box<Policies>>,
 }
 
 /// Allow or deny.
@@ -76,12 +79,13 @@ impl Policies {
             policies.add(id, spec, trust, &mut problems);
             found.extend(problems.0.into_iter().map(|problem| (id.clone(), problem)));
         }
+        policies.index();
         (policies, found)
     }
 
-    /// No policy applies: every request is allowed.
+    /// No policy applies, be it in dry run: every request is allowed, and there is nothing to say of it.
     pub fn is_empty(&self) -> bool {
-        !self.closed && self.http.is_empty()
+        !self.closed && self.http.is_empty() && self.dry_run.is_none()
     }
 
     /// Some rule asks for `connection.sni`: a TCP connection cannot be judged before its ClientHello was read.
@@ -157,7 +161,70 @@ impl Policies {
             request: Some(request),
             claims,
         };
-        self.first(&self.http.audit, view)
+        self.first(&self.http.audit, &self.http.audit_index, view)
+    }
+
+    /// What the policies in dry run (`istio.io/dry-run`) would say of a request: those of DENY, and those of ALLOW, each
+    /// kind as if it were alone.
+    pub fn rehearse<'a>(
+        &'a self,
+        request: &'a Request<'a>,
+        claims: Option<&'a Claims>,
+    ) -> impl Iterator<Item = (Action, Decision<'a>)> {
+        let view = View {
+            connection: request.connection,
+            request: Some(request),
+            claims,
+        };
+        self.dry_run
+            .iter()
+            .flat_map(move |dry| dry.each_action(&dry.http, view))
+    }
+
+    /// The same of a TCP connection.
+    pub fn rehearse_tcp<'a>(&'a self, connection: &'a Connection) -> impl Iterator<Item = (Action, Decision<'a>)> {
+        let view = View {
+            connection,
+            request: None,
+            claims: None,
+        };
+        self.dry_run.iter().flat_map(move |dry| dry.each_action(&dry.tcp, view))
+    }
+
+    /// The first AUDIT rule that matches a TCP connection.
+    pub fn audited_by_tcp(&self, connection: &Connection) -> Option<(&PolicyId, usize)> {
+        let view = View {
+            connection,
+            request: None,
+            claims: None,
+        };
+        self.first(&self.tcp.audit, &self.tcp.audit_index, view)
+    }
+
+    fn each_action<'p>(
+        &'p self,
+        rules: &'p Rules,
+        view: View<'_>,
+    ) -> impl Iterator<Item = (Action, Decision<'p>)> + use<'p> {
+        let deny = (!rules.deny.is_empty()).then(|| {
+            let by = self.first(&rules.deny, &rules.deny_index, view);
+            let verdict = if by.is_some() { Verdict::Deny } else { Verdict::Allow };
+            (Action::Deny, Decision { verdict, by })
+        });
+        let allow = self.closed.then(|| (Action::Allow, self.decide_allow(rules, view)));
+        deny.into_iter().chain(allow)
+    }
+
+    /// Sorts the rules for a quick look-up.
+    fn index(&mut self) {
+        for rules in [&mut self.http, &mut self.tcp] {
+            rules.audit_index = Index::of(&rules.audit);
+            rules.deny_index = Index::of(&rules.deny);
+            rules.allow_index = Index::of(&rules.allow);
+        }
+        if let Some(dry) = &mut self.dry_run {
+            dry.index();
+        }
     }
 
     /// [`decide`](Self::decide), with every rule and why it does not match.
@@ -199,6 +266,16 @@ impl Policies {
     }
 
     fn add(&mut self, id: &PolicyId, spec: &AuthorizationPolicySpec, trust: &TrustDomains, problems: &mut Problems) {
+        if spec.dry_run {
+            let enforced = AuthorizationPolicySpec {
+                dry_run: false,
+                ..spec.clone()
+            };
+            // Who must be asked cannot be told without asking.
+            if !spec.is_custom() {
+                return self.dry_run.get_or_insert_default().add(id, &enforced, trust, problems);
+            }
+        }
         let (action, rules) = check::compile(&id.namespace, spec, Some(trust), problems);
         if spec.dry_run {
             return;
@@ -238,7 +315,7 @@ impl Policies {
     }
 
     fn decide_by(&self, rules: &Rules, view: View<'_>) -> Decision<'_> {
-        let denied = self.first(&rules.deny, view);
+        let denied = self.first(&rules.deny, &rules.deny_index, view);
         if denied.is_some() {
             return Decision {
                 verdict: Verdict::Deny,
@@ -251,15 +328,19 @@ impl Policies {
                 by: None,
             };
         }
-        let by = self.first(&rules.allow, view);
+        self.decide_allow(rules, view)
+    }
+
+    fn decide_allow(&self, rules: &Rules, view: View<'_>) -> Decision<'_> {
+        let by = self.first(&rules.allow, &rules.allow_index, view);
         Decision {
             verdict: if by.is_some() { Verdict::Allow } else { Verdict::Deny },
             by,
         }
     }
 
-    fn first(&self, rules: &[Bound], view: View<'_>) -> Option<(&PolicyId, usize)> {
-        let bound = rules.iter().find(|bound| bound.rule.matches(view))?;
+    fn first(&self, rules: &[Bound], index: &Index, view: View<'_>) -> Option<(&PolicyId, usize)> {
+        let bound = index.first(rules, view)?;
         Some((self.ids.get(bound.policy)?, bound.index))
     }
 }
@@ -271,6 +352,9 @@ struct Rules {
     audit: Vec<Bound>,
     deny: Vec<Bound>,
     allow: Vec<Bound>,
+    audit_index: Index,
+    deny_index: Index,
+    allow_index: Index,
 }
 
 /// A rule and where it stands: policy in [`Policies::ids`], index in the policy.

@@ -81,6 +81,22 @@ impl Template {
         })
     }
 
+    /// What every path that matches begins with.
+    pub(crate) fn literal_start(&self) -> Box<str> {
+        let mut start = String::new();
+        for segment in &self.segments {
+            start.push('/');
+            match segment {
+                Some(literal) => start.push_str(literal),
+                None => return start.into(),
+            }
+        }
+        if self.after_any.is_some() {
+            start.push('/');
+        }
+        start.into()
+    }
+
     pub(crate) fn matches(&self, path: &str) -> bool {
         let mut rest = path;
         for segment in &self.segments {

@@ -1,5 +1,6 @@
 //! Istio's text patterns: exact, `prefix*`, `*suffix` and `*`, as a set that answers without allocating.
 
+use crate::index::Key;
 use std::collections::HashSet;
 use std::fmt;
 
@@ -97,6 +98,13 @@ impl TextSet {
         let ends = self.suffixes.iter().map(|text| format!("{:?}", format!("*{text}")));
         let present = self.present.then(|| "any value".to_owned());
         exact.chain(begins).chain(ends).chain(present).collect()
+    }
+
+    /// What a text must be or begin with to match; `None`: that does not tell.
+    pub(crate) fn keys(&self) -> Option<Vec<Key>> {
+        let exact = self.few.iter().chain(&self.many).cloned().map(Key::Exact);
+        let prefixes = self.prefixes.iter().cloned().map(Key::Prefix);
+        (!self.present && self.suffixes.is_empty()).then(|| exact.chain(prefixes).collect())
     }
 
     /// `*` wants a text that is not empty.

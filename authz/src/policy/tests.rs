@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use super::Verdict::{Allow, Deny};
-use super::{Policies, Verdict};
+use super::{Action, Policies, Verdict};
 use crate::Claims;
 use crate::testing::{Sample, policies};
 use http::Method;
@@ -82,7 +82,44 @@ fn audit_and_dry_run_change_no_verdict() {
         ..Default::default()
     };
     let (policies, _) = Policies::build(&[(crate::testing::id("dry"), spec)], &Default::default());
-    assert!(policies.is_empty());
+    assert_eq!(policies.decide(&sample.request(), None).verdict, Allow);
+    assert_eq!(policies.decide_tcp(&sample.connection).verdict, Allow);
+}
+
+#[test]
+fn a_rehearsal_tells_what_would_be() {
+    let dry = |name: &str, spec: Value| {
+        let mut spec: crate::AuthorizationPolicySpec = serde_json::from_value(spec).unwrap();
+        spec.dry_run = true;
+        (crate::testing::id(name), spec)
+    };
+    let operation = |field: &str, value: &str| json!([{"to": [{"operation": {field: [value]}}]}]);
+    let deny = dry("deny", json!({"action": "DENY", "rules": operation("paths", "/a")}));
+    let allow = dry("allow", json!({"rules": operation("methods", "GET")}));
+    let (policies, _) = Policies::build(&[deny, allow], &Default::default());
+    let told = |sample: &Sample| -> Vec<(Action, Verdict, Option<String>)> {
+        let name = |(id, _): (&crate::PolicyId, usize)| id.name.to_string();
+        let request = sample.request();
+        let rehearsed = policies.rehearse(&request, None);
+        rehearsed
+            .map(|(action, decision)| (action, decision.verdict, decision.by.map(name)))
+            .collect()
+    };
+    let mut put = Sample::get("/b");
+    put.method = Method::PUT;
+    let (of_deny, of_allow) = (Some("deny".to_owned()), Some("allow".to_owned()));
+    assert_eq!(
+        told(&Sample::get("/a")),
+        [(Action::Deny, Deny, of_deny), (Action::Allow, Allow, of_allow)]
+    );
+    assert_eq!(told(&put), [(Action::Deny, Allow, None), (Action::Allow, Deny, None)]);
+    assert!(!policies.is_empty(), "there is something to tell");
+
+    let tcp: Vec<Verdict> = policies
+        .rehearse_tcp(&put.connection)
+        .map(|(_, decision)| decision.verdict)
+        .collect();
+    assert_eq!(tcp, [Deny, Deny], "HTTP attributes widen a DENY and drop an ALLOW");
 }
 
 #[test]
