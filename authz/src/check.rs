@@ -89,9 +89,12 @@ fn action(spec: &AuthorizationPolicySpec, problems: &mut Problems) -> Option<Act
         }
     };
     let triggered = "is never triggered without rules; add an empty rule {} to match every request";
+    // To Istio an empty list is none at all.
+    let is_empty = spec.rules.as_ref().is_none_or(Vec::is_empty);
     match action {
-        Action::Deny if spec.rules.is_none() => problems.error("spec.rules", format!("DENY {triggered}")),
-        Action::Custom if spec.rules.is_none() => problems.error("spec.rules", format!("CUSTOM {triggered}")),
+        Action::Deny if is_empty => problems.error("spec.rules", format!("DENY {triggered}")),
+        Action::Custom if is_empty => problems.error("spec.rules", format!("CUSTOM {triggered}")),
+        Action::Audit if is_empty => problems.warn("spec.rules", format!("AUDIT {triggered}")),
         _ => {}
     }
     Some(action)

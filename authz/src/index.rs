@@ -79,7 +79,9 @@ impl Index {
             self.principals.leading_to(identity.principal(), &mut ask);
             if !self.namespaces.is_empty() {
                 for name in identity::named_namespaces(identity.as_str()) {
-                    self.namespaces.get(name).map(|numbers| ask(numbers));
+                    if let Some(numbers) = self.namespaces.get(name) {
+                        ask(numbers);
+                    }
                 }
             }
         }

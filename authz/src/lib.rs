@@ -11,6 +11,7 @@ mod check;
 mod claims;
 mod compile;
 mod custom;
+mod doubts;
 mod explain;
 mod identity;
 mod index;
@@ -33,6 +34,7 @@ pub use authn::{Authn, AuthnError, TokenExplanation, TokenFound, TokenRefusal, V
 pub use check::validate;
 pub use claims::Claims;
 pub use custom::Ask;
+pub use doubts::{Traffic, doubts};
 pub use explain::{ConsideredRule, PolicyExplanation};
 pub use keys::{KeyLocation, KeySet, KeySets, KeySource};
 pub use place::Place;

@@ -279,6 +279,44 @@ async fn requiring_a_token_and_a_claim() {
     assert_eq!(client.get("/").await.status, 403, "no token");
 }
 
+/// AUDIT and `istio.io/dry-run` change no answer; what they would have said is in the metrics.
+#[tokio::test]
+async fn audit_and_dry_run_are_counted_and_not_enforced() {
+    let mut world = MeshWorld::new();
+    let echo = world.echo("echo", "v1", Reach::Hbone).await;
+    let db = world.tcp("db", "tcp", Manner::Echo, Reach::Hbone).await;
+    let on = |path: &str| json!([{ "to": [{ "operation": { "paths": [path] } }] }]);
+    world.policy("seen", "echo", "AUDIT", on("/seen"));
+    world.dry_run("no-admin", "echo", "DENY", on("/admin"));
+    world.dry_run("only-read", "echo", "ALLOW", on("/read"));
+    world.dry_run("closed", "db", "DENY", json!([{}]));
+    let waypoint = world.start().await;
+    let client = world.client(&waypoint);
+    for path in ["/seen", "/admin", "/read", "/read"] {
+        assert_eq!(client.get(&echo.vip, path).await.status, 200, "{path}");
+    }
+    let mut bytes = client.raw(&db.vip).await;
+    bytes.write_all(b"x").await.unwrap();
+    soon("the echo", bytes.read_exact(&mut [0])).await.unwrap();
+
+    let metrics = waypoint.scrape().await;
+    let dry = |policy: &str, action: &str, result: &str| {
+        let labels = [("policy", policy), ("action", action), ("result", result)];
+        metrics.sum("waypoint_policy_dry_run_total", &labels)
+    };
+    let rule = |name: &str| format!("ns[demo]-policy[{name}]-rule[0]");
+    assert_eq!(
+        metrics.sum("waypoint_policy_audits_total", &[("policy", &rule("seen"))]),
+        1.0
+    );
+    assert_eq!(dry(&rule("no-admin"), "DENY", "denied"), 1.0);
+    assert_eq!(dry("none", "DENY", "allowed"), 3.0);
+    assert_eq!(dry(&rule("only-read"), "ALLOW", "allowed"), 2.0);
+    assert_eq!(dry("none", "ALLOW", "denied"), 2.0);
+    assert_eq!(dry(&rule("closed"), "DENY", "denied"), 1.0);
+    assert_eq!(metrics.sum("waypoint_policy_denials_total", &[]), 0.0);
+}
+
 #[tokio::test]
 async fn on_tcp_a_denied_connection_is_closed() {
     let mut world = MeshWorld::new();

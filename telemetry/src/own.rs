@@ -80,6 +80,8 @@ pub struct OwnMetrics {
     dns_lookups: Labelled,
     denials: Named,
     verdicts: Labelled,
+    audits: Named,
+    dry_runs: Named,
     backend_requests: Named,
     key_ages: NamedGauge,
     weights: RwLock<Vec<BackendWeight>>,
@@ -124,6 +126,16 @@ impl OwnMetrics {
     /// `waypoint_policy_denials_total{policy}`. At most 2,000 policies are told apart.
     pub fn denial(&self, policy: &str) {
         self.denials.counter([("policy", policy)]).inc();
+    }
+    /// `waypoint_policy_audits_total{policy}`: requests that an AUDIT policy matches.
+    pub fn audit(&self, policy: &str) {
+        self.audits.counter([("policy", policy)]).inc();
+    }
+    /// `waypoint_policy_dry_run_total{policy,action,result}`: what the policies in dry run would have said, those of `DENY`
+    /// and those of `ALLOW` each by themselves (`allowed`, `denied`; policy `none`: none of them matches).
+    pub fn dry_run(&self, policy: &str, action: &'static str, result: &'static str) {
+        let labels = [("policy", policy), ("action", action), ("result", result)];
+        self.dry_runs.counter(labels).inc();
     }
     /// `waypoint_resets_total{side}`: streams cut before their end by `downstream` or `upstream`.
     pub fn reset(&self, side: &'static str) {
@@ -228,6 +240,16 @@ impl OwnMetrics {
             out,
             "waypoint_policy_denials_total",
             "Requests denied by an AuthorizationPolicy.",
+        )?;
+        self.audits.expose(
+            out,
+            "waypoint_policy_audits_total",
+            "Requests that an AUDIT policy matches.",
+        )?;
+        self.dry_runs.expose(
+            out,
+            "waypoint_policy_dry_run_total",
+            "What policies in dry run would have said of a request.",
         )?;
         self.backend_requests.expose(
             out,

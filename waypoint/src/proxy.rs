@@ -29,6 +29,7 @@ mod outbound;
 mod pump;
 mod reason;
 mod record;
+mod rehearsal;
 mod respond;
 mod session;
 mod shares;

@@ -292,6 +292,19 @@ impl MeshWorld {
         self.attach("security.istio.io/v1", "AuthorizationPolicy", name, service, spec);
     }
 
+    /// An AuthorizationPolicy on a Service, in dry run.
+    pub fn dry_run(&mut self, name: &str, service: &str, action: &str, rules: Value) {
+        let meta = self.meta(
+            name,
+            Some(NAMESPACE),
+            json!({ "annotations": { "istio.io/dry-run": "true" } }),
+        );
+        let targets = json!([{ "group": "", "kind": "Service", "name": service }]);
+        let object = json!({ "apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy", "metadata": meta,
+            "spec": { "action": action, "rules": rules, "targetRefs": targets } });
+        self.apply(&format!("dry-run-{name}.yaml"), object);
+    }
+
     /// Starts a waypoint for this world.
     pub async fn start(&self) -> Waypoint {
         self.start_with(Launch::default()).await

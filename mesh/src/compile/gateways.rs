@@ -123,9 +123,8 @@ impl<'r> Gateways<'r> {
     /// Those of ours that a Service or pod uses: named by its labels, else by its Namespace's, and allowed by the
     /// listener. `refused` is told why one that is named is not used.
     pub(crate) fn used_by(&self, what: Addressed, user: &Meta, mut refused: impl FnMut(String)) -> Vec<&'r Object> {
-        let namespace = self.namespaces.get(&*user.namespace).copied();
         let no_labels = BTreeMap::new();
-        let namespace_labels = namespace.map_or(&no_labels, |namespace| &namespace.labels);
+        let namespace_labels = self.namespace_labels(user).unwrap_or(&no_labels);
         let mut used: Vec<&'r Object> = Vec::new();
         // A waypoint has no waypoint: it would call itself without an end.
         let is_gateway = [MANAGED, GATEWAY_NAME]
@@ -138,16 +137,9 @@ impl<'r> Gateways<'r> {
             (USE_WAYPOINT, USE_WAYPOINT_NAMESPACE),
             (USE_CANARY, USE_CANARY_NAMESPACE),
         ] {
-            let Some(labels) = [&user.labels, namespace_labels]
-                .into_iter()
-                .find(|labels| labels.contains_key(label))
-            else {
+            let Some((labels, name)) = named(label, [&user.labels, namespace_labels]) else {
                 continue;
             };
-            let name = labels.get(label).map(String::as_str).unwrap_or_default();
-            if name == "none" || name.is_empty() {
-                continue;
-            }
             let of = labels.get(label_namespace).map_or(&*user.namespace, String::as_str);
             for ours in self.ours.iter().filter(|ours| is_named(ours.object, of, name)) {
                 match ours.refuses(what, user, namespace_labels) {
@@ -159,6 +151,27 @@ impl<'r> Gateways<'r> {
         }
         used
     }
+
+    /// Whether the labels of a Service or of its Namespace name a waypoint, ours or another.
+    pub(crate) fn names_any(&self, user: &Meta) -> bool {
+        let no_labels = BTreeMap::new();
+        let all = [&user.labels, self.namespace_labels(user).unwrap_or(&no_labels)];
+        [USE_WAYPOINT, USE_CANARY]
+            .into_iter()
+            .any(|label| named(label, all).is_some())
+    }
+
+    fn namespace_labels(&self, user: &Meta) -> Option<&'r BTreeMap<String, String>> {
+        let namespace = self.namespaces.get(&*user.namespace)?;
+        Some(&namespace.labels)
+    }
+}
+
+/// The waypoint that the first of these with the label names, and the labels beside it. `none` names nobody.
+fn named<'l>(label: &str, all: [&'l BTreeMap<String, String>; 2]) -> Option<(&'l BTreeMap<String, String>, &'l str)> {
+    let labels = all.into_iter().find(|labels| labels.contains_key(label))?;
+    let name = labels.get(label)?.as_str();
+    (name != "none" && !name.is_empty()).then_some((labels, name))
 }
 
 impl<'r> Ours<'r> {

@@ -4,6 +4,8 @@
 //!
 //! A waypoint binds by `targetRefs` only (Istio: policies without them, or with a selector, are the node tunnel's).
 
+mod doubts;
+
 use super::Report;
 use super::gateways::Gateways;
 use super::pods::Pods;
@@ -27,6 +29,7 @@ pub(crate) struct Kept {
     trust: TrustDomains,
     authn: HashMap<Key, Arc<Authn>>,
     policies: HashMap<Key, Arc<authz::Policies>>,
+    doubts: doubts::Kept,
 }
 
 /// What binds to each Service, and to each group of pods.
@@ -65,14 +68,18 @@ impl<'r> Policies<'r> {
                 }
             }
         }
+        let mut policies: Vec<doubts::Bound<'r>> = Vec::new();
         for &object in index.all("AuthorizationPolicy") {
             if let Body::Authorization(policy) = &object.body {
-                for service in binder.services(object, &policy.binding) {
-                    all.authorizations.entry(service).or_default().push((object, policy));
+                let bound = binder.services(object, &policy.binding);
+                for service in &bound {
+                    all.authorizations.entry(*service).or_default().push((object, policy));
                 }
+                policies.push((object, policy, bound));
             }
         }
         all.tell_of_providers(settings, report);
+        doubts::tell(&policies, &all, services, settings, &mut kept.doubts, report);
         let mut compiler = PolicyCompiler::new(settings, kept);
         let bound: Vec<usize> = all
             .authentications
@@ -200,7 +207,16 @@ impl<'r> Binder<'_, 'r> {
         }
         match (target.group.as_str(), target.kind.as_str()) {
             ("", "Service") => match self.services.get(own, name) {
-                Some((number, _)) => vec![number],
+                Some((number, entry)) => {
+                    if !self.gateways.names_any(&entry.object.meta) {
+                        let message = format!(
+                            "Service {own}/{name} uses no waypoint (label istio.io/use-waypoint, on it or its \
+                             Namespace): nobody enforces this policy"
+                        );
+                        self.report.warning(object, format!("{}.name", target.field), message);
+                    }
+                    vec![number]
+                }
                 None => self.nothing(object, target, format!("no Service {own}/{name} is in the config")),
             },
             ("networking.istio.io", "ServiceEntry") => match self.services.of_kind("ServiceEntry", own, name) {
@@ -274,7 +290,8 @@ struct PolicyCompiler<'a> {
 
 impl<'a> PolicyCompiler<'a> {
     fn new(settings: &'a Settings, kept: &mut Kept) -> Self {
-        let before = std::mem::take(kept);
+        let mut before = std::mem::take(kept);
+        let doubts = std::mem::take(&mut before.doubts);
         let before = if before.trust == settings.trust {
             before
         } else {
@@ -286,6 +303,7 @@ impl<'a> PolicyCompiler<'a> {
             before,
             now: Kept {
                 trust: settings.trust.clone(),
+                doubts,
                 ..Kept::default()
             },
         }

@@ -198,6 +198,11 @@ impl<'r> Services<'r> {
         self.all.push(entry);
     }
 
+    /// A Service by its number.
+    pub(crate) fn at(&self, number: usize) -> Option<&Entry<'r>> {
+        self.all.get(number)
+    }
+
     /// All Services, numbered.
     pub(crate) fn numbered(&self) -> impl Iterator<Item = (usize, &Entry<'r>)> {
         self.all.iter().enumerate()

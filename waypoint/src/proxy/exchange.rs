@@ -12,6 +12,7 @@ use super::headers;
 use super::pump::Meter;
 use super::reason::Reason;
 use super::record::Record;
+use super::rehearsal;
 use super::respond::{self, Asked};
 use super::session::{self, Pinned};
 use super::tunnel::Tunnel;
@@ -201,9 +202,9 @@ impl Exchange<'_> {
         if port.policies.is_empty() {
             return Ok(());
         }
-        let decision = port
-            .policies
-            .decide(request, verified.map(|verified| verified.claims.as_ref()));
+        let claims = verified.map(|verified| verified.claims.as_ref());
+        rehearsal::of_request(self.tunnel, &port.policies, request, claims);
+        let decision = port.policies.decide(request, claims);
         match decision.verdict {
             Verdict::Allow => {
                 self.tunnel.node.metrics.own.verdict("allow");

@@ -8,6 +8,7 @@ use super::client_hello::{self, Opening};
 use super::consult;
 use super::forward::Serving;
 use super::reason::Reason;
+use super::rehearsal;
 use super::transport::Transport;
 use super::tunnel::Tunnel;
 use super::upgrade::Primed;
@@ -210,6 +211,7 @@ async fn judge(
     if port.policies.has_custom() {
         Box::pin(consult::connection(tunnel, snapshot, port, connection)).await?;
     }
+    rehearsal::of_connection(tunnel, &port.policies, connection);
     let decision = port.policies.decide_tcp(connection);
     match decision.verdict {
         Verdict::Allow => Ok(()),
