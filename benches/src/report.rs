@@ -13,6 +13,7 @@ use crate::process::Usage;
 use crate::subject::Kind;
 use hdrhistogram::Histogram;
 use spread::Spread;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -134,7 +135,11 @@ impl Report {
             put(file, json::render(self))?;
         }
         if let Some(file) = &self.args.markdown {
-            put(file, markdown::render(self))?;
+            let before = match std::fs::read_to_string(file) {
+                Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+                read => read.during(file.display())?,
+            };
+            put(file, markdown::replace(&before, self))?;
         }
         Ok(())
     }

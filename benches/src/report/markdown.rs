@@ -1,15 +1,33 @@
 //! `RESULTS.md`: the table with everything one needs to doubt or repeat it.
+//!
+//! The file holds figures of other benches too: only what stands between the two marks is the harness's.
 
 use super::{Report, table};
 use crate::cli::CompareArgs;
 use std::fmt::Write;
 
+const BEGIN: &str = "<!-- waypoint-bench: begin; run it again rather than edit this -->\n";
+const END: &str = "<!-- waypoint-bench: end -->\n";
+
+/// The file with this report in place of the one before; at its end when there is none.
+pub(super) fn replace(file: &str, report: &Report) -> String {
+    let section = format!("{BEGIN}\n{}\n{END}", render(report));
+    let around = file.split_once(BEGIN).and_then(|(before, rest)| {
+        let (_, after) = rest.split_once(END)?;
+        Some((before, after))
+    });
+    match around {
+        Some((before, after)) => format!("{before}{section}{after}"),
+        None if file.trim().is_empty() => format!("# Results\n\n{section}"),
+        None => format!("{}\n\n{section}", file.trim_end()),
+    }
+}
+
+/// Its section.
 pub(super) fn render(report: &Report) -> String {
     let (machine, args) = (&report.machine, &report.args);
     let mut text = format!(
-        "# Results\n\n\
-         Written by `waypoint-bench`; run it again rather than edit this.\n\n\
-         ## CPU of the proxy per HTTP/1.1 request, 1 KiB answers, two tunnels\n\n\
+        "## CPU of the proxy per HTTP/1.1 request, 1 KiB answers, two tunnels\n\n\
          {}, {} cores of {}, Linux {}, load average before the run {}.\n\n```\n{}\n```\n\n",
         machine.date,
         machine.cores,

@@ -95,3 +95,18 @@ fn table_and_markdown_hold_every_subject() {
     let json: serde_json::Value = serde_json::from_str(&json::render(&report)).unwrap();
     assert_eq!(json["subjects"][0]["rounds"][0]["cpu_us_per_request"], 20.0);
 }
+
+#[test]
+fn the_harness_replaces_its_own_section_of_the_file_only() {
+    let own = |figure| report(None, vec![row(Kind::Waypoint, &[figure])]);
+    let fresh = markdown::replace("", &own(10.0));
+    assert!(fresh.starts_with("# Results\n\n<!-- waypoint-bench"), "{fresh}");
+    let (before, after) = ("# Results\n\nOf others.\n\n", "\n## Of others too\n");
+    let written = format!("{before}{}{after}", fresh.trim_start_matches("# Results\n\n"));
+    let again = markdown::replace(&written, &own(20.0));
+    assert!(again.starts_with(before) && again.ends_with(after), "{again}");
+    assert!(again.contains("20.0 (20.0..20.0)") && !again.contains("10.0 (10.0..10.0)"), "{again}");
+    assert_eq!(again.matches("<!--").count(), 2, "{again}");
+    let foreign = markdown::replace("# Results\n\n## Of others\n", &own(10.0));
+    assert!(foreign.starts_with("# Results\n\n## Of others\n\n<!-- waypoint-bench"), "{foreign}");
+}
