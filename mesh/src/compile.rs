@@ -10,6 +10,8 @@ mod destination_rules;
 mod endpoints;
 mod gateways;
 mod grants;
+mod hand_over;
+mod kept;
 mod locality;
 mod origination;
 mod pods;
@@ -42,7 +44,9 @@ use std::sync::Arc;
 pub struct Compiler {
     scope: Scope,
     generation: u64,
-    kept_services: services::Kept,
+    kept_workloads: workloads::Kept,
+    kept_services: kept::Kept<services::Built>,
+    kept_clusters: clusters::Kept,
     kept_routes: routes::Kept,
     kept_policies: policies::Kept,
     kept_budgets: backend_policies::Budgets,
@@ -54,7 +58,9 @@ impl Compiler {
         Self {
             scope,
             generation: 0,
-            kept_services: services::Kept::default(),
+            kept_workloads: workloads::Kept::default(),
+            kept_services: kept::Kept::new(services::FREE),
+            kept_clusters: clusters::Kept::default(),
             kept_routes: routes::Kept::default(),
             kept_policies: policies::Kept::default(),
             kept_budgets: backend_policies::Budgets::default(),
@@ -87,7 +93,7 @@ impl Compiler {
 
         let (mut settings, providers, mesh_object) = settings(&self.scope, &index, &mut report);
         let gateways = gateways::Gateways::find(&self.scope, &index, &mut report);
-        let workloads = workloads::Workloads::build(&index, &settings.trust, &mut self.kept_services);
+        let workloads = workloads::Workloads::build(&index, &settings.trust, &mut self.kept_workloads);
         let rules = destination_rules::DestinationRules::build(&index, &settings.root_namespace, &mut report);
         let own = locality::Own::find(&self.scope, &workloads);
         settings.place = own.place.clone();
@@ -98,9 +104,16 @@ impl Compiler {
             own,
             settings.locality.as_ref(),
             &originations,
-            &mut self.kept_services.clusters,
+            &mut self.kept_clusters,
         );
-        let mut services = services::Services::build(&index, &gateways, &workloads, &mut clusters, &mut report);
+        let mut services = services::Services::build(
+            &index,
+            &gateways,
+            &workloads,
+            &mut clusters,
+            &mut self.kept_services,
+            &mut report,
+        );
         service_entries::build(&index, &gateways, &workloads, &mut clusters, &mut services, &mut report);
         clusters.finish();
         originations.report(&mut report);
@@ -133,7 +146,15 @@ impl Compiler {
         builder.retry_budgets(budgets);
         pods.finish(&services, &workloads, &policies, &mut builder);
         workloads.finish(&mut builder);
-        services.finish(routes, virtual_services, policies, &mut report, &mut builder);
+        hand_over::HandOver {
+            services: &services,
+            routes,
+            virtual_services,
+            policies,
+            report: &mut report,
+            builder: &mut builder,
+        }
+        .finish();
         (Arc::new(builder.finish()), report.finish())
     }
 }

@@ -6,8 +6,9 @@ use authz::Problem;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// A name's length limit (RFC 1123 subdomain).
 const MAX_NAME_BYTES: usize = 253;
@@ -58,6 +59,8 @@ pub(crate) struct Meta {
 pub(crate) struct Object {
     /// `HTTPRoute`, as written.
     pub(crate) kind: String,
+    /// See [`id_of`].
+    pub(crate) id: u64,
     /// Names and labels.
     pub(crate) meta: Meta,
     /// What the kind says.
@@ -73,8 +76,17 @@ pub(crate) struct Object {
 impl Object {
     /// Of the same kind and name.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.meta.name == other.meta.name && self.kind == other.kind && self.meta.namespace == other.meta.namespace
+        self.id == other.id
+            && self.meta.name == other.meta.name
+            && self.kind == other.kind
+            && self.meta.namespace == other.meta.namespace
     }
+}
+
+/// Hash of kind and name, of this process: names are compared again and again, and are long and alike.
+pub(crate) fn id_of(kind: &str, namespace: &str, name: &str) -> u64 {
+    static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    HASHER.hash_one((kind, namespace, name))
 }
 
 /// `HTTPRoute default/reviews`.
@@ -205,6 +217,7 @@ fn object(value: &Value, origin: Option<Origin>, regex_room: usize) -> Result<Ob
     let body = crate::kinds::body(&kind, api_version, value, &problems);
     let meta = placed(meta, &body);
     Ok(Object {
+        id: id_of(&kind, &meta.namespace, &meta.name),
         kind,
         meta,
         body,

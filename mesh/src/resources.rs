@@ -4,6 +4,7 @@ use crate::finding::{Finding, Place, Severity};
 use crate::object::{self, NoObject, Object, Origin, SourceFile};
 use crate::yaml;
 use serde_json::Value;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
@@ -191,21 +192,38 @@ pub(crate) type Name = (Arc<str>, Arc<str>);
 #[derive(Debug, Default)]
 pub(crate) struct Index<'r> {
     by_kind: BTreeMap<&'r str, Vec<&'r Arc<Object>>>,
-    by_name: HashMap<(&'r str, &'r str, &'r str), &'r Arc<Object>>,
+    by_name: HashMap<Key<'r>, &'r Arc<Object>>,
+}
+
+/// A kind and a name, hashed once for each object.
+#[derive(Debug, PartialEq, Eq)]
+struct Key<'r> {
+    id: u64,
+    name: (&'r str, &'r str, &'r str),
+}
+
+impl Hash for Key<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.id.hash(state);
+    }
 }
 
 impl<'r> Index<'r> {
     /// Indexes; `twice` is told of every object whose name was taken.
     pub(crate) fn new(resources: &'r Resources, mut twice: impl FnMut(&'r Object, &'r Object)) -> Self {
-        let mut index = Self::default();
+        let mut index = Self {
+            by_kind: BTreeMap::new(),
+            by_name: HashMap::with_capacity(resources.objects.len()),
+        };
         for object in &resources.objects {
-            let key = (object.kind.as_str(), &*object.meta.namespace, &*object.meta.name);
-            if let Some(first) = index.by_name.get(&key) {
-                twice(object, first);
-                continue;
+            let name = (object.kind.as_str(), &*object.meta.namespace, &*object.meta.name);
+            match index.by_name.entry(Key { id: object.id, name }) {
+                Entry::Occupied(first) => twice(object, first.get()),
+                Entry::Vacant(room) => {
+                    room.insert(object);
+                    index.by_kind.entry(&object.kind).or_default().push(object);
+                }
             }
-            index.by_name.insert(key, object);
-            index.by_kind.entry(&object.kind).or_default().push(object);
         }
         index
     }
@@ -220,8 +238,16 @@ impl<'r> Index<'r> {
         self.by_kind.values().flatten().copied()
     }
 
+    /// All objects of other kinds than these, always in one order.
+    pub(crate) fn beside<'a>(&'a self, kinds: &'a [&str]) -> impl Iterator<Item = &'r Arc<Object>> + 'a {
+        let others = self.by_kind.iter().filter(|(kind, _)| !kinds.contains(kind));
+        others.flat_map(|(_, objects)| objects).copied()
+    }
+
     /// One object.
     pub(crate) fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<&'r Arc<Object>> {
-        self.by_name.get(&(kind, namespace, name)).copied()
+        let id = object::id_of(kind, namespace, name);
+        let name = (kind, namespace, name);
+        self.by_name.get(&Key { id, name }).copied()
     }
 }

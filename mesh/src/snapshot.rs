@@ -97,6 +97,8 @@ pub struct ServicePort {
     pub(crate) producer: Arc<Table>,
     /// By client namespace.
     pub(crate) consumers: BTreeMap<Box<str>, Arc<Table>>,
+    /// Some route asks an external authoriser, or may.
+    pub(crate) asks: bool,
     /// `exportTo` of a ServiceEntry.
     pub(crate) exports: Exports,
 }
@@ -268,10 +270,11 @@ impl Builder {
     /// Adds a Service port; gives back the host of the one that has an address of it already (which keeps it).
     pub(crate) fn service_port(&mut self, service: Arc<ServicePort>, vips: &[IpAddr]) -> Option<Arc<str>> {
         let taken = self.addresses(&service, vips);
-        let host = format!("{}.{}", service.name, service.namespace).to_ascii_lowercase();
+        let host = service.host.strip_suffix(".svc.cluster.local");
+        let host = host.unwrap_or(&service.host);
         self.snapshot
             .by_host
-            .entry(host.into_boxed_str())
+            .entry(Box::from(host))
             .or_default()
             .push(Arc::clone(&service));
         self.snapshot.ports.push(service);

@@ -105,8 +105,14 @@ fn the_harness_replaces_its_own_section_of_the_file_only() {
     let written = format!("{before}{}{after}", fresh.trim_start_matches("# Results\n\n"));
     let again = markdown::replace(&written, &own(20.0));
     assert!(again.starts_with(before) && again.ends_with(after), "{again}");
-    assert!(again.contains("20.0 (20.0..20.0)") && !again.contains("10.0 (10.0..10.0)"), "{again}");
+    assert!(
+        again.contains("20.0 (20.0..20.0)") && !again.contains("10.0 (10.0..10.0)"),
+        "{again}"
+    );
     assert_eq!(again.matches("<!--").count(), 2, "{again}");
     let foreign = markdown::replace("# Results\n\n## Of others\n", &own(10.0));
-    assert!(foreign.starts_with("# Results\n\n## Of others\n\n<!-- waypoint-bench"), "{foreign}");
+    assert!(
+        foreign.starts_with("# Results\n\n## Of others\n\n<!-- waypoint-bench"),
+        "{foreign}"
+    );
 }

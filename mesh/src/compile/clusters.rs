@@ -5,7 +5,7 @@ use super::locality::{Own, Place, Rank, Setting};
 use super::origination::{Of, Originations, Spoken};
 use super::workloads::Workloads;
 use crate::kinds::destination_rule::Subset;
-use crate::kinds::service::Distribution;
+use crate::kinds::service::{Distribution, Port};
 use crate::kinds::traffic_policy::Locality;
 use routing::{Cluster, ClusterId, ClusterSpec, Endpoint, Health, Protocol, Tls};
 use std::collections::{BTreeMap, HashMap};
@@ -66,6 +66,14 @@ pub(crate) struct Named {
     pub(crate) sans: Arc<[Box<str>]>,
 }
 
+impl Named {
+    /// The clusters of another port.
+    pub(crate) fn of_port(&mut self, port: &Port) {
+        (self.port, self.protocol) = (port.port, port.protocol);
+        self.port_name = Arc::clone(&port.name);
+    }
+}
+
 /// One address of a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Address<'r> {
@@ -88,6 +96,12 @@ pub(crate) struct OfPort {
     pub(crate) subsets: Vec<(ClusterId, Arc<Cluster>)>,
     /// What is spoken to all of them.
     pub(crate) spoken: Spoken,
+}
+
+/// What DestinationRules and BackendTLSPolicies say of a port.
+struct Plan<'r> {
+    whole: (Applied, Spoken),
+    subsets: Vec<(&'r Subset, Applied, Spoken)>,
 }
 
 impl<'a, 'r> Clusters<'a, 'r> {
@@ -114,33 +128,49 @@ impl<'a, 'r> Clusters<'a, 'r> {
 
     /// The clusters of one port.
     pub(crate) fn of_port(&mut self, named: &Named, addresses: &[Address<'r>]) -> OfPort {
-        let rule = self.rules.of(&named.host, &named.namespace, &named.waypoint);
-        let policy = |subset| rule.map_or_else(Applied::default, |rule| rule.policy(named.port, subset));
-        let spoken = |applied: &Applied| {
-            let tls = rule.zip(applied.tls.as_ref()).map(|(rule, tls)| (rule.object(), tls));
-            self.originations.of(Of::from(named), tls)
-        };
-        let applied = policy(None);
-        let of_whole = spoken(&applied);
-        let of_subsets: Vec<(&Subset, Applied, Spoken)> = rule
-            .map_or(&[][..], Merged::subsets)
-            .iter()
-            .map(|subset| {
-                let applied = policy(Some(subset));
-                let spoken = spoken(&applied);
-                (*subset, applied, spoken)
-            })
-            .collect();
-        let whole = self.cluster(named, None, addresses, applied, &of_whole);
-        let subsets = of_subsets.into_iter().map(|(subset, applied, spoken)| {
+        let Plan { whole, subsets } = self.plan(named);
+        let (applied, spoken) = whole;
+        let whole = self.cluster(named, None, addresses, applied, &spoken);
+        let subsets = subsets.into_iter().map(|(subset, applied, spoken)| {
             let selected = selected(addresses, subset);
             self.cluster(named, Some(&subset.name), &selected, applied, &spoken)
         });
-        let subsets = subsets.collect();
         OfPort {
+            subsets: subsets.collect(),
             whole,
+            spoken,
+        }
+    }
+
+    /// The clusters of one port are what they were in the compile before. What is told of rules is told again.
+    pub(crate) fn again<'c>(&mut self, named: &Named, clusters: impl Iterator<Item = &'c (ClusterId, Arc<Cluster>)>) {
+        let _ = self.plan(named);
+        for (id, cluster) in clusters {
+            self.clusters.insert(*id, Arc::clone(cluster));
+            for endpoint in &cluster.endpoints {
+                let load = self.loads.entry(endpoint.address);
+                load.or_insert_with(|| Arc::clone(&endpoint.in_flight));
+            }
+        }
+    }
+
+    /// What holds for a port and for each of its subsets.
+    fn plan(&self, named: &Named) -> Plan<'r> {
+        let rule = self.rules.of(&named.host, &named.namespace, &named.waypoint);
+        let policy = |subset| {
+            let applied = rule.map_or_else(Applied::default, |rule| rule.policy(named.port, subset));
+            let tls = rule.zip(applied.tls.as_ref()).map(|(rule, tls)| (rule.object(), tls));
+            let spoken = self.originations.of(Of::from(named), tls);
+            (applied, spoken)
+        };
+        let subsets = rule.map_or(&[][..], Merged::subsets).iter().map(|subset| {
+            let (applied, spoken) = policy(Some(subset));
+            (*subset, applied, spoken)
+        });
+        let subsets = subsets.collect();
+        Plan {
+            whole: policy(None),
             subsets,
-            spoken: of_whole,
         }
     }
 

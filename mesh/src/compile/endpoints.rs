@@ -6,49 +6,56 @@ use super::workloads::Workloads;
 use crate::kinds::Body;
 use crate::kinds::endpoint_slice::{EndpointSlice, SliceEndpoint, State};
 use crate::kinds::service::{Port, Service, TargetPort};
+use crate::object::Object;
 use crate::resources::Index;
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// Names a Service: label of an EndpointSlice.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// All EndpointSlices, by namespace and Service.
 #[derive(Debug)]
-pub(crate) struct Slices<'r>(HashMap<(&'r str, &'r str), Vec<&'r EndpointSlice>>);
+pub(crate) struct Slices<'r>(HashMap<(&'r str, &'r str), Vec<&'r Arc<Object>>>);
 
 impl<'r> Slices<'r> {
     /// Reads them.
     pub(crate) fn read(index: &Index<'r>) -> Self {
         let mut slices: HashMap<_, Vec<_>> = HashMap::new();
         for &object in index.all("EndpointSlice") {
-            let Body::EndpointSlice(slice) = &object.body else {
-                continue;
-            };
             if let Some(service) = object.meta.labels.get(SERVICE_NAME) {
                 slices
                     .entry((&*object.meta.namespace, service.as_str()))
                     .or_default()
-                    .push(slice);
+                    .push(object);
             }
         }
         Self(slices)
     }
 
-    /// The addresses of a port, each once.
-    pub(crate) fn addresses(
-        &self,
-        namespace: &'r str,
-        name: &'r str,
-        service: &'r Service,
-        port: &Port,
-        workloads: &Workloads<'r>,
-    ) -> Vec<Address<'r>> {
-        match self.0.get(&(namespace, name)) {
-            Some(slices) => from_slices(slices, port, workloads),
-            None => from_pods(namespace, service, port, workloads),
-        }
+    /// Those of a Service.
+    pub(crate) fn of(&self, namespace: &'r str, name: &'r str) -> &[&'r Arc<Object>] {
+        self.0.get(&(namespace, name)).map_or(&[], Vec::as_slice)
     }
+}
+
+/// The addresses of a port, each once, of a Service with these slices.
+pub(crate) fn addresses<'r>(
+    slices: &[&'r Arc<Object>],
+    namespace: &'r str,
+    service: &'r Service,
+    port: &Port,
+    workloads: &Workloads<'r>,
+) -> Vec<Address<'r>> {
+    if slices.is_empty() {
+        return from_pods(namespace, service, port, workloads);
+    }
+    let bodies = slices.iter().filter_map(|object| match &object.body {
+        Body::EndpointSlice(slice) => Some(slice),
+        _ => None,
+    });
+    from_slices(&bodies.collect::<Vec<_>>(), port, workloads)
 }
 
 /// Ready addresses at the slice port of the Service port's name. When there is none, those that end and still serve.

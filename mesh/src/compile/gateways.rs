@@ -79,6 +79,12 @@ impl<'r> Gateways<'r> {
         self.ours.iter().any(|ours| is_named(ours.object, namespace, name))
     }
 
+    /// One of ours.
+    pub(crate) fn ours(&self, namespace: &str, name: &str) -> Option<&'r Arc<Object>> {
+        let mut ours = self.ours.iter().map(|ours| ours.object);
+        ours.find(|object| is_named(object, namespace, name))
+    }
+
     /// The namespace of the first of ours.
     pub(crate) fn namespace(&self) -> Option<&'r Arc<str>> {
         self.ours.first().map(|ours| &ours.object.meta.namespace)

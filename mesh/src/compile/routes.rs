@@ -1,12 +1,13 @@
 //! Routes: backends resolved once per route, then attached to the Service ports that their parentRefs name.
 
-mod kept;
+mod parents;
+mod tables;
 
-use super::Report;
 use super::backend_policies::BackendPolicies;
 use super::gateways::Gateways;
 use super::grants::Grants;
 use super::services::{Entry, SERVICE_DOMAIN, Services};
+use super::{Report, kept};
 use crate::kinds::Body;
 use crate::kinds::backend_ref::{BackendRef, ParentRef};
 use crate::kinds::external_auth::ExternalAuthRef;
@@ -18,21 +19,59 @@ use crate::resources::Index;
 use crate::snapshot;
 use authz::Problem;
 use http::HeaderValue;
-pub(crate) use kept::Kept;
-use kept::Outcome;
+use parents::Parent;
 use routing::{
-    Backend, ClusterId, CompiledRoute, ExternalAuth, Filters, Mirror, Protocol, RouteId, RouteKind, RouteSpec, Rule,
-    RuleSpec, Table, Target,
+    Backend, ClusterId, CompiledRoute, ExternalAuth, Filters, Mirror, RouteId, RouteKind, RouteSpec, Rule, RuleSpec,
+    Table, Target,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::iter;
 use std::sync::Arc;
+use tables::Tables;
 
 /// All kinds of routes.
 const KINDS: [&str; 4] = ["HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute"];
 
-/// A host would have to be matched before the path; every Service would get what was meant for one.
-const HOSTNAMES_ON_GATEWAY: &str = "a route with hostnames is not supported on a waypoint's Gateway: it does not bind \
-                                    there; bind it to the Services that have these hosts";
+/// Kinds that compiled routes do not depend on. Pods and EndpointSlices change all the time: a route names clusters, and
+/// their endpoints stand elsewhere.
+const FREE: &[&str] = &[
+    "HTTPRoute",
+    "GRPCRoute",
+    "TLSRoute",
+    "TCPRoute",
+    "Pod",
+    "EndpointSlice",
+    "AuthorizationPolicy",
+    "RequestAuthentication",
+    "VirtualService",
+];
+
+/// What survives a compile.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    outcomes: kept::Kept<Outcome>,
+    tables: Tables,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self {
+            outcomes: kept::Kept::new(FREE),
+            tables: Tables::default(),
+        }
+    }
+}
+
+/// What comes of a route.
+#[derive(Debug)]
+struct Outcome {
+    route: Arc<CompiledRoute>,
+    /// Its form for Gateways, where a missing ReferenceGrant makes it another.
+    restricted: Option<Arc<CompiledRoute>>,
+    parents: Box<[Parent]>,
+    /// What is wrong with its references.
+    problems: Vec<Problem>,
+}
 
 /// Tables by client namespace.
 pub(crate) type Consumers = BTreeMap<Box<str>, Arc<Table>>;
@@ -40,9 +79,12 @@ pub(crate) type Consumers = BTreeMap<Box<str>, Arc<Table>>;
 /// All routes, and what they attach to.
 #[derive(Debug)]
 pub(crate) struct Routes<'a, 'r> {
-    kept: &'a mut Kept,
+    tables: &'a mut Tables,
     compiled: Vec<Compiled<'r>>,
-    by_service: HashMap<usize, Vec<Attached<'r>>>,
+    /// By the number of the Service.
+    by_service: Vec<Vec<Attached<'r>>>,
+    /// Into `compiled`.
+    by_gateway: HashMap<*const Object, Vec<usize>>,
     outranked: HashSet<usize>,
     traffic: &'a BackendPolicies<'r>,
 }
@@ -51,19 +93,30 @@ pub(crate) struct Routes<'a, 'r> {
 struct Compiled<'r> {
     object: &'r Arc<Object>,
     route: Arc<CompiledRoute>,
+    kind: RouteKind,
+    asks: bool,
 }
 
-/// A parentRef that found its Service, or one that found the Gateway which the Service uses.
+/// A route on ports of a Service.
 #[derive(Debug)]
 struct Attached<'r> {
     /// Which of `compiled`.
     route: usize,
     /// The ports it shapes.
-    ports: Vec<u16>,
-    /// Only for clients of this namespace (GAMMA's consumer route).
+    ports: Arc<[u16]>,
+    /// Only for clients of this namespace.
     consumer: Option<&'r str>,
-    /// By the Gateway: a route on the Service itself goes before it.
-    is_general: bool,
+}
+
+/// What shapes one port.
+#[derive(Debug)]
+pub(crate) struct PortTables {
+    /// For everybody.
+    pub(crate) producer: Arc<Table>,
+    /// For client namespaces that have routes of their own.
+    pub(crate) consumers: Consumers,
+    /// Some route asks an external authoriser, or may: see [`Route::asks`].
+    pub(crate) asks: bool,
 }
 
 impl<'a, 'r> Routes<'a, 'r> {
@@ -76,116 +129,61 @@ impl<'a, 'r> Routes<'a, 'r> {
         kept: &'a mut Kept,
         report: &mut Report,
     ) -> Self {
-        kept.begin(index);
+        let Kept { outcomes, tables } = kept;
+        tables.begin(outcomes.begin(index));
         let mut routes = Self {
-            kept,
+            tables,
             compiled: Vec::new(),
-            by_service: HashMap::new(),
+            by_service: Vec::new(),
+            by_gateway: HashMap::new(),
             outranked: HashSet::new(),
             traffic,
         };
+        routes.by_service.resize_with(services.numbered().count(), Vec::new);
         let grants = Grants::of(index);
         for &object in KINDS.iter().flat_map(|kind| index.all(kind)) {
             let Body::Route(route) = &object.body else { continue };
-            let outcome = routes.kept.route(object, || {
-                let grants = has_gateway(object, route, gateways).then_some(&grants);
-                outcome(object, route, services, traffic, grants)
+            let outcome = outcomes.outcome(object, &[], || {
+                outcome(object, route, gateways, services, traffic, &grants)
             });
             report.problems(object, &outcome.problems);
-            let number = routes.compiled.len();
-            routes.compiled.push(Compiled {
-                object,
-                route: Arc::clone(&outcome.route),
-            });
-            let general = outcome.restricted.as_ref().map_or(number, |restricted| {
-                routes.compiled.push(Compiled {
-                    object,
-                    route: Arc::clone(restricted),
-                });
-                number.saturating_add(1)
-            });
-            let is_attached = routes.attach((number, general), object, route, gateways, services, report);
-            if route.has_hostnames && is_attached {
-                let message = "hostnames are not heeded on a Service's port (GEP-1294): every host matches";
-                report.warning(object, "spec.hostnames", message);
-            }
+            routes.add(object, route, outcome);
         }
+        outcomes.finish();
         routes
     }
 
-    /// Attaches a route to the Services of its parentRefs: its number, and that of its form for Gateways. True when some
-    /// Service was found.
-    fn attach(
-        &mut self,
-        (route_number, general): (usize, usize),
-        object: &'r Arc<Object>,
-        route: &'r Route,
-        gateways: &Gateways<'r>,
-        services: &Services<'r>,
-        report: &mut Report,
-    ) -> bool {
-        let own = &*object.meta.namespace;
-        let mut is_attached = false;
-        for parent in &route.parents {
-            let namespace = parent.namespace.as_deref().unwrap_or(own);
-            match (parent.group.as_str(), parent.kind.as_str()) {
-                ("" | "core", kind @ "Service") | ("networking.istio.io", kind @ "ServiceEntry") => {
-                    let Some((number, entry)) = services.of_kind(kind, namespace, &parent.name) else {
-                        let message = format!("no {kind} {namespace}/{} is in the config", parent.name);
-                        report.warning(object, format!("spec.parentRefs[{}].name", parent.index), message);
-                        continue;
-                    };
-                    let ports = match ports_of(route.kind, parent, &entry.service.ports) {
-                        Ok(ports) => ports,
-                        Err(why) => {
-                            report.warning(object, format!("spec.parentRefs[{}]", parent.index), why);
-                            continue;
-                        }
-                    };
-                    let attached = Attached {
-                        route: route_number,
-                        ports,
-                        consumer: (namespace != own).then_some(own),
-                        is_general: false,
-                    };
-                    self.by_service.entry(number).or_default().push(attached);
-                    is_attached = true;
+    fn add(&mut self, object: &'r Arc<Object>, route: &'r Route, outcome: &Outcome) {
+        let number = self.compiled.len();
+        let general = number.saturating_add(usize::from(outcome.restricted.is_some()));
+        let forms = iter::once(&outcome.route).chain(&outcome.restricted);
+        self.compiled.extend(forms.map(|form| Compiled {
+            object,
+            route: Arc::clone(form),
+            kind: route.kind,
+            asks: route.asks(),
+        }));
+        for parent in &outcome.parents {
+            match parent {
+                Parent::Service {
+                    number: service,
+                    ports,
+                    is_consumer,
+                } => {
+                    let of_service = self.by_service.get_mut(*service);
+                    let Some(of_service) = of_service else { continue };
+                    of_service.push(Attached {
+                        route: number,
+                        ports: Arc::clone(ports),
+                        consumer: is_consumer.then_some(&*object.meta.namespace),
+                    });
                 }
-                ("gateway.networking.k8s.io", "Gateway") if gateways.is_ours(namespace, &parent.name) => {
-                    let hostnames = || route.has_hostnames.then(|| HOSTNAMES_ON_GATEWAY.to_owned());
-                    let refused = gateways.refuses_route(parent, namespace, object).or_else(hostnames);
-                    if let Some(why) = refused {
-                        report.error(object, format!("spec.parentRefs[{}]", parent.index), why);
-                        continue;
-                    }
-                    for (number, entry) in services.numbered() {
-                        let uses = |gateway: &&Object| {
-                            &*gateway.meta.namespace == namespace && *gateway.meta.name == *parent.name
-                        };
-                        if entry.gateways.iter().any(uses) {
-                            let declared = |port: &&Port| is_bytes(port) == route.kind.is_stream();
-                            let attached = Attached {
-                                route: general,
-                                ports: entry
-                                    .service
-                                    .ports
-                                    .iter()
-                                    .filter(declared)
-                                    .map(|port| port.port)
-                                    .collect(),
-                                consumer: None,
-                                is_general: true,
-                            };
-                            self.by_service.entry(number).or_default().push(attached);
-                            is_attached = true;
-                        }
-                    }
+                Parent::Gateway(gateway) => {
+                    let of_gateway = self.by_gateway.entry(Arc::as_ptr(gateway)).or_default();
+                    of_gateway.push(general);
                 }
-                // Other gateways are someone else's.
-                _ => {}
             }
         }
-        is_attached
     }
 
     /// The tables of one port: for everybody, and for the client namespaces that have routes of their own.
@@ -196,51 +194,68 @@ impl<'a, 'r> Routes<'a, 'r> {
         port: &Port,
         cluster: ClusterId,
         report: &mut Report,
-    ) -> (Arc<Table>, Consumers) {
-        let (mut producers, mut general) = (Vec::new(), Vec::new());
+    ) -> PortTables {
+        let mut producers = Vec::new();
         let mut consumers: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        let attached = self.by_service.get(&service).map_or(&[][..], Vec::as_slice);
+        let attached = self.by_service.get(service).map_or(&[][..], Vec::as_slice);
         for one in attached.iter().filter(|one| one.ports.contains(&port.port)) {
             let list = match one.consumer {
                 Some(namespace) => consumers.entry(namespace).or_default(),
-                None if one.is_general => &mut general,
                 None => &mut producers,
             };
             list.push(one.route);
         }
         if producers.is_empty() {
-            producers = general;
+            producers = self.general(entry, port);
         }
-        let consumers: Vec<(Box<str>, Vec<usize>)> = consumers
-            .into_iter()
-            .map(|(namespace, list)| (Box::from(namespace), list))
-            .collect();
+        let mut all = producers.iter().chain(consumers.values().flatten());
+        let asks = all.any(|number| self.compiled.get(*number).is_some_and(|one| one.asks));
         let producer = if producers.is_empty() {
             self.implicit(entry, cluster)
         } else {
             self.table(cluster, None, producers, report)
         };
         let consumers = consumers.into_iter().map(|(namespace, list)| {
-            let table = self.table(cluster, Some(&namespace), list, report);
-            (namespace, table)
+            let table = self.table(cluster, Some(namespace), list, report);
+            (Box::from(namespace), table)
         });
-        let consumers = consumers.collect();
-        (producer, consumers)
+        PortTables {
+            consumers: consumers.collect(),
+            producer,
+            asks,
+        }
+    }
+
+    /// The routes on the Gateways that a Service uses: a route on the Service itself goes before them.
+    fn general(&self, entry: &Entry<'_>, port: &Port) -> Vec<usize> {
+        let gateways = entry.gateways.iter().map(|gateway| std::ptr::from_ref(*gateway));
+        let all = gateways.filter_map(|gateway| self.by_gateway.get(&gateway)).flatten();
+        let fits = |number: &&usize| {
+            let route = self.compiled.get(**number);
+            route.is_some_and(|one| one.kind.is_stream() == parents::is_bytes(port))
+        };
+        let mut general: Vec<usize> = all.filter(fits).copied().collect();
+        general.sort_unstable();
+        general
     }
 
     /// A Service port without routes.
-    fn implicit(&self, entry: &Entry<'_>, cluster: ClusterId) -> Arc<Table> {
-        let meta = &entry.object.meta;
-        let id = RouteId {
-            kind: RouteKind::Implicit,
-            namespace: Arc::clone(&meta.namespace),
-            name: Arc::clone(&meta.name),
-        };
-        let sessions = self.traffic.implicit_sessions(&id, cluster);
-        snapshot::implicit(id, Target::Cluster(cluster), sessions)
+    fn implicit(&mut self, entry: &Entry<'_>, cluster: ClusterId) -> Arc<Table> {
+        let traffic = self.traffic;
+        self.tables.implicit(cluster, || {
+            let meta = &entry.object.meta;
+            let id = RouteId {
+                kind: RouteKind::Implicit,
+                namespace: Arc::clone(&meta.namespace),
+                name: Arc::clone(&meta.name),
+            };
+            let sessions = traffic.implicit_sessions(&id, cluster);
+            snapshot::implicit(id, Target::Cluster(cluster), sessions)
+        })
     }
 
-    /// Only the strongest kind counts on one port (GEP-1426): the others are then not in force, which is told once.
+    /// The table of these routes, which are in order. Only the strongest kind counts on one port (GEP-1426): the others
+    /// are then not in force, which is told once.
     fn table(
         &mut self,
         cluster: ClusterId,
@@ -248,12 +263,15 @@ impl<'a, 'r> Routes<'a, 'r> {
         mut routes: Vec<usize>,
         report: &mut Report,
     ) -> Arc<Table> {
-        let mut seen = HashSet::new();
-        routes.retain(|number| seen.insert(*number));
-        let chosen: Vec<&Compiled<'_>> = routes.iter().filter_map(|number| self.compiled.get(*number)).collect();
-        let strongest = chosen.iter().map(|one| one.route.id.kind).min();
-        for (number, one) in routes.iter().zip(&chosen) {
-            let kind = one.route.id.kind;
+        routes.dedup();
+        let chosen = || {
+            routes
+                .iter()
+                .filter_map(|number| Some((number, self.compiled.get(*number)?)))
+        };
+        let strongest = chosen().map(|(_, one)| one.kind).min();
+        for (number, one) in chosen() {
+            let kind = one.kind;
             if let Some(strongest) = strongest.filter(|strongest| *strongest != kind)
                 && self.outranked.insert(*number)
             {
@@ -264,8 +282,13 @@ impl<'a, 'r> Routes<'a, 'r> {
                 report.error(one.object, "spec.parentRefs", message);
             }
         }
-        let chosen = chosen.into_iter().map(|one| Arc::clone(&one.route)).collect();
-        self.kept.table(cluster, consumer, chosen)
+        let chosen = chosen().map(|(_, one)| Arc::clone(&one.route)).collect();
+        self.tables.of(cluster, consumer, chosen)
+    }
+
+    /// All ports have been asked for.
+    pub(crate) fn finish(self) {
+        self.tables.finish();
     }
 }
 
@@ -278,61 +301,14 @@ fn has_gateway(object: &Object, route: &Route, gateways: &Gateways<'_>) -> bool 
     route.parents.iter().any(is_gateway)
 }
 
-/// The ports of a Service that a route of this kind shapes by this parentRef, or why there is none.
-///
-/// Requests are not told in bytes: a port declared TCP or TLS has no HTTPRoute. A port declared HTTP can be carried as
-/// bytes, by a TCPRoute or TLSRoute that names it, or when the Service has no other.
-fn ports_of(kind: RouteKind, parent: &ParentRef, ports: &[Port]) -> Result<Vec<u16>, String> {
-    let fits = |port: &&Port| {
-        parent.port.is_none_or(|number| number == port.port)
-            && parent.section.as_deref().is_none_or(|section| section == &*port.name)
-    };
-    let named: Vec<&Port> = ports.iter().filter(fits).collect();
-    if named.is_empty() {
-        return Err(no_such_port(parent));
-    }
-    let (wanted, otherwise): (Vec<&&Port>, Vec<&&Port>) = if kind.is_stream() {
-        let is_http = |port: &&&Port| matches!(port.protocol, Protocol::Http | Protocol::H2c | Protocol::Grpc);
-        named.iter().partition(|port| !is_http(port))
-    } else {
-        named.iter().partition(|port| !is_bytes(port))
-    };
-    let chosen = match (wanted.is_empty(), kind.is_stream()) {
-        (false, _) => wanted,
-        (true, true) => otherwise,
-        (true, false) => {
-            let name = &parent.name;
-            return Err(format!(
-                "the port of Service {name} is declared TCP or TLS (appProtocol, or its name): {kind} does not apply \
-                 to bytes, and is not in force there"
-            ));
-        }
-    };
-    Ok(chosen.into_iter().map(|port| port.port).collect())
-}
-
-/// Declared not to be HTTP.
-fn is_bytes(port: &Port) -> bool {
-    matches!(port.protocol, Protocol::Tcp | Protocol::Tls)
-}
-
-fn no_such_port(parent: &ParentRef) -> String {
-    let (kind, name) = (&parent.kind, &parent.name);
-    match (parent.port, &parent.section) {
-        (Some(port), Some(section)) => format!("{kind} {name} has no port {port} named {section:?}"),
-        (Some(port), None) => format!("{kind} {name} has no port {port}"),
-        (None, Some(section)) => format!("{kind} {name} has no port named {section:?}"),
-        (None, None) => format!("{kind} {name} has no TCP port"),
-    }
-}
-
-/// Compiles one route; `grants` when some parent is a Gateway.
+/// Compiles one route.
 fn outcome(
     object: &Arc<Object>,
     route: &Route,
+    gateways: &Gateways<'_>,
     services: &Services<'_>,
     traffic: &BackendPolicies<'_>,
-    grants: Option<&Grants<'_>>,
+    grants: &Grants<'_>,
 ) -> Outcome {
     let mut resolver = Resolver {
         object,
@@ -342,8 +318,12 @@ fn outcome(
     };
     let spec = resolver.route(route);
     let mut problems = resolver.problems;
-    let restricted = grants.and_then(|grants| grants.restrict(object, route, &spec, &mut problems));
+    let parents = parents::of(object, route, gateways, services, &mut problems);
+    // What is told of grants is told where some parent is a Gateway of ours, good or not.
+    let restricted = has_gateway(object, route, gateways).then(|| grants.restrict(object, route, &spec, &mut problems));
+    let restricted = restricted.flatten();
     Outcome {
+        parents,
         route: CompiledRoute::new(spec),
         restricted: restricted.map(CompiledRoute::new),
         problems,

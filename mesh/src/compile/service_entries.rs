@@ -7,10 +7,7 @@ use super::Report;
 use super::clusters::{Address, Clusters, Named, OfPort};
 use super::gateways::{Addressed, Gateways};
 use super::origination::Spoken;
-use super::policies::Policies;
-use super::routes::Routes;
 use super::services::{Entry, PortClusters, Services};
-use super::virtual_services::VirtualServices;
 use super::workloads::Workloads;
 use crate::kinds::Body;
 use crate::kinds::service::{Distribution, Port, TargetPort};
@@ -18,9 +15,9 @@ use crate::kinds::service_entry::{Host, Resolution, ServiceEntry};
 use crate::kinds::workload_entry as kinds;
 use crate::object::Object;
 use crate::resources::Index;
-use crate::snapshot::{self, Builder, Name, Resolve, ServicePort, Wildcard};
+use crate::snapshot::{self, Builder, Name, Resolve, Wildcard};
 use request::Workload;
-use routing::{Cluster, ClusterId, Protocol, Target};
+use routing::{Cluster, ClusterId, Protocol};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -81,47 +78,6 @@ pub(crate) fn build<'r>(
             gateways: used,
             faces,
         });
-    }
-}
-
-/// Hands a ServiceEntry over to the snapshot.
-pub(crate) fn finish<'r>(
-    services: &Services<'r>,
-    (number, entry): (usize, &Entry<'r>),
-    routes: &mut Routes<'_, 'r>,
-    virtual_services: &mut VirtualServices<'_, 'r>,
-    policies: &Policies<'r>,
-    report: &mut Report,
-    builder: &mut Builder,
-) {
-    let Body::ServiceEntry(spec) = &entry.object.body else {
-        return;
-    };
-    let (authn, judges) = policies.of(number);
-    for face in &entry.faces {
-        for (port, (id, cluster)) in entry.service.ports.iter().zip(&face.clusters) {
-            let (producer, consumers) = routes.tables(number, entry, port, *id, report);
-            let producer = virtual_services.shape(services, &face.host.text(), entry, port, producer, report);
-            let service_port = Arc::new(ServicePort {
-                host: Arc::clone(&cluster.host),
-                name: Arc::clone(&cluster.name),
-                namespace: Arc::clone(&cluster.namespace),
-                port: cluster.port,
-                judged_at: None,
-                protocol: port.protocol,
-                cluster: Target::Cluster(*id),
-                authn: Arc::clone(&authn),
-                policies: Arc::clone(&judges),
-                bound: policies.names(number),
-                producer,
-                consumers,
-                exports: spec.exports.clone(),
-            });
-            if let Some(taken) = builder.entry_port(service_port, &face.host, &face.vips) {
-                let message = format!("{taken} already has this address and port {}", port.port);
-                report.error(entry.object, "spec.addresses", message);
-            }
-        }
     }
 }
 
@@ -235,8 +191,7 @@ impl<'r> EntryCompiler<'_, '_, 'r> {
         };
         for port in &self.entry.service.ports {
             let (addresses, names) = places(servers, host, port, self.workloads);
-            (named.port, named.protocol) = (port.port, port.protocol);
-            named.port_name = Arc::clone(&port.name);
+            named.of_port(port);
             let OfPort { whole, subsets, spoken } = self.clusters.of_port(&named, &addresses);
             let names = self.spoken_to(names, &named.host, &spoken);
             if let Some(resolve) = self.resolve(host, port, &whole.1, names, servers.is_none(), &spoken) {

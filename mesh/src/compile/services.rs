@@ -1,23 +1,18 @@
 //! Services: their clusters (ports with endpoints), and which of them are ours to serve.
 
-use super::Report;
-use super::clusters::{self, Clusters, Named, OfPort};
-use super::endpoints::Slices;
+use super::clusters::{Clusters, Named, OfPort};
+use super::endpoints::{self, Slices};
 use super::gateways::{Addressed, Gateways};
-use super::policies::Policies;
-use super::routes::Routes;
-use super::service_entries::{self, Face};
-use super::virtual_services::VirtualServices;
+use super::service_entries::Face;
 use super::workloads::Workloads;
+use super::{Report, kept};
 use crate::kinds::Body;
 use crate::kinds::service::{Distribution, Service};
-use crate::kinds::service_entry::Exports;
 use crate::object::Object;
-use crate::resources::{Index, Name};
-use crate::snapshot::{Builder, ServicePort};
-use request::Workload;
-use routing::{Cluster, ClusterId, Protocol, Target};
+use crate::resources::Index;
+use routing::{Cluster, ClusterId, Protocol};
 use std::collections::HashMap;
+use std::iter;
 use std::sync::Arc;
 
 /// For clusters that do not know the field.
@@ -28,12 +23,22 @@ pub(crate) const SERVICE_DOMAIN: &str = "svc.cluster.local";
 /// Clusters, port by port as in the spec.
 pub(crate) type PortClusters = Vec<(ClusterId, Arc<Cluster>)>;
 
-/// What survives a compile.
-#[derive(Debug, Default)]
-pub(crate) struct Kept {
-    pub(crate) clusters: clusters::Kept,
-    pub(crate) workloads: HashMap<Name, Arc<Workload>>,
-}
+/// Clusters of a Service's ports, and of their subsets.
+pub(crate) type Built = (PortClusters, PortClusters);
+
+/// Kinds that the clusters of a Service do not depend on, but for the Service and its EndpointSlices.
+pub(super) const FREE: &[&str] = &[
+    "Service",
+    "EndpointSlice",
+    "HTTPRoute",
+    "GRPCRoute",
+    "TLSRoute",
+    "TCPRoute",
+    "ReferenceGrant",
+    "VirtualService",
+    "AuthorizationPolicy",
+    "RequestAuthentication",
+];
 
 /// All Services.
 #[derive(Debug, Default)]
@@ -54,9 +59,9 @@ pub(crate) struct Entry<'r> {
     /// Its spec.
     pub(crate) service: &'r Service,
     /// Clusters, port by port as in the spec.
-    pub(crate) clusters: Vec<(ClusterId, Arc<Cluster>)>,
+    pub(crate) clusters: PortClusters,
     /// Clusters of the subsets that a DestinationRule names, of all ports.
-    pub(crate) subsets: Vec<(ClusterId, Arc<Cluster>)>,
+    pub(crate) subsets: PortClusters,
     /// Those of our Gateways that it uses; empty: not ours.
     pub(crate) gateways: Vec<&'r Object>,
     /// Of a ServiceEntry: its hosts as they are served. Empty for a Service.
@@ -64,26 +69,6 @@ pub(crate) struct Entry<'r> {
 }
 
 impl Entry<'_> {
-    /// How its clusters are called; port and protocol are still to be set.
-    fn named(&self, waypoint: Option<&Arc<str>>) -> Named {
-        let (namespace, name) = (&self.object.meta.namespace, &self.object.meta.name);
-        let own = self.gateways.first().map(|gateway| &gateway.meta.namespace);
-        Named {
-            host: Arc::from(format!("{name}.{namespace}.{SERVICE_DOMAIN}").to_ascii_lowercase()),
-            name: Arc::clone(name),
-            key: Arc::clone(name),
-            namespace: Arc::clone(namespace),
-            port: 0,
-            protocol: Protocol::Detect,
-            waypoint: Arc::clone(own.or(waypoint).unwrap_or(namespace)),
-            distribution: Distribution::Any,
-            kind: "Service",
-            object: Arc::clone(name),
-            port_name: Arc::default(),
-            sans: Arc::default(),
-        }
-    }
-
     /// `exportTo`: whether routes of a namespace may lead here.
     pub(crate) fn is_exported_to(&self, namespace: &str) -> bool {
         match &self.object.body {
@@ -100,8 +85,10 @@ impl<'r> Services<'r> {
         gateways: &Gateways<'r>,
         workloads: &Workloads<'r>,
         clusters: &mut Clusters<'_, 'r>,
+        kept: &mut kept::Kept<Built>,
         report: &mut Report,
     ) -> Self {
+        kept.begin(index);
         let slices = Slices::read(index);
         let mut services = Self::default();
         for &object in index.all("Service") {
@@ -110,37 +97,31 @@ impl<'r> Services<'r> {
             let used = gateways.used_by(Addressed::Service, &object.meta, |why| {
                 report.warning(object, "metadata.labels", why);
             });
-            let mut entry = Entry {
+            let mut builder = ServiceBuilder {
                 object,
                 service,
-                clusters: Vec::with_capacity(service.ports.len()),
-                subsets: Vec::new(),
-                gateways: used,
-                faces: Vec::new(),
+                named: named(object, used.first().copied(), gateways),
+                slices: slices.of(namespace, name),
+                workloads,
+                clusters: &mut *clusters,
             };
-            let mut named = entry.named(gateways.namespace());
-            named.distribution = distribution(object, service);
-            let own = clusters.own().clone();
-            let is_node_local = service.is_node_local && !own.node.is_empty();
-            if service.is_node_local && !is_node_local && !entry.gateways.is_empty() {
+            if builder.misses_node() && !used.is_empty() {
                 let message = "the node of this waypoint is not known (--node, or its Pod by POD_NAME): endpoints of \
                                all nodes are used";
                 report.warning(object, "spec.internalTrafficPolicy", message);
             }
-            for port in &service.ports {
-                let mut addresses = slices.addresses(namespace, name, service, port, workloads);
-                if is_node_local {
-                    addresses.retain(|address| address.place.node == own.node);
-                }
-                (named.port, named.protocol) = (port.port, port.protocol);
-                named.port_name = Arc::clone(&port.name);
-                let OfPort { whole, subsets, .. } = clusters.of_port(&named, &addresses);
-                entry.clusters.push(whole);
-                entry.subsets.extend(subsets);
-            }
+            let (clusters, subsets) = builder.clusters(kept);
             services.by_name.insert((namespace, name), services.all.len());
-            services.all.push(entry);
+            services.all.push(Entry {
+                object,
+                service,
+                clusters,
+                subsets,
+                gateways: used,
+                faces: Vec::new(),
+            });
         }
+        kept.finish();
         services
     }
 
@@ -207,66 +188,87 @@ impl<'r> Services<'r> {
     pub(crate) fn numbered(&self) -> impl Iterator<Item = (usize, &Entry<'r>)> {
         self.all.iter().enumerate()
     }
+}
 
-    /// Hands over to the snapshot: every cluster, and a [`ServicePort`] for each port that is ours.
-    pub(crate) fn finish(
-        self,
-        mut routes: Routes<'_, 'r>,
-        mut virtual_services: VirtualServices<'_, 'r>,
-        policies: Policies<'r>,
-        report: &mut Report,
-        builder: &mut Builder,
-    ) {
-        for (number, entry) in self.all.iter().enumerate() {
-            for (id, cluster) in entry.clusters.iter().chain(&entry.subsets) {
-                builder.cluster(*id, Arc::clone(cluster));
-            }
-            for face in &entry.faces {
-                face.clusters(builder);
-            }
-            if entry.gateways.is_empty() {
-                continue;
-            }
-            if !entry.faces.is_empty() {
-                service_entries::finish(
-                    &self,
-                    (number, entry),
-                    &mut routes,
-                    &mut virtual_services,
-                    &policies,
-                    report,
-                    builder,
-                );
-                continue;
-            }
-            let (authn, judges) = policies.of(number);
-            for (port, (id, cluster)) in entry.service.ports.iter().zip(&entry.clusters) {
-                let (producer, consumers) = routes.tables(number, entry, port, *id, report);
-                let producer = virtual_services.shape(&self, &cluster.host, entry, port, producer, report);
-                let service_port = Arc::new(ServicePort {
-                    host: Arc::clone(&cluster.host),
-                    name: Arc::clone(&cluster.name),
-                    namespace: Arc::clone(&cluster.namespace),
-                    port: cluster.port,
-                    judged_at: None,
-                    protocol: port.protocol,
-                    cluster: Target::Cluster(*id),
-                    authn: Arc::clone(&authn),
-                    policies: Arc::clone(&judges),
-                    bound: policies.names(number),
-                    producer,
-                    consumers,
-                    exports: Exports::Everywhere,
-                });
-                if let Some(taken) = builder.service_port(service_port, &entry.service.vips) {
-                    report.error(
-                        entry.object,
-                        "spec.clusterIP",
-                        format!("{taken} already has this address and port"),
-                    );
-                }
-            }
+/// Builds the clusters of one Service.
+struct ServiceBuilder<'b, 'a, 'r> {
+    object: &'r Arc<Object>,
+    service: &'r Service,
+    named: Named,
+    slices: &'b [&'r Arc<Object>],
+    workloads: &'b Workloads<'r>,
+    clusters: &'b mut Clusters<'a, 'r>,
+}
+
+impl ServiceBuilder<'_, '_, '_> {
+    /// Those of the compile before, when nothing changed that they depend on.
+    fn clusters(&mut self, kept: &mut kept::Kept<Built>) -> Built {
+        let (object, slices) = (self.object, self.slices);
+        let mut is_new = false;
+        let built = kept.outcome(object, slices, || {
+            is_new = true;
+            self.build()
+        });
+        let built = built.clone();
+        if !is_new {
+            self.again(&built);
         }
+        built
+    }
+
+    fn build(&mut self) -> Built {
+        let (mut all, mut of_subsets) = (Vec::with_capacity(self.service.ports.len()), Vec::new());
+        let own = self.clusters.own().clone();
+        let is_node_local = self.service.is_node_local && !self.misses_node();
+        let namespace = &self.object.meta.namespace;
+        for port in &self.service.ports {
+            let mut addresses = endpoints::addresses(self.slices, namespace, self.service, port, self.workloads);
+            if is_node_local {
+                addresses.retain(|address| address.place.node == own.node);
+            }
+            self.named.of_port(port);
+            let OfPort { whole, subsets, .. } = self.clusters.of_port(&self.named, &addresses);
+            all.push(whole);
+            of_subsets.extend(subsets);
+        }
+        (all, of_subsets)
+    }
+
+    fn again(&mut self, (all, subsets): &Built) {
+        for (port, whole) in self.service.ports.iter().zip(all) {
+            self.named.of_port(port);
+            let of_port = subsets.iter().filter(|(_, cluster)| cluster.port == port.port);
+            self.clusters.again(&self.named, iter::once(whole).chain(of_port));
+        }
+    }
+
+    /// Endpoints of the waypoint's own node are asked for, which is not known.
+    fn misses_node(&self) -> bool {
+        self.service.is_node_local && self.clusters.own().node.is_empty()
+    }
+}
+
+/// How the clusters of a Service are called; the port is still to be told.
+fn named(object: &Object, gateway: Option<&Object>, gateways: &Gateways<'_>) -> Named {
+    let (namespace, name) = (&object.meta.namespace, &object.meta.name);
+    let own = gateway.map(|gateway| &gateway.meta.namespace);
+    let distribution = match &object.body {
+        Body::Service(service) => distribution(object, service),
+        _ => Distribution::Any,
+    };
+    Named {
+        host: Arc::from(format!("{name}.{namespace}.{SERVICE_DOMAIN}").to_ascii_lowercase()),
+        name: Arc::clone(name),
+        key: Arc::clone(name),
+        namespace: Arc::clone(namespace),
+        port: 0,
+        protocol: Protocol::Detect,
+        waypoint: Arc::clone(own.or(gateways.namespace()).unwrap_or(namespace)),
+        distribution,
+        kind: "Service",
+        object: Arc::clone(name),
+        port_name: Arc::default(),
+        sans: Arc::default(),
     }
 }
 

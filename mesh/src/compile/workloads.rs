@@ -1,12 +1,11 @@
 //! Pods and WorkloadEntries -> Workloads: who is at an address, and what telemetry tells about it.
 
 use super::locality::{Place, REGION, ZONE};
-use super::services::Kept;
 use crate::kinds::Body;
 use crate::kinds::pod::Pod;
 use crate::kinds::workload_entry::{Address, Instance};
 use crate::object::{Meta, Object};
-use crate::resources::Index;
+use crate::resources::{Index, Name};
 use crate::snapshot::Builder;
 use authz::TrustDomains;
 use request::{SpiffeId, Workload};
@@ -16,6 +15,9 @@ use std::sync::Arc;
 
 const ISTIO_LOCALITY: &str = "istio-locality";
 const REDIRECTION: &str = "ambient.istio.io/redirection";
+
+/// What survives a compile: Pods and WorkloadEntries by name.
+pub(crate) type Kept = HashMap<Name, Arc<Workload>>;
 
 type Labels<'r> = &'r BTreeMap<String, String>;
 
@@ -65,7 +67,7 @@ impl<'r> Workloads<'r> {
             let place = all.complete(place(&object.meta, pod));
             let workload = workload(&object.meta, pod, identity.clone(), place);
             let name = (Arc::clone(&object.meta.namespace), Arc::clone(&object.meta.name));
-            let workload = match kept.workloads.remove(&name) {
+            let workload = match kept.remove(&name) {
                 Some(before) if *before == workload => before,
                 _ => Arc::new(workload),
             };
@@ -97,7 +99,7 @@ impl<'r> Workloads<'r> {
                 all.adopt(&Arc::new(workload), &instance.labels);
             }
         }
-        kept.workloads = known;
+        *kept = known;
         all
     }
 
@@ -107,7 +109,7 @@ impl<'r> Workloads<'r> {
         instance: &'r Instance,
         trust: &TrustDomains,
         kept: &mut Kept,
-        known: &mut HashMap<crate::resources::Name, Arc<Workload>>,
+        known: &mut Kept,
     ) {
         let meta = &object.meta;
         let labels = if instance.labels.is_empty() {
@@ -121,7 +123,7 @@ impl<'r> Workloads<'r> {
             Arc::clone(&meta.namespace),
             Arc::from(format!("WorkloadEntry/{}", meta.name)),
         );
-        let workload = match kept.workloads.remove(&name) {
+        let workload = match kept.remove(&name) {
             Some(before) if *before == workload => before,
             _ => Arc::new(workload),
         };

@@ -107,6 +107,15 @@ fn parse(spec: &Value, at: &At<'_>, problems: &Problems, kind: RouteKind) -> Bod
 }
 
 impl Route {
+    /// Whether some filter asks somebody else, or may: what a filter that cannot be applied asks for is not known.
+    pub(crate) fn asks(&self) -> bool {
+        let mut sets = self.rules.iter().flat_map(|rule| {
+            let of_backends = rule.backends.iter().map(|backend| &backend.filters);
+            std::iter::once(&rule.filters).chain(of_backends)
+        });
+        sets.any(|set| set.is_broken || set.external_auth.is_some())
+    }
+
     /// What is left of a spec that is no mapping.
     pub(super) fn nothing(kind: RouteKind) -> Self {
         Self {

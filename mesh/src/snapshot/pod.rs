@@ -57,6 +57,7 @@ impl PodTarget {
             policies: Arc::clone(&self.policies),
             bound: self.bound.to_vec(),
             consumers: BTreeMap::new(),
+            asks: false,
             exports: Exports::Everywhere,
         })
     }

@@ -29,14 +29,13 @@ impl PodEndpoints {
         for service in snapshot.ports.iter().filter(|service| service.name != service.host) {
             let vip = vips.get(&Arc::as_ptr(service)).copied();
             let cluster = snapshot.endpoints_of(&service.cluster);
-            let asks = has_external_auth(service);
             // What is spoken to a pod by its own address is not what a policy for the Service says.
             let endpoints = cluster.into_iter().flat_map(|cluster| &cluster.endpoints);
             for endpoint in endpoints.filter(|endpoint| endpoint.tls.is_none()) {
                 let key = (endpoint.address.ip().to_canonical(), endpoint.address.port());
                 let new = || Some(PodEndpoint::new(service, vip, endpoint));
                 match all.entry(key).or_insert_with(new) {
-                    Some(known) if known.agrees_with(service, vip) && !asks => known.declare(service.protocol),
+                    Some(known) if known.agrees_with(service, vip) && !service.asks => known.declare(service.protocol),
                     known => *known = None,
                 }
             }
@@ -48,16 +47,6 @@ impl PodEndpoints {
     pub(super) fn port(&self, ip: IpAddr, port: u16) -> Option<Arc<ServicePort>> {
         Some(self.0.get(&(ip, port))?.as_ref()?.port())
     }
-}
-
-/// Whether some route of the Service asks an external authoriser: without routes there is nobody to ask.
-fn has_external_auth(service: &ServicePort) -> bool {
-    let tables = std::iter::once(&service.producer).chain(service.consumers.values());
-    let mut filters = tables.flat_map(|table| table.rules()).flat_map(|rule| {
-        let backends = rule.backends.iter().map(|backend| &backend.filters);
-        std::iter::once(&rule.filters).chain(backends)
-    });
-    filters.any(|filters| filters.external_auth.is_some())
 }
 
 /// The endpoint, and how it is judged.
@@ -123,6 +112,7 @@ impl PodEndpoint {
             policies: Arc::clone(&self.service.policies),
             bound: self.service.bound.clone(),
             consumers: BTreeMap::new(),
+            asks: false,
             exports: Exports::Everywhere,
         })
     }

@@ -163,6 +163,36 @@ fn an_endpoint_is_served_without_routes_and_judged_as_its_service() {
 }
 
 #[test]
+fn an_endpoint_of_a_service_that_asks_an_authoriser_is_served_by_the_service_only() {
+    let parent = "{group: '', kind: Service, name: reviews}";
+    let auth =
+        |backend: &str| format!("{{type: ExternalAuth, externalAuth: {{protocol: GRPC, backendRef: {{{backend}}}}}}}");
+    let rule = |filter: &str| format!("{{filters: [{filter}], backendRefs: [{{name: reviews, port: 80}}]}}");
+    let of_backend = |filter: &str| format!("{{backendRefs: [{{name: reviews, port: 80, filters: [{filter}]}}]}}");
+    let served = |rules: &str| {
+        let world = mesh("service", &route("shop", "r", parent, rules));
+        assert!(world.port("10.0.0.1:80").is_some(), "{rules}");
+        world.port("10.1.0.1:8080").is_some()
+    };
+    let header = "{type: RequestHeaderModifier, requestHeaderModifier: {remove: [x]}}";
+    assert!(served(&rule(header)) && served(&of_backend(header)));
+    // Where nobody can be asked the Service answers 500: the pod's own address must not be a way around that.
+    for filter in [
+        &auth("name: reviews, port: 80"),
+        &auth("name: gone, port: 80"),
+        &auth("name: reviews"),
+        &auth(""),
+        "{type: ExternalAuth}",
+        "{type: ExtensionRef, extensionRef: {group: a, kind: Guard, name: b}}",
+    ] {
+        assert!(!served(&rule(filter)), "{filter}");
+        assert!(!served(&of_backend(filter)), "{filter}");
+        let unmatched = rule(filter).replacen('{', "{matches: [{path: {type: RegularExpression, value: '('}}], ", 1);
+        assert!(!served(&unmatched), "{unmatched}");
+    }
+}
+
+#[test]
 fn services_that_share_an_endpoint_must_judge_alike() {
     let twin = |port: &str| {
         service("shop", "twin", "10.0.0.2", "")
