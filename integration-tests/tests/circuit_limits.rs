@@ -158,6 +158,31 @@ async fn retries_over_the_limit_are_not_made() {
 }
 
 #[tokio::test]
+async fn a_retry_budget_goes_before_the_limit() {
+    // Without a budget the second try would be made, and with one of nothing none is.
+    for (budget, tries, refused) in [
+        (json!({}), 2, 0.0),
+        (json!({ "percent": 0, "minRetryConcurrency": 0 }), 1, 1.0),
+    ] {
+        let mut world = MeshWorld::new();
+        let shop = world.echo("shop", "v1", Reach::Clear).await;
+        let pool = json!({ "http": { "maxRetries": 1 } });
+        let policy = json!({ "connectionPool": pool, "retryBudget": budget });
+        world.destination_rule("shop", json!({ "trafficPolicy": policy }));
+        let rules = json!([{ "retry": { "attempts": 1, "codes": [503] }, "backendRefs": [backend("shop", 1)] }]);
+        world.http_route("shop", "shop", rules);
+        let waypoint = start(&world).await;
+        let reply = world.client(&waypoint).get(&shop.vip, "/do/status/503").await;
+        assert_eq!(
+            (reply.status.as_u16(), shop.app.counts().requests),
+            (503, tries),
+            "{budget}"
+        );
+        assert_eq!(overflows(&waypoint, "retries").await, refused, "{budget}");
+    }
+}
+
+#[tokio::test]
 async fn tcp_connections_over_the_limit_are_closed() {
     let mut world = MeshWorld::new();
     let pod = world.tcp("db", "tcp", Manner::Echo, Reach::Clear).await;

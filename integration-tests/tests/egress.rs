@@ -8,6 +8,7 @@ use integration_tests::peers::dns_server::DnsServer;
 use integration_tests::peers::echo::Echo;
 use integration_tests::peers::http_client::{HttpClient, Reply, get};
 use integration_tests::peers::mesh_world::{MeshWorld, NAMESPACE, POD_PORT};
+use integration_tests::peers::tls_backend::{TlsBackend, greet};
 use integration_tests::peers::tls_server::{PublicCa, TlsServer};
 use integration_tests::peers::waiting::{soon, until};
 use integration_tests::peers::waypoint_process::Launch;
@@ -376,4 +377,41 @@ async fn below_a_wildcard_tls_asks_for_the_host() {
         assert_eq!(reply.status.as_u16(), status, "{host}: {reply:?}");
     }
     assert_eq!(server.names(), ["a.example.com"]);
+}
+
+#[tokio::test]
+async fn below_a_wildcard_of_a_tls_port_the_name_in_the_client_hello_decides() {
+    let world = MeshWorld::new();
+    let [first, second, third] = [200, 201, 202].map(|n| world.subnet().pod(n));
+    let hosts = ["a.example.com", "b.example.com", "c.example.com", "other.example.org"];
+    let a = TlsBackend::start(first, POD_PORT, "a", &hosts).await;
+    let b = TlsBackend::start(second, POD_PORT, "b", &hosts).await;
+    let other = TlsBackend::start(third, POD_PORT, "other", &hosts).await;
+    let dns = DnsServer::start().await;
+    dns.set("a.example.com", &[first]);
+    dns.set("b.example.com", &[second]);
+    dns.set("other.example.org", &[third]);
+    let vip = world.subnet().vip(200);
+    let ports = json!([{ "number": 443, "name": "tls", "protocol": "TLS", "targetPort": POD_PORT }]);
+    entry(
+        &world,
+        "wild",
+        json!({ "hosts": ["*.example.com"], "addresses": [vip], "ports": ports, "resolution": "DYNAMIC_DNS" }),
+    );
+    let waypoint = world.start_with(asking(&dns)).await;
+    let client = world.client(&waypoint);
+    for authority in [format!("{vip}:443"), "a.example.com:443".to_owned()] {
+        for (sni, server, wanted) in [
+            ("a.example.com", &a, "a a.example.com"),
+            ("b.example.com", &b, "b b.example.com"),
+            // Nobody knows the one; the other is not below the wildcard.
+            ("c.example.com", &a, ""),
+            ("other.example.org", &other, ""),
+        ] {
+            let tunnel = client.dial(&authority, HeaderMap::new()).await.unwrap();
+            let greeting = greet(tunnel, server.roots(), sni).await.unwrap_or_default();
+            assert_eq!(greeting, wanted, "{sni} by {authority}");
+        }
+    }
+    assert_eq!(dns.asked("other.example.org"), 0);
 }

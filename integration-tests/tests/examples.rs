@@ -15,12 +15,15 @@ use integration_tests::peers::loopback::Subnet;
 use integration_tests::peers::mesh_world::{Vip, put};
 use integration_tests::peers::pki::{Certs, Pki};
 use integration_tests::peers::raw_http::RawHttp;
+use integration_tests::peers::scripted::Scripted;
+use integration_tests::peers::tls_backend::{TlsBackend, greet};
 use integration_tests::peers::tokens::TokenIssuer;
-use integration_tests::peers::waiting::until;
+use integration_tests::peers::waiting::{soon, until};
 use integration_tests::peers::waypoint_process::{Launch, Waypoint, binary};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use tokio::io::AsyncReadExt;
 
 /// An example that runs: its pods, its waypoint.
 struct Example {
@@ -144,6 +147,7 @@ fn there_is_a_test_for_every_folder() {
             "grpc",
             "jwt",
             "mirror",
+            "streams",
             "virtual-service"
         ]
     );
@@ -397,6 +401,40 @@ async fn destination_rule() {
     }
     let reply = client.send(get_with("/reviews/1", &[("end-user", "jason")])).await;
     assert_ne!(reply.header("x-backend"), own);
+}
+
+#[tokio::test]
+async fn streams() {
+    let example = Example::start("streams", "none", 9080, &[]).await;
+    let greeter = |n: u8, name: &'static str| {
+        Scripted::start(example.subnet.pod(n), 5432, move |mut connection| async move {
+            let _ = connection.send(name).await;
+        })
+    };
+    let _dbs = [greeter(41, "v1").await, greeter(42, "v2").await];
+    let client = example.client("curl");
+    let mut to_v2 = 0;
+    for _ in 0..300 {
+        let mut connection = client.raw(&example.vip("db", 40, 5432)).await;
+        let mut name = [0; 2];
+        soon("a greeting", connection.read_exact(&mut name)).await.unwrap();
+        to_v2 += usize::from(&name == b"v2");
+    }
+    // 30 of 300 expected; five standard deviations are 26.
+    assert!((4..=56).contains(&to_v2), "{to_v2} of 300 to v2");
+
+    let names = ["shop.example.com", "beta.example.com", "example.org"];
+    let v1 = TlsBackend::start(example.subnet.pod(43), 9443, "v1", &names).await;
+    let v2 = TlsBackend::start(example.subnet.pod(44), 9443, "v2", &names).await;
+    for (name, server, wanted) in [
+        ("shop.example.com", &v1, "v1 shop.example.com"),
+        ("beta.example.com", &v2, "v2 beta.example.com"),
+        ("example.org", &v1, ""),
+    ] {
+        let tunnel = client.raw(&example.vip("secure", 43, 443)).await;
+        let greeting = greet(tunnel, server.roots(), name).await.unwrap_or_default();
+        assert_eq!(greeting, wanted, "{name}");
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use integration_tests::peers::http_client::get_with;
 use integration_tests::peers::mesh_world::{MeshWorld, POD_PORT, Reach, backend};
 use integration_tests::peers::waiting::until;
 use serde_json::{Value, json};
@@ -103,4 +104,45 @@ async fn another_namespace_must_grant_it() {
         client.get(&a.vip, "/x").await.status == 500
     })
     .await;
+}
+
+#[tokio::test]
+async fn hostnames_choose_by_the_host_of_the_request() {
+    let mut world = MeshWorld::new();
+    let a = world.echo("a", "a", Reach::Hbone).await;
+    let b = world.echo("b", "b", Reach::Hbone).await;
+    let route = |name: &str, hostnames: Value, to: &str| {
+        json!({
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+            "metadata": { "name": name, "namespace": "demo" },
+            "spec": {
+                "parentRefs": [{ "group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "waypoint" }],
+                "hostnames": hostnames,
+                "rules": [{ "backendRefs": [backend(to, 1)] }],
+            },
+        })
+    };
+    world.apply("route-wild.yaml", route("wild", json!(["*.example.com"]), "a"));
+    world.apply(
+        "route-exact.yaml",
+        route("exact", json!(["b.example.com", "other.org"]), "b"),
+    );
+    let waypoint = world.start().await;
+    let client = world.client(&waypoint);
+    for vip in [&a.vip, &b.vip] {
+        let mut http = client.http1(vip).await;
+        for (host, wanted) in [
+            ("a.example.com", "a"),
+            ("x.y.example.com:8080", "a"),
+            ("B.example.com", "b"),
+            ("other.org", "b"),
+            ("example.com", ""),
+            ("elsewhere", ""),
+        ] {
+            let reply = http.send(get_with("/x", &[("host", host)])).await;
+            let status = if wanted.is_empty() { 404 } else { 200 };
+            assert_eq!(reply.status.as_u16(), status, "{host}: {reply:?}");
+            assert_eq!(reply.header("x-backend"), wanted, "{host}");
+        }
+    }
 }

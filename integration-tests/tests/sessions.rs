@@ -3,11 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use integration_tests::peers::echo::Echo;
-use integration_tests::peers::http_client::{HttpClient, Reply, get_with};
+use http::HeaderValue;
+use integration_tests::peers::echo::{Echo, EchoMessage, framed};
+use integration_tests::peers::http_client::{HttpClient, Reply, get_with, post};
 use integration_tests::peers::mesh_world::{MeshWorld, NAMESPACE, Pod, Reach, backend, put};
 use integration_tests::peers::waiting::until;
-use integration_tests::peers::waypoint_process::Launch;
+use integration_tests::peers::waypoint_process::{Launch, binary};
 use serde_json::{Value, json};
 
 /// Two versions behind a Service each, and a Service over both.
@@ -259,4 +260,71 @@ async fn a_services_policy_holds_for_a_virtual_service_too() {
         assert_eq!(version(&reply), version(&first));
         assert_eq!(reply.header("x-session"), "", "a good token is kept");
     }
+}
+
+#[tokio::test]
+async fn a_grpc_route_has_sessions_too() {
+    let mut world = MeshWorld::new();
+    let one = world.echo_as("one", "grpc", Reach::Hbone).await;
+    let two = world.echo_as("two", "grpc", Reach::Clear).await;
+    world.service("shop", "grpc", &[one.ip, two.ip]);
+    let rules = json!([{ "matches": [{ "method": { "service": "echo.Echo" } }],
+        "sessionPersistence": { "sessionName": "sid" }, "backendRefs": [backend("one", 1), backend("two", 1)] }]);
+    world.route("GRPCRoute", "shop", "shop", rules);
+    let waypoint = world.start().await;
+    let mut client = world.client(&waypoint).http2(&world.vip("shop")).await;
+    let call = |cookie: &str| {
+        let message = framed(&EchoMessage {
+            text: "hi".into(),
+            count: 1,
+        });
+        let mut call = post("/echo.Echo/Unary", message);
+        let headers = call.headers_mut();
+        headers.insert("content-type", HeaderValue::from_static("application/grpc"));
+        headers.insert("te", HeaderValue::from_static("trailers"));
+        headers.insert("cookie", HeaderValue::try_from(cookie).unwrap());
+        call
+    };
+    let counts = || [&one, &two].map(|pod| pod.app.counts().requests);
+    let reply = client.send(call("none=1")).await;
+    assert_eq!(reply.trailers["grpc-status"], "0", "{reply:?}");
+    let (pair, attributes) = cookie(&reply);
+    assert!(pair.starts_with("sid="), "{reply:?}");
+    // A gRPC service is no path that a browser would know.
+    assert_eq!(attributes, "Path=/; HttpOnly; SameSite=Strict");
+    let first = counts();
+    for _ in 0..20 {
+        let reply = client.send(call(&pair)).await;
+        assert_eq!(reply.trailers["grpc-status"], "0", "{reply:?}");
+    }
+    assert_eq!(
+        counts(),
+        first.map(|count| count * 21),
+        "all at the endpoint of the first"
+    );
+}
+
+#[test]
+fn a_short_secret_is_refused_at_the_start() {
+    let world = MeshWorld::new();
+    put(world.config(), "secret", "fifteen bytes..");
+    let run = std::process::Command::new(binary())
+        .arg("run")
+        .arg("--config")
+        .arg(world.config())
+        .arg("--certs")
+        .arg(world.certs().path())
+        .args(["--namespace", NAMESPACE, "--session-secret"])
+        .arg(world.config().join("secret"))
+        .args(["--hbone", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+        .args(["--metrics", "127.0.0.1:0", "--ready", "127.0.0.1:0"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&run.stderr).into_owned();
+    assert!(!run.status.success(), "{said}");
+    assert!(
+        said.contains("session secret: expected at least 16 bytes, found 15"),
+        "{said}"
+    );
+    assert!(!said.contains("fifteen"), "{said}");
 }

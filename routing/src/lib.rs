@@ -38,7 +38,7 @@ pub use filter::{
     Redirect, RedirectPort, Rewrite, Share,
 };
 pub use health::{Ejected, Health, Outcome, OutlierDetection};
-pub use limits::{Counter, Keepalive, Limits, Permit, Usage};
+pub use limits::{Counter, Keepalive, Limits, Permit, RetryShare, Usage};
 pub use matching::{
     GrpcMatch, HeaderMatch, HttpMatch, IstioMatch, Matches, PathMatch, QueryMatch, RegexRoom, TextMatch,
 };

@@ -15,6 +15,8 @@ pub struct Limits {
     pub requests: Option<u32>,
     /// `http.maxRetries`: retries in flight.
     pub retries: Option<u32>,
+    /// `retryBudget`, which goes before it.
+    pub retry_share: Option<RetryShare>,
     /// `http.maxRequestsPerConnection`: then it is closed.
     pub requests_per_connection: Option<u32>,
     /// `http.maxConcurrentStreams` of one HTTP/2 connection.
@@ -27,6 +29,40 @@ pub struct Limits {
     pub connection_age: Option<Duration>,
     /// `tcp.tcpKeepalive`.
     pub keepalive: Option<Keepalive>,
+}
+
+/// `retryBudget`: retries in flight as a share of the requests in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryShare {
+    /// In hundredths of one per cent. Default 20 %.
+    pub basis_points: u32,
+    /// But so many are always admitted. Default 3.
+    pub least: u32,
+}
+
+impl Default for RetryShare {
+    fn default() -> Self {
+        Self {
+            basis_points: 2000,
+            least: 3,
+        }
+    }
+}
+
+impl Limits {
+    /// How many requests may be in flight. A share of them is only known where they are counted.
+    pub fn most_requests(&self) -> Option<u32> {
+        self.requests.or(self.retry_share.map(|_| u32::MAX))
+    }
+
+    /// How many retries may be in flight beside so many requests.
+    pub fn most_retries(&self, requests: u32) -> Option<u32> {
+        let Some(share) = self.retry_share else {
+            return self.retries;
+        };
+        let most = u64::from(requests).saturating_mul(share.basis_points.into()) / 10_000;
+        Some(u32::try_from(most).unwrap_or(u32::MAX).max(share.least))
+    }
 }
 
 /// `tcpKeepalive`. `None`: the proxy's own default.
@@ -101,6 +137,23 @@ mod tests {
         assert!(counter.enter(Some(2)).is_some(), "dropped at once: one is left");
         assert_eq!(counter.now(), 1);
         assert!(counter.enter(Some(0)).is_none(), "0 admits nothing");
+    }
+
+    #[test]
+    fn a_share_of_the_requests_may_be_retries() {
+        let mut limits = Limits {
+            retries: Some(9),
+            ..Limits::default()
+        };
+        assert_eq!((limits.most_requests(), limits.most_retries(50)), (None, Some(9)));
+        limits.retry_share = Some(RetryShare::default());
+        assert_eq!(limits.most_requests(), Some(u32::MAX), "they are counted then");
+        assert_eq!(
+            [0, 15, 19, 20, u32::MAX].map(|n| limits.most_retries(n).unwrap()),
+            [3, 3, 3, 4, 858_993_459]
+        );
+        limits.requests = Some(10);
+        assert_eq!(limits.most_requests(), Some(10));
     }
 
     #[test]

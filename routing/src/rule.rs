@@ -1,6 +1,6 @@
 //! Routes and their rules: what `mesh` hands in, what `find` hands out.
 
-use crate::{Backend, Filters, Matches, Pick, Session, Sessions};
+use crate::{Backend, Filters, Matches, Pick, Session, Sessions, SniPattern};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,6 +67,8 @@ pub struct RouteSpec {
     pub id: RouteId,
     /// `metadata.creationTimestamp` in unix seconds; older wins. Missing: `i64::MAX`.
     pub created: i64,
+    /// `hostnames` of a route on a Gateway: the hosts it is for. Empty: all. (A TLSRoute's are in its matches.)
+    pub hostnames: Vec<SniPattern>,
     /// Rules in order.
     pub rules: Vec<RuleSpec>,
 }

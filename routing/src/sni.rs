@@ -1,8 +1,9 @@
-//! The name a TLS client asks for, as a TLSRoute's `hostnames` match it.
+//! Names of hosts, as `hostnames` of routes match them: what a TLS client asks for (TLSRoute), or the Host of a request (a
+//! route on a Gateway).
 
 use std::fmt;
 
-/// One of a TLSRoute's `hostnames`, in lower case.
+/// One of a route's `hostnames`, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SniPattern {
     /// This very name.
@@ -18,6 +19,17 @@ impl SniPattern {
         match lower.strip_prefix("*.") {
             Some(suffix) => Self::Wildcard(suffix.into()),
             None => Self::Exact(lower.into()),
+        }
+    }
+
+    /// Whether a name in lower case is one of those.
+    pub fn matches(&self, name: &str) -> bool {
+        match self {
+            Self::Exact(exact) => **exact == *name,
+            Self::Wildcard(suffix) => name
+                .strip_suffix(&**suffix)
+                .and_then(|rest| rest.strip_suffix('.'))
+                .is_some_and(|labels| !labels.is_empty()),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::kinds::destination_rule::{DestinationRule, Subset};
 use crate::kinds::traffic_policy::{LoadBalancer, Locality, PortPolicy, TrafficSpec, Upstream};
 use crate::object::Object;
 use crate::resources::Index;
-use routing::{OutlierDetection, Protocol, TrafficPolicy};
+use routing::{Limits, OutlierDetection, Protocol, TrafficPolicy};
 use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -208,7 +208,10 @@ impl Applied {
                 balance,
                 warmup,
                 outliers,
-                limits: pool.limits,
+                limits: Limits {
+                    retry_share: policy.retry_share,
+                    ..pool.limits
+                },
             }),
             locality,
             upstream: pool.upstream,

@@ -83,8 +83,8 @@ impl<'r> Grants<'r> {
             }
         });
         let rules = rules.collect();
-        let (id, created) = (spec.id.clone(), spec.created);
-        is_changed.then_some(RouteSpec { id, created, rules })
+        let spec = RouteSpec { rules, ..spec.clone() };
+        is_changed.then_some(spec)
     }
 
     fn allows(&self, route: &Object, to: &BackendRef) -> bool {

@@ -66,8 +66,8 @@ impl Default for Kept {
 #[derive(Debug)]
 struct Outcome {
     route: Arc<CompiledRoute>,
-    /// Its form for Gateways, where a missing ReferenceGrant makes it another.
-    restricted: Option<Arc<CompiledRoute>>,
+    /// Its form for Gateways, where its hostnames or a missing ReferenceGrant make it another.
+    general: Option<Arc<CompiledRoute>>,
     parents: Box<[Parent]>,
     /// What is wrong with its references.
     problems: Vec<Problem>,
@@ -155,8 +155,8 @@ impl<'a, 'r> Routes<'a, 'r> {
 
     fn add(&mut self, object: &'r Arc<Object>, route: &'r Route, outcome: &Outcome) {
         let number = self.compiled.len();
-        let general = number.saturating_add(usize::from(outcome.restricted.is_some()));
-        let forms = iter::once(&outcome.route).chain(&outcome.restricted);
+        let general = number.saturating_add(usize::from(outcome.general.is_some()));
+        let forms = iter::once(&outcome.route).chain(&outcome.general);
         self.compiled.extend(forms.map(|form| Compiled {
             object,
             route: Arc::clone(form),
@@ -320,12 +320,20 @@ fn outcome(
     let mut problems = resolver.problems;
     let parents = parents::of(object, route, gateways, services, &mut problems);
     // What is told of grants is told where some parent is a Gateway of ours, good or not.
-    let restricted = has_gateway(object, route, gateways).then(|| grants.restrict(object, route, &spec, &mut problems));
-    let restricted = restricted.flatten();
+    let general = has_gateway(object, route, gateways).then(|| {
+        let restricted = grants.restrict(object, route, &spec, &mut problems);
+        if route.hostnames.is_empty() {
+            return restricted;
+        }
+        Some(RouteSpec {
+            hostnames: route.hostnames.clone(),
+            ..restricted.unwrap_or_else(|| spec.clone())
+        })
+    });
     Outcome {
         parents,
         route: CompiledRoute::new(spec),
-        restricted: restricted.map(CompiledRoute::new),
+        general: general.flatten().map(CompiledRoute::new),
         problems,
     }
 }
@@ -348,7 +356,12 @@ impl Resolver<'_, '_> {
         };
         let created = meta.created.unwrap_or(i64::MAX);
         let rules = route.rules.iter().filter_map(|rule| self.rule(&id, rule)).collect();
-        RouteSpec { id, created, rules }
+        RouteSpec {
+            id,
+            created,
+            hostnames: Vec::new(),
+            rules,
+        }
     }
 
     /// `None`: all matches are faulty, so that nothing can match.

@@ -342,6 +342,7 @@ impl Compiler<'_, '_> {
         vec![RouteSpec {
             id: self.id(),
             created: 0,
+            hostnames: Vec::new(),
             rules,
         }]
     }
@@ -376,6 +377,7 @@ impl Compiler<'_, '_> {
             };
             Some(RouteSpec {
                 id: RouteId { kind, ..self.id() },
+                hostnames: Vec::new(),
                 created: i64::try_from(rule.index).unwrap_or(i64::MAX),
                 rules: vec![RuleSpec {
                     matches: if kind == RouteKind::Tls {

@@ -8,7 +8,7 @@ use super::filter::{FilterSet, is_hostname};
 use super::matches;
 use super::session::{self, SessionSpec};
 use crate::decode::{At, Fields, Problems, describe, quoted, record};
-use routing::{HttpMatch, Matches, Retry, RetryOn, RouteKind, Timeouts};
+use routing::{HttpMatch, Matches, Retry, RetryOn, RouteKind, SniPattern, Timeouts};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,8 +27,10 @@ pub(crate) struct Route {
     pub(crate) kind: RouteKind,
     /// `spec.parentRefs`.
     pub(crate) parents: Vec<ParentRef>,
-    /// `spec.hostnames` are given, good or not, where they are not heeded.
+    /// `spec.hostnames` are given, good or not. (A TLSRoute's are in its matches.)
     pub(crate) has_hostnames: bool,
+    /// The good ones.
+    pub(crate) hostnames: Vec<SniPattern>,
     /// `spec.rules`.
     pub(crate) rules: Vec<RouteRule>,
 }
@@ -83,7 +85,8 @@ fn parse(spec: &Value, at: &At<'_>, problems: &Problems, kind: RouteKind) -> Bod
         let parents = parents(fields, problems);
         let written = fields.get("hostnames");
         let has_hostnames = written.is_some_and(|value| value.as_array().is_none_or(|list| !list.is_empty()));
-        let _ = hostnames(fields, problems);
+        let hostnames = hostnames(fields, problems);
+        let hostnames = hostnames.iter().map(|name| SniPattern::of(name)).collect();
         let rules = match fields.get("rules") {
             // The CRD's default: one rule for everything, with no backend.
             None => vec![empty_rule(kind)],
@@ -100,6 +103,7 @@ fn parse(spec: &Value, at: &At<'_>, problems: &Problems, kind: RouteKind) -> Bod
             kind,
             parents,
             has_hostnames,
+            hostnames,
             rules,
         }
     });
@@ -122,6 +126,7 @@ impl Route {
             kind,
             parents: Vec::new(),
             has_hostnames: false,
+            hostnames: Vec::new(),
             rules: Vec::new(),
         }
     }

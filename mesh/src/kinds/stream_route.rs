@@ -45,6 +45,7 @@ fn parse(spec: &Value, at: &At<'_>, problems: &Problems, kind: RouteKind) -> Bod
             kind,
             parents,
             has_hostnames: false,
+            hostnames: Vec::new(),
             rules: if rules.is_empty() { vec![closed(matches)] } else { rules },
         }
     });

@@ -4,12 +4,12 @@ mod connection_pool;
 mod load_balancer;
 mod outliers;
 
-use crate::decode::{Fields, Problems, quoted, record};
+use crate::decode::{Fields, Problems, describe, quoted, record};
 use crate::kinds::client_tls::ClientTls;
 use crate::kinds::go_duration;
 pub(crate) use connection_pool::{ConnectionPool, Upstream};
 pub(crate) use load_balancer::{Distribute, LoadBalancer, Locality};
-use routing::OutlierDetection;
+use routing::{OutlierDetection, RetryShare};
 use std::time::Duration;
 
 /// A policy as it is written: what is absent is left to the policy above.
@@ -32,6 +32,8 @@ pub(crate) struct PortPolicy {
     pub(crate) outliers: Option<OutlierDetection>,
     /// `tls`.
     pub(crate) tls: Option<ClientTls>,
+    /// `retryBudget`, which `portLevelSettings` do not have.
+    pub(crate) retry_share: Option<RetryShare>,
 }
 
 impl TrafficSpec {
@@ -52,13 +54,15 @@ impl TrafficSpec {
             for (name, why) in [
                 ("tunnel", "is not supported: requests go to their endpoints directly"),
                 ("proxyProtocol", "is not supported: no PROXY header is sent"),
-                ("retryBudget", "is not supported yet: it is not in force"),
             ] {
                 if fields.get(name).is_some() {
                     fields.error(name, format!("`{name}` {why}"));
                 }
             }
-            let all = PortPolicy::read(fields, problems);
+            let all = PortPolicy {
+                retry_share: fields.record("retryBudget", retry_share),
+                ..PortPolicy::read(fields, problems)
+            };
             Self { all, ports }
         })
     }
@@ -71,6 +75,7 @@ impl PortPolicy {
             pool: connection_pool::read(fields),
             outliers: outliers::read(fields),
             tls: ClientTls::read(fields),
+            retry_share: None,
         };
         let locality = policy
             .load_balancer
@@ -86,24 +91,51 @@ impl PortPolicy {
     }
 
     /// What a policy nearer to the endpoints says, else this one, part by part; what it says of this very port leaves
-    /// nothing to any other (as in Istio).
+    /// nothing to any other (as in Istio), but for the retry budget.
     pub(crate) fn overridden(&self, nearer: Option<&TrafficSpec>, port: u16) -> Self {
         let Some(nearer) = nearer else { return self.clone() };
+        let retry_share = nearer.all.retry_share.or(self.retry_share);
         if let Some((_, policy)) = nearer.ports.iter().find(|(known, _)| *known == port) {
-            return policy.clone();
+            return Self {
+                retry_share,
+                ..policy.clone()
+            };
         }
         let Self {
             load_balancer,
             pool,
             outliers,
             tls,
+            ..
         } = nearer.all.clone();
         Self {
             load_balancer: load_balancer.or_else(|| self.load_balancer.clone()),
             pool: pool.or_else(|| self.pool.clone()),
             outliers: outliers.or_else(|| self.outliers.clone()),
             tls: tls.or_else(|| self.tls.clone()),
+            retry_share,
         }
+    }
+}
+
+/// What is absent is Envoy's default.
+fn retry_share(fields: &Fields<'_>) -> RetryShare {
+    let default = RetryShare::default();
+    let basis_points = fields.get("percent").and_then(|value| {
+        let percent = value.as_f64().filter(|percent| (0.0..=100.0).contains(percent));
+        if percent.is_none() {
+            let message = format!(
+                "expected a number from 0 to 100, found {}: 20 is in force",
+                describe(value)
+            );
+            fields.error("percent", message);
+        }
+        // 10,000 at most.
+        percent.map(|percent| (percent * 100.0).round() as u32)
+    });
+    RetryShare {
+        basis_points: basis_points.unwrap_or(default.basis_points),
+        least: count(fields, "minRetryConcurrency").unwrap_or(default.least),
     }
 }
 

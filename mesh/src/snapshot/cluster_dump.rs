@@ -44,6 +44,10 @@ pub(super) fn policy(policy: &TrafficPolicy) -> Value {
             "http1MaxPendingRequests": limits.pending,
             "http2MaxRequests": limits.requests,
             "maxRetries": limits.retries,
+            "retryBudget": limits.retry_share.map(|share| json!({
+                "percent": f64::from(share.basis_points) / 100.0,
+                "minRetryConcurrency": share.least,
+            })),
             "maxRequestsPerConnection": limits.requests_per_connection,
             "maxConcurrentStreams": limits.streams_per_connection,
             "connectTimeoutMs": limits.connect_timeout.map(millis),

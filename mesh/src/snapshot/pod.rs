@@ -101,6 +101,7 @@ pub(crate) fn implicit(id: RouteId, target: Target, sessions: Option<Box<Session
     let spec = RouteSpec {
         id,
         created: i64::MAX,
+        hostnames: Vec::new(),
         rules: vec![RuleSpec {
             matches: any_request(),
             rule,

@@ -2,8 +2,8 @@
 //!
 //! A waypoint for Services serves it without routes, which shape Services and not pods, and judges by what binds to the
 //! Service: the pod's node tunnel may admit nobody but the waypoint, which must not become a way around the Service's
-//! policies. (A Service whose routes ask an external authoriser is served by its own address only.) Where several Services of ours have the endpoint and would not judge alike, nobody can tell which of them
-//! is meant, and it is refused.
+//! policies. (A Service whose routes ask an external authoriser, or may, is served by its own address only.) Where several
+//! Services of ours have the endpoint and would not judge alike, nobody can tell which of them is meant, and it is refused.
 
 use super::{ServicePort, Snapshot, implicit};
 use crate::kinds::service_entry::Exports;

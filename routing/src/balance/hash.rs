@@ -33,6 +33,8 @@ pub struct HashCookie {
     pub path: Box<str>,
     /// How long clients keep it; zero: for a session. `None`: it is not given to clients.
     pub ttl: Option<Duration>,
+    /// What else stands in `Set-Cookie`: `; SameSite=Strict; Secure`. May be empty.
+    pub attributes: Box<str>,
 }
 
 impl HashKey {
@@ -72,6 +74,7 @@ impl HashCookie {
             cookie.push_str(&self.path);
         }
         cookie.push_str("; HttpOnly");
+        cookie.push_str(&self.attributes);
         Some((hash_of(value.as_bytes()), cookie))
     }
 

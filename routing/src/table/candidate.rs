@@ -1,10 +1,10 @@
 //! One match of one rule: where it is found, what it asks of a request, what comes of it.
 
-use super::precedence::{PathRank, Precedence, TextRank};
+use super::precedence::{HostRank, PathRank, Precedence, TextRank};
 use crate::matching::source;
 use crate::{
     GrpcMatch, HeaderMatch, HttpMatch, IstioMatch, Matches, PathMatch, QueryMatch, RouteKind, RouteSpec, Rule,
-    TextMatch,
+    RuleSpec, SniPattern, TextMatch,
 };
 use http::Method;
 use regex::bytes::Regex;
@@ -18,6 +18,7 @@ pub(super) struct Candidate {
     pub(super) place: Place,
     pub(super) precedence: Precedence,
     pub(super) rule: Arc<Rule>,
+    host: Option<SniPattern>,
     path: Path,
     method: Option<Method>,
     headers: Box<[HeaderMatch]>,
@@ -80,15 +81,8 @@ impl Candidate {
         let in_order = route.id.kind == RouteKind::VirtualService;
         let mut candidates = Vec::new();
         for (rule_index, spec) in route.rules.into_iter().enumerate() {
-            let parsed: Vec<_> = match spec.matches {
-                Matches::Http(all) if all.is_empty() => vec![Self::http(HttpMatch::default(), &spec.rule)],
-                Matches::Http(all) => all.into_iter().map(|one| Self::http(one, &spec.rule)).collect(),
-                Matches::Grpc(all) if all.is_empty() => vec![Self::grpc(GrpcMatch::default(), &spec.rule)],
-                Matches::Grpc(all) => all.into_iter().map(|one| Self::grpc(one, &spec.rule)).collect(),
-                // Of streams, see `super::streams`.
-                Matches::Tls(_) | Matches::Tcp => Vec::new(),
-            };
-            candidates.extend(parsed.into_iter().enumerate().map(|(match_index, mut candidate)| {
+            let parsed = Self::of_hosts(&route.hostnames, spec);
+            candidates.extend(parsed.into_iter().map(|(match_index, mut candidate)| {
                 candidate.precedence.created = route.created;
                 candidate.precedence.route = Arc::clone(&name);
                 candidate.precedence.rule = rule_index;
@@ -100,6 +94,36 @@ impl Candidate {
             }));
         }
         candidates
+    }
+
+    /// The matches of a rule with their places: once for each hostname, where there are any.
+    fn of_hosts(hostnames: &[SniPattern], spec: RuleSpec) -> Vec<(usize, Self)> {
+        let Some((last, others)) = hostnames.split_last() else {
+            return Self::of_rule(spec).into_iter().enumerate().collect();
+        };
+        let of_host = |host: &SniPattern, spec| {
+            let host = host.clone();
+            let all = Self::of_rule(spec).into_iter().enumerate();
+            all.map(move |(place, mut candidate)| {
+                candidate.precedence.host = HostRank::of(Some(&host));
+                candidate.host = Some(host.clone());
+                (place, candidate)
+            })
+        };
+        let mut all: Vec<_> = others.iter().flat_map(|host| of_host(host, spec.clone())).collect();
+        all.extend(of_host(last, spec));
+        all
+    }
+
+    fn of_rule(spec: RuleSpec) -> Vec<Self> {
+        match spec.matches {
+            Matches::Http(all) if all.is_empty() => vec![Self::http(HttpMatch::default(), &spec.rule)],
+            Matches::Http(all) => all.into_iter().map(|one| Self::http(one, &spec.rule)).collect(),
+            Matches::Grpc(all) if all.is_empty() => vec![Self::grpc(GrpcMatch::default(), &spec.rule)],
+            Matches::Grpc(all) => all.into_iter().map(|one| Self::grpc(one, &spec.rule)).collect(),
+            // Of streams, see `super::streams`.
+            Matches::Tls(_) | Matches::Tcp => Vec::new(),
+        }
     }
 
     fn http(mut wanted: HttpMatch, rule: &Arc<Rule>) -> Self {
@@ -152,6 +176,7 @@ impl Candidate {
         let headers = first_of_each(headers, |header| header.name.clone());
         let query = first_of_each(query, |parameter| parameter.name.clone());
         let precedence = Precedence {
+            host: HostRank::Any,
             path: rank,
             has_method: Reverse(method.is_some()),
             headers: Reverse(headers.len()),
@@ -166,6 +191,7 @@ impl Candidate {
             place,
             precedence,
             rule: Arc::clone(rule),
+            host: None,
             path,
             method,
             headers: headers.into(),
@@ -195,15 +221,24 @@ impl Candidate {
 
     /// Whether it matches a request that its place holds.
     pub(super) fn matches_beside_path(&self, request: &Request<'_>) -> bool {
-        self.method.as_ref().is_none_or(|method| method == request.method)
+        self.is_for_host(request)
+            && self.method.as_ref().is_none_or(|method| method == request.method)
             && self.path.matches(request)
             && self.headers.iter().all(|header| header.matches(request))
             && self.query.iter().all(|parameter| parameter.matches(request))
             && self.istio.as_ref().is_none_or(|istio| istio.matches(request))
     }
 
+    fn is_for_host(&self, request: &Request<'_>) -> bool {
+        let host = request.head.authority.host();
+        self.host.as_ref().is_none_or(|wanted| wanted.matches(host))
+    }
+
     /// The first thing that it asks of a request and does not get.
     pub(super) fn mismatch(&self, request: &Request<'_>) -> Option<String> {
+        if let Some(host) = self.host.as_ref().filter(|_| !self.is_for_host(request)) {
+            return Some(format!("host: wanted {host}, found {}", request.head.authority.host()));
+        }
         let path = request.head.path.as_str();
         if !self.place.holds(path) || !self.path.matches(request) {
             return Some(format!("path: wanted {}, found {path:?}", self.wanted_path()));

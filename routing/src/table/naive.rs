@@ -1,7 +1,7 @@
 //! The specification read word by word: try everything, keep what goes first. [`super::Table::find`] must equal it.
 #![allow(clippy::indexing_slicing)]
 
-use crate::{GrpcMatch, HttpMatch, IstioMatch, Matches, PathMatch, RouteKind, RouteSpec, Rule, TextMatch};
+use crate::{GrpcMatch, HttpMatch, IstioMatch, Matches, PathMatch, RouteKind, RouteSpec, Rule, SniPattern, TextMatch};
 use request::Request;
 use std::sync::Arc;
 
@@ -21,13 +21,16 @@ pub(super) fn find(routes: &[RouteSpec], request: &Request<'_>) -> Option<(Arc<R
                 Matches::Grpc(list) => list.iter().map(|one| grpc_match(one, request)).collect(),
                 Matches::Tls(_) | Matches::Tcp => Vec::new(),
             };
+            let Some(host) = host(&route.hostnames, request) else {
+                continue;
+            };
             for (m, (matched, specificity, prefix)) in matches.into_iter().enumerate() {
                 let name = format!("{}/{}", route.id.namespace, route.id.name);
                 if matched {
                     let nothing: Specificity = ((0, 0, 0, 0), true, 0, 0);
                     let specificity = if in_order { nothing } else { specificity };
                     all.push((
-                        (specificity, route.created, name, r, m),
+                        ((host, specificity), route.created, name, r, m),
                         (Arc::clone(&rule.rule), prefix),
                     ));
                 }
@@ -37,6 +40,22 @@ pub(super) fn find(routes: &[RouteSpec], request: &Request<'_>) -> Option<(Arc<R
     all.into_iter()
         .min_by(|(a, _), (b, _)| a.cmp(b))
         .map(|(_, found)| found)
+}
+
+/// The rank of the best of the hostnames that match, smaller goes first; `None`: none does.
+fn host(hostnames: &[SniPattern], request: &Request<'_>) -> Option<(u8, i64)> {
+    if hostnames.is_empty() {
+        return Some((2, 0));
+    }
+    let host = request.head.authority.host();
+    let matching = hostnames.iter().filter_map(|one| match one.to_string() {
+        text if text == host => Some((0, 0)),
+        text => {
+            let end = text.strip_prefix('*')?;
+            (host.ends_with(end) && host != end).then_some((1, -(end.len() as i64)))
+        }
+    });
+    matching.min()
 }
 
 type Specificity = ((u8, i64, i64, i64), bool, i64, i64);

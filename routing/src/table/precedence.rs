@@ -1,17 +1,19 @@
 //! Which of two matches goes first, as a derived ordering: smaller wins.
 //!
 //! HTTPRouteRule.matches and GRPCRouteRule.matches of the Gateway API, with Istio's choices where they leave one:
-//! regular expressions come after prefixes, longer patterns first. The matches of a VirtualService go in the order in
+//! regular expressions come after prefixes, longer patterns first. (Before all that stands the hostname, which only
+//! routes on a Gateway have.) The matches of a VirtualService go in the order in
 //! which they are written, whatever they ask for.
 
 use crate::matching::source;
-use crate::{PathMatch, TextMatch};
+use crate::{PathMatch, SniPattern, TextMatch};
 use std::cmp::Reverse;
 use std::sync::Arc;
 
 /// The fields are compared from the first to the last.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Precedence {
+    pub(super) host: HostRank,
     pub(super) path: PathRank,
     pub(super) has_method: Reverse<bool>,
     pub(super) headers: Reverse<usize>,
@@ -22,6 +24,14 @@ pub(super) struct Precedence {
     pub(super) route: Arc<str>,
     pub(super) rule: usize,
     pub(super) match_index: usize,
+}
+
+/// Of a route on a Gateway: the more specific hostname goes before everything else. Lengths in bytes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum HostRank {
+    Exact,
+    Wildcard(Reverse<usize>),
+    Any,
 }
 
 /// Lengths in bytes.
@@ -43,6 +53,16 @@ pub(super) enum TextRank {
     Exact(Reverse<usize>),
     Regex(Reverse<usize>),
     Any,
+}
+
+impl HostRank {
+    pub(super) fn of(host: Option<&SniPattern>) -> Self {
+        match host {
+            Some(SniPattern::Exact(_)) => Self::Exact,
+            Some(SniPattern::Wildcard(suffix)) => Self::Wildcard(Reverse(suffix.len())),
+            None => Self::Any,
+        }
+    }
 }
 
 impl PathRank {
@@ -81,6 +101,7 @@ impl Precedence {
     /// What made `winner` go first, in a user's words.
     pub(super) fn beaten_by(&self, winner: &Self) -> String {
         let advantage = match (&winner.path, &self.path) {
+            _ if winner.host != self.host => "a more specific hostname",
             (PathRank::Grpc { service: a, .. }, PathRank::Grpc { service: b, .. }) if a != b => {
                 "a more specific service"
             }

@@ -2,7 +2,7 @@
 use super::*;
 use crate::{
     Filters, GrpcMatch, HeaderMatch, HttpMatch, IstioMatch, Matches, PathMatch, QueryMatch, RouteId, RouteKind,
-    RuleSpec, TextMatch, Timeouts,
+    RuleSpec, SniPattern, TextMatch, Timeouts,
 };
 use http::{HeaderName, Method};
 use proptest::prelude::*;
@@ -11,10 +11,17 @@ use std::net::IpAddr;
 
 /// Asks with a request; NONE, so that paths reach the table as written.
 fn with<T>(method: &str, target: &str, headers: &[(&str, &str)], ask: impl FnOnce(&Request<'_>) -> T) -> T {
-    let mut builder = http::Request::builder()
-        .method(method)
-        .uri(target)
-        .header("host", "reviews");
+    with_host("reviews", method, target, headers, ask)
+}
+
+fn with_host<T>(
+    host: &str,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    ask: impl FnOnce(&Request<'_>) -> T,
+) -> T {
+    let mut builder = http::Request::builder().method(method).uri(target).header("host", host);
     for (name, value) in headers {
         builder = builder.header(*name, *value);
     }
@@ -62,7 +69,12 @@ fn route(kind: RouteKind, name: &str, created: i64, rules: Vec<Matches>) -> Rout
             rule: Arc::new(rule(i)),
         })
         .collect();
-    RouteSpec { id, created, rules }
+    RouteSpec {
+        id,
+        created,
+        hostnames: Vec::new(),
+        rules,
+    }
 }
 
 fn http_route(name: &str, rules: Vec<Vec<HttpMatch>>) -> RouteSpec {
@@ -184,6 +196,41 @@ fn precedence_is_per_match_over_all_rules() {
             assert!(answer.starts_with("b/new:1"), "{higher} against {lower}: {answer}");
         }
     }
+}
+
+#[test]
+fn the_more_specific_hostname_goes_before_everything_else() {
+    let of_hosts = |name, hostnames: &[&str], path: HttpMatch| RouteSpec {
+        hostnames: hostnames.iter().map(|name| SniPattern::of(name)).collect(),
+        ..http_route(name, vec![vec![path]])
+    };
+    let table = Table::build(vec![
+        of_hosts("a/any", &[], exact("/a/b")),
+        of_hosts("a/wide", &["*.shop"], exact("/a/b")),
+        of_hosts("a/near", &["other", "*.b.shop"], prefix("/a")),
+        of_hosts("a/exact", &["a.b.shop", "*.b.shop"], prefix("/")),
+    ]);
+    let at = |host: &str, path: &str| with_host(host, "GET", path, &[], |request| found(&table, request));
+    for (host, path, wanted) in [
+        ("a.b.shop", "/a/b", "a/exact:0 /"),
+        ("A.B.shop:80", "/a/b", "a/exact:0 /"),
+        ("x.b.shop", "/a/b", "a/near:0 /a"),
+        ("x.y.b.shop", "/c", "a/exact:0 /"),
+        ("other", "/a/b", "a/near:0 /a"),
+        ("b.shop", "/a/b", "a/wide:0"),
+        // What the host's own routes do not match is left to those of fewer hosts.
+        ("b.shop", "/a", "none"),
+        ("shop", "/a/b", "a/any:0"),
+        ("xb.shop.org", "/a/b", "a/any:0"),
+        ("elsewhere", "/c", "none"),
+    ] {
+        assert!(at(host, path).starts_with(wanted), "{host}{path}: {}", at(host, path));
+    }
+    let told = with_host("b.shop", "GET", "/a/b", &[], |request| {
+        table.explain(request).to_string()
+    });
+    assert!(told.contains("host: wanted a.b.shop, found b.shop"), "{told}");
+    assert!(told.contains("a more specific hostname"), "{told}");
 }
 
 #[test]
@@ -546,16 +593,22 @@ fn routes() -> impl Strategy<Value = Vec<RouteSpec>> {
 }
 
 fn routes_with(rules: BoxedStrategy<(RouteKind, Vec<Matches>)>) -> impl Strategy<Value = Vec<RouteSpec>> {
-    prop::collection::vec((rules, 0..3_i64, 0..2_usize), 0..5).prop_map(|all| {
+    let hostname = prop::sample::select(vec!["reviews", "a.b.shop", "*.b.shop", "*.shop"]);
+    let hostnames = prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec(hostname, 0..3)];
+    prop::collection::vec((rules, 0..3_i64, 0..2_usize, hostnames), 0..5).prop_map(|all| {
         let name = |i: usize, ns: usize| format!("{}/{i}", ["n", "n-"][ns]);
         let named = all.into_iter().enumerate();
         named
-            .map(|(i, ((kind, rules), created, ns))| route(kind, &name(i, ns), created, rules))
+            .map(|(i, ((kind, rules), created, ns, hostnames))| RouteSpec {
+                hostnames: hostnames.into_iter().map(SniPattern::of).collect(),
+                ..route(kind, &name(i, ns), created, rules)
+            })
             .collect()
     })
 }
 
 type Asked = (
+    &'static str,
     &'static str,
     &'static str,
     &'static str,
@@ -572,6 +625,7 @@ fn asked() -> impl Strategy<Value = Asked> {
         prop::sample::select(vec!["", "1", "2"]),
     );
     (
+        prop::sample::select(vec!["reviews", "a.b.shop", "b.shop"]),
         prop::sample::select(vec!["GET", "POST", "PUT"]),
         prop::sample::select(paths),
         prop::sample::select(queries),
@@ -585,8 +639,8 @@ proptest! {
     #[test]
     fn the_index_equals_the_naive_reading(routes in routes(), asked in prop::collection::vec(asked(), 1..6)) {
         let table = Table::build(routes.clone());
-        for (method, path, query, headers) in asked {
-            with(method, &format!("{path}{query}"), &headers, |request| {
+        for (host, method, path, query, headers) in asked {
+            with_host(host, method, &format!("{path}{query}"), &headers, |request| {
                 let fast = table.find(request).map(|m| (Arc::as_ptr(m.rule), m.prefix.map(str::to_owned)));
                 let slow = naive::find(&routes, request).map(|(rule, prefix)| (Arc::as_ptr(&rule), prefix));
                 prop_assert_eq!(&fast, &slow);
@@ -615,8 +669,8 @@ proptest! {
         let old = Table::of(before.clone());
         let changed = old.next(after.clone());
         for (table, fresh) in [(changed, Table::of(after)), (old, Table::of(before))] {
-            for (method, path, query, headers) in &asked {
-                with(method, &format!("{path}{query}"), headers, |request| {
+            for (host, method, path, query, headers) in &asked {
+                with_host(host, method, &format!("{path}{query}"), headers, |request| {
                     prop_assert_eq!(table.explain(request), fresh.explain(request));
                     prop_assert_eq!(
                         table.find(request).map(|m| (Arc::as_ptr(m.rule), m.prefix.map(str::to_owned))),

@@ -173,7 +173,10 @@ impl Forward<'_> {
 
     /// `None`: as many retries as the cluster admits are on their way.
     fn retry_permit(&self, cluster: &Cluster) -> Option<Permit> {
-        let permit = cluster.state.usage.retries.enter(cluster.policy.limits.retries);
+        let usage = &cluster.state.usage;
+        let permit = usage
+            .retries
+            .enter(cluster.policy.limits.most_retries(usage.requests.now()));
         if permit.is_none() {
             self.tunnel.node.metrics.own.overflow("retries");
         }
@@ -184,7 +187,7 @@ impl Forward<'_> {
     async fn enter(&self, cluster: &Cluster, endpoint: &Arc<Endpoint>, http2: bool) -> Result<Serving, Reason> {
         let node = &self.tunnel.node;
         let limits = &cluster.policy.limits;
-        let request = cluster.state.usage.requests.enter(limits.requests);
+        let request = cluster.state.usage.requests.enter(limits.most_requests());
         let entered = match request {
             None => Err(Reason::Overflow("requests")),
             Some(request) if http2 => Ok((request, Passage::default())),

@@ -10,9 +10,8 @@ use authz::Problem;
 use routing::{Protocol, RouteKind};
 use std::sync::Arc;
 
-/// A host would have to be matched before the path; every Service would get what was meant for one.
-const HOSTNAMES_ON_GATEWAY: &str = "a route with hostnames is not supported on a waypoint's Gateway: it does not bind \
-                                    there; bind it to the Services that have these hosts";
+/// It would be for every host otherwise.
+const NO_HOSTNAME: &str = "none of the hostnames of this route can be one: it does not bind to the Gateway";
 
 /// A parentRef that found its object.
 #[derive(Debug)]
@@ -65,8 +64,9 @@ pub(super) fn of(
                 let Some(gateway) = gateways.ours(namespace, &parent.name) else {
                     continue;
                 };
-                let hostnames = || route.has_hostnames.then(|| HOSTNAMES_ON_GATEWAY.to_owned());
-                match gateways.refuses_route(parent, namespace, object).or_else(hostnames) {
+                let is_for_none = route.has_hostnames && route.hostnames.is_empty();
+                let no_hostname = || is_for_none.then(|| NO_HOSTNAME.to_owned());
+                match gateways.refuses_route(parent, namespace, object).or_else(no_hostname) {
                     Some(why) => tell(field, why, true),
                     None => found.push(Parent::Gateway(Arc::clone(gateway))),
                 }

@@ -2,7 +2,7 @@
 
 use super::world::{GATEWAY, World, compile, compile_by, pod, service};
 use crate::{Compiler, Scope};
-use routing::{Balance, Cluster, Protocol, TrafficPolicy};
+use routing::{Balance, Cluster, HashKey, Protocol, RetryShare, TrafficPolicy};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -275,4 +275,46 @@ fn the_version_of_http_is_the_policys() {
             "what clients speak is the port's"
         );
     }
+}
+
+#[test]
+fn a_retry_budget_is_the_rules_or_the_subsets_whatever_a_port_says() {
+    let ports = "portLevelSettings: [{port: {number: 80}, loadBalancer: {simple: RANDOM}}]";
+    let spec = format!(
+        "host: reviews, trafficPolicy: {{retryBudget: {{percent: 12.5, minRetryConcurrency: 1}}, {ports}}}, \
+         subsets: [{{name: v1, labels: {{version: v1}}, trafficPolicy: {{retryBudget: {{}}}}}}, {{name: v2, labels: {{version: v2}}}}]"
+    );
+    let world = with(&[rule("shop", "a", &spec)]);
+    assert!(world.findings.is_empty(), "{:?}", world.findings);
+    let (own, envoys) = (
+        RetryShare {
+            basis_points: 1250,
+            least: 1,
+        },
+        RetryShare::default(),
+    );
+    assert_eq!(policy(&world, "10.0.0.1:80").limits.retry_share, Some(own));
+    assert_eq!(balance(&world), Balance::Random);
+    let of = |name| subset(&world, name).unwrap().policy.limits.retry_share;
+    assert_eq!((of("v1"), of("v2")), (Some(envoys), Some(own)));
+    assert_eq!(policy(&world, "10.0.0.2:80").limits.retry_share, None);
+}
+
+#[test]
+fn a_hashed_cookie_is_given_with_its_attributes() {
+    let attributes = "[{name: SameSite, value: Strict}, {name: Secure}, {name: 'a;b'}]";
+    let hash = format!("{{httpCookie: {{name: pod, ttl: 0s, attributes: {attributes}}}}}");
+    let world = with(&[rule(
+        "shop",
+        "a",
+        &format!("host: reviews, trafficPolicy: {{loadBalancer: {{consistentHash: {hash}}}}}"),
+    )]);
+    let Balance::Hash(HashKey::Cookie(cookie)) = balance(&world) else {
+        panic!("{:?}", balance(&world));
+    };
+    assert_eq!(&*cookie.attributes, "; SameSite=Strict; Secure");
+    let [error] = &world.errors()[..] else {
+        panic!("{:?}", world.findings)
+    };
+    assert!(error.contains("httpCookie.attributes[2].name"), "{error}");
 }

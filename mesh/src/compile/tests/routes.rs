@@ -317,9 +317,26 @@ fn a_gateway_admits_routes_by_its_listener() {
         let to = world.get("10.0.0.2:80", "/", "shop");
         assert_eq!(to == "reviews.shop:80*1", why.is_empty(), "{parent}: {to}");
     }
-    let hosts = route("shop", "r", ON_GATEWAY, rules).replace("  rules", "  hostnames: [a.example]\n  rules");
-    let world = two_services(&hosts);
-    assert!(world.errors()[0].contains("hostnames"), "{:?}", world.findings);
+    let hosts = |names: &str| {
+        let route = route("shop", "r", ON_GATEWAY, rules);
+        two_services(&route.replace("  rules", &format!("  hostnames: [{names}]\n  rules")))
+    };
+    let world = hosts("a.example, ratings.shop");
+    assert!(world.findings.is_empty(), "{:?}", world.findings);
+    assert_eq!(world.get("ratings.shop:80", "/", "shop"), "reviews.shop:80*1");
+    assert_eq!(world.get("10.0.0.2:80", "/", "shop"), "404", "another host");
+    // One that can be none is left out; where all are, the route is for no host, not for all.
+    let world = hosts("'a.*', ratings.shop");
+    assert_eq!(
+        (world.errors().len(), world.get("10.0.0.2:80", "/", "shop").as_str()),
+        (1, "404")
+    );
+    let world = hosts("'a.*'");
+    assert!(
+        world.errors().iter().any(|error| error.contains("does not bind")),
+        "{:?}",
+        world.findings
+    );
     assert_eq!(world.get("10.0.0.2:80", "/", "shop"), "ratings.shop:80*1");
     // Another's Gateway is another's business.
     let world = two_services(&route("shop", "r", "{kind: Gateway, name: ingress}", rules));

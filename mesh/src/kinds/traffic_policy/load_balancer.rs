@@ -42,7 +42,7 @@ impl LoadBalancer {
     /// Reads `loadBalancer` of these fields.
     pub(super) fn read(fields: &Fields<'_>, problems: &Problems) -> Option<Self> {
         fields.record("loadBalancer", |fields| {
-            let hash = fields.record("consistentHash", hash_key);
+            let hash = fields.record("consistentHash", |fields| hash_key(fields, problems));
             let simple = simple(fields);
             if hash.is_some() && fields.get("simple").is_some() {
                 fields.error(
@@ -79,7 +79,7 @@ fn simple(fields: &Fields<'_>) -> Balance {
     }
 }
 
-fn hash_key(fields: &Fields<'_>) -> Option<HashKey> {
+fn hash_key(fields: &Fields<'_>, problems: &Problems) -> Option<HashKey> {
     for name in ["minimumRingSize", "ringHash", "maglev"] {
         if fields.get(name).is_some() {
             let message = format!("`{name}` is not needed: hashing is consistent without a table");
@@ -96,7 +96,8 @@ fn hash_key(fields: &Fields<'_>) -> Option<HashKey> {
         }
         parsed.ok().map(HashKey::Header)
     });
-    let cookie = fields.record("httpCookie", cookie).flatten().map(HashKey::Cookie);
+    let cookie = fields.record("httpCookie", |fields| cookie(fields, problems));
+    let cookie = cookie.flatten().map(HashKey::Cookie);
     let source = fields.boolean("useSourceIp").filter(|by_source| *by_source);
     let query = fields.text("httpQueryParameterName").filter(|name| !name.is_empty());
     let keys = [
@@ -121,21 +122,13 @@ fn hash_key(fields: &Fields<'_>) -> Option<HashKey> {
     key
 }
 
-fn cookie(fields: &Fields<'_>) -> Option<HashCookie> {
-    if fields.get("attributes").is_some() {
-        fields.error(
-            "attributes",
-            "`attributes` is not supported: the cookie is given without them",
-        );
-    }
+fn cookie(fields: &Fields<'_>, problems: &Problems) -> Option<HashCookie> {
+    let attributes = fields.bounded_list("attributes", 16, |value, at| {
+        record(value, at, problems, attribute).flatten()
+    });
     let ttl = duration(fields, "ttl");
     let path = fields.text("path").unwrap_or_default();
     let name = fields.required("name")?;
-    // They go into a header as they are.
-    let plain = |text: &str| {
-        text.bytes()
-            .all(|b| b.is_ascii_graphic() && !matches!(b, b';' | b',' | b'"' | b'\\'))
-    };
     if !plain(name) || name.contains('=') {
         fields.error("name", format!("expected a cookie's name, found {}", quoted(name)));
         return None;
@@ -148,6 +141,32 @@ fn cookie(fields: &Fields<'_>) -> Option<HashCookie> {
         name: name.into(),
         path: path.into(),
         ttl,
+        attributes: attributes.concat().into(),
+    })
+}
+
+/// What goes into a Set-Cookie header as it is.
+fn plain(text: &str) -> bool {
+    text.bytes()
+        .all(|b| b.is_ascii_graphic() && !matches!(b, b';' | b',' | b'"' | b'\\'))
+}
+
+/// `; name=value`, or `; name`.
+fn attribute(fields: &Fields<'_>) -> Option<String> {
+    let value = fields.text("value").unwrap_or_default();
+    let name = fields.required("name")?;
+    if !plain(name) || name.contains('=') || !plain(value) {
+        let message = format!(
+            "expected an attribute of a cookie, found {}: it is left out",
+            quoted(&format!("{name}={value}"))
+        );
+        fields.error("name", message);
+        return None;
+    }
+    Some(if value.is_empty() {
+        format!("; {name}")
+    } else {
+        format!("; {name}={value}")
     })
 }
 

@@ -90,6 +90,7 @@ fn a_cookie_is_hashed_and_given() {
         name: "pod".into(),
         path: "/shop".into(),
         ttl,
+        attributes: "".into(),
     };
     let key = HashKey::Cookie(cookie(None));
     let hash = |line| key.hash(&headers(&[("cookie", line)]), None, NOBODY);
@@ -106,6 +107,15 @@ fn a_cookie_is_hashed_and_given() {
     );
     let (_, session) = cookie(Some(Duration::ZERO)).generate(7).unwrap();
     assert_eq!(session, "pod=0000000000000007; Path=/shop; HttpOnly");
+    let with_more = HashCookie {
+        attributes: "; SameSite=Strict; Secure".into(),
+        ..cookie(Some(Duration::ZERO))
+    };
+    let (_, line) = with_more.generate(7).unwrap();
+    assert_eq!(
+        line,
+        "pod=0000000000000007; Path=/shop; HttpOnly; SameSite=Strict; Secure"
+    );
 }
 
 proptest! {

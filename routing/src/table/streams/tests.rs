@@ -25,6 +25,7 @@ fn route(kind: RouteKind, name: &str, created: i64, rules: Vec<Matches>) -> Rout
     });
     RouteSpec {
         rules: rules.collect(),
+        hostnames: Vec::new(),
         id,
         created,
     }
