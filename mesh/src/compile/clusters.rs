@@ -7,6 +7,7 @@ use super::workloads::Workloads;
 use crate::kinds::destination_rule::Subset;
 use crate::kinds::service::{Distribution, Port};
 use crate::kinds::traffic_policy::Locality;
+use crate::object::Object;
 use routing::{Cluster, ClusterId, ClusterSpec, Endpoint, Health, Protocol, Tls};
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -89,19 +90,32 @@ pub(crate) struct Address<'r> {
 
 /// The clusters of one port.
 #[derive(Debug)]
-pub(crate) struct OfPort {
+pub(crate) struct OfPort<'r> {
     /// All addresses.
     pub(crate) whole: (ClusterId, Arc<Cluster>),
     /// By subset.
-    pub(crate) subsets: Vec<(ClusterId, Arc<Cluster>)>,
+    pub(crate) subsets: Vec<OfSubset<'r>>,
     /// What is spoken to all of them.
+    pub(crate) spoken: Spoken,
+}
+
+/// The cluster of a subset of a port.
+#[derive(Debug)]
+pub(crate) struct OfSubset<'r> {
+    /// The cluster.
+    pub(crate) cluster: (ClusterId, Arc<Cluster>),
+    /// The DestinationRule.
+    pub(crate) rule: &'r Object,
+    /// What it says of it.
+    pub(crate) subset: &'r Subset,
+    /// What is spoken to its endpoints.
     pub(crate) spoken: Spoken,
 }
 
 /// What DestinationRules and BackendTLSPolicies say of a port.
 struct Plan<'r> {
     whole: (Applied, Spoken),
-    subsets: Vec<(&'r Subset, Applied, Spoken)>,
+    subsets: Vec<((&'r Object, &'r Subset), Applied, Spoken)>,
 }
 
 impl<'a, 'r> Clusters<'a, 'r> {
@@ -127,13 +141,18 @@ impl<'a, 'r> Clusters<'a, 'r> {
     }
 
     /// The clusters of one port.
-    pub(crate) fn of_port(&mut self, named: &Named, addresses: &[Address<'r>]) -> OfPort {
+    pub(crate) fn of_port(&mut self, named: &Named, addresses: &[Address<'r>]) -> OfPort<'r> {
         let Plan { whole, subsets } = self.plan(named);
         let (applied, spoken) = whole;
         let whole = self.cluster(named, None, addresses, applied, &spoken);
-        let subsets = subsets.into_iter().map(|(subset, applied, spoken)| {
+        let subsets = subsets.into_iter().map(|((rule, subset), applied, spoken)| {
             let selected = selected(addresses, subset);
-            self.cluster(named, Some(&subset.name), &selected, applied, &spoken)
+            OfSubset {
+                cluster: self.cluster(named, Some(&subset.name), &selected, applied, &spoken),
+                rule,
+                subset,
+                spoken,
+            }
         });
         OfPort {
             subsets: subsets.collect(),
@@ -163,9 +182,9 @@ impl<'a, 'r> Clusters<'a, 'r> {
             let spoken = self.originations.of(Of::from(named), tls);
             (applied, spoken)
         };
-        let subsets = rule.map_or(&[][..], Merged::subsets).iter().map(|subset| {
-            let (applied, spoken) = policy(Some(subset));
-            (*subset, applied, spoken)
+        let subsets = rule.map_or(&[][..], Merged::subsets).iter().map(|one| {
+            let (applied, spoken) = policy(Some(one.1));
+            (*one, applied, spoken)
         });
         let subsets = subsets.collect();
         Plan {
@@ -276,11 +295,8 @@ impl<'a, 'r> Clusters<'a, 'r> {
 
 /// Those whose workload has the labels of a subset.
 fn selected<'r>(addresses: &[Address<'r>], subset: &Subset) -> Vec<Address<'r>> {
-    let has_labels = |address: &&Address<'_>| {
-        let mut wanted = subset.labels.iter();
-        wanted.all(|(key, value)| address.labels.is_some_and(|labels| labels.get(key) == Some(value)))
-    };
-    addresses.iter().filter(has_labels).cloned().collect()
+    let selected = addresses.iter().filter(|address| subset.selects(address.labels));
+    selected.cloned().collect()
 }
 
 impl Kept {

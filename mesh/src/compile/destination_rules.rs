@@ -40,7 +40,8 @@ pub(crate) struct Merged<'r> {
     first: &'r Arc<Object>,
     export_to: &'r [String],
     policy: Option<&'r TrafficSpec>,
-    subsets: Vec<&'r Subset>,
+    /// With the object of each.
+    subsets: Vec<(&'r Object, &'r Subset)>,
     names: HashSet<&'r str>,
     /// Some host uses it.
     is_used: Cell<bool>,
@@ -155,7 +156,7 @@ impl<'r> Merged<'r> {
     fn add(&mut self, object: &'r Arc<Object>, rule: &'r DestinationRule, report: &mut Report) {
         for subset in &rule.subsets {
             if self.names.insert(&subset.name) {
-                self.subsets.push(subset);
+                self.subsets.push((object, subset));
             } else {
                 let message = format!(
                     "{} has a subset of this name for this host: this one is not used",
@@ -181,8 +182,8 @@ impl<'r> Merged<'r> {
         self.first
     }
 
-    /// Its subsets.
-    pub(crate) fn subsets(&self) -> &[&'r Subset] {
+    /// Its subsets, with the object of each.
+    pub(crate) fn subsets(&self) -> &[(&'r Object, &'r Subset)] {
         &self.subsets
     }
 

@@ -4,12 +4,13 @@
 //! for each address instead, for its connections go where their client wanted to go.
 
 use super::Report;
-use super::clusters::{Address, Clusters, Named, OfPort};
+use super::clusters::{Address, Clusters, Named, OfPort, OfSubset};
 use super::gateways::{Addressed, Gateways};
 use super::origination::Spoken;
 use super::services::{Entry, PortClusters, Services};
 use super::workloads::Workloads;
 use crate::kinds::Body;
+use crate::kinds::destination_rule::Subset;
 use crate::kinds::service::{Distribution, Port, TargetPort};
 use crate::kinds::service_entry::{Host, Resolution, ServiceEntry};
 use crate::kinds::workload_entry as kinds;
@@ -18,7 +19,7 @@ use crate::resources::Index;
 use crate::snapshot::{self, Builder, Name, Resolve, Wildcard};
 use request::Workload;
 use routing::{Cluster, ClusterId, Protocol};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ pub(crate) struct Face {
     pub(crate) clusters: PortClusters,
     /// Those of them with endpoints in DNS.
     resolves: Vec<(ClusterId, Arc<Resolve>)>,
-    /// Clusters of the subsets that a DestinationRule names, of all ports. Only endpoints with addresses are in them.
+    /// Clusters of the subsets that a DestinationRule names, of all ports.
     pub(crate) subsets: PortClusters,
 }
 
@@ -68,6 +69,7 @@ pub(crate) fn build<'r>(
             waypoint,
             workloads,
             clusters: &mut *clusters,
+            told: HashSet::new(),
         };
         let faces = compiler.faces(report);
         services.push(Entry {
@@ -101,7 +103,11 @@ struct EntryCompiler<'c, 'a, 'r> {
     waypoint: &'c Arc<str>,
     workloads: &'c Workloads<'r>,
     clusters: &'c mut Clusters<'a, 'r>,
+    /// Subsets that nothing is of.
+    told: HashSet<*const Subset>,
 }
+
+type Labels<'r> = &'r BTreeMap<String, String>;
 
 /// Something that serves an entry: at an address or a name, at the port of each name.
 struct Server<'r> {
@@ -110,6 +116,8 @@ struct Server<'r> {
     weight: u32,
     /// Of who is at a name; who is at an address is known by it.
     workload: Arc<Workload>,
+    /// Its own labels; `None`: those of who is at its address.
+    labels: Option<Labels<'r>>,
 }
 
 impl<'r> EntryCompiler<'_, '_, 'r> {
@@ -120,11 +128,11 @@ impl<'r> EntryCompiler<'_, '_, 'r> {
         for (place, host) in entry.hosts.iter().enumerate() {
             let vips = vips(entry, host, place == 0);
             if entry.resolution != Resolution::None {
-                faces.push(self.face(host, vips, servers.as_deref()));
+                faces.push(self.face(host, vips, servers.as_deref(), report));
                 continue;
             }
             for vip in vips {
-                faces.push(self.face(host, vec![vip], Some(&[Server::at(vip)])));
+                faces.push(self.face(host, vec![vip], Some(&[Server::at(vip)]), report));
             }
         }
         let by_host = servers.is_none() && entry.resolution != Resolution::None;
@@ -158,6 +166,7 @@ impl<'r> EntryCompiler<'_, '_, 'r> {
                 ports: Some(&instance.ports),
                 weight: instance.weight.max(1),
                 workload: Arc::default(),
+                labels: Some(&instance.labels).filter(|labels| !labels.is_empty()),
             })
         });
         Some(servers.collect())
@@ -172,6 +181,7 @@ impl<'r> EntryCompiler<'_, '_, 'r> {
                 ports: Some(&one.instance.ports),
                 weight: one.instance.weight.max(1),
                 workload: Arc::clone(&one.workload),
+                labels: Some(one.labels()),
             })
         });
         let mut servers: Vec<Server<'r>> = entries.collect();
@@ -180,7 +190,7 @@ impl<'r> EntryCompiler<'_, '_, 'r> {
         servers
     }
 
-    fn face(&mut self, host: &Host, vips: Vec<IpAddr>, servers: Option<&[Server<'_>]>) -> Face {
+    fn face(&mut self, host: &Host, vips: Vec<IpAddr>, servers: Option<&[Server<'r>]>, report: &mut Report) -> Face {
         let mut named = self.named(host, &vips);
         let mut face = Face {
             host: host.clone(),
@@ -193,14 +203,41 @@ impl<'r> EntryCompiler<'_, '_, 'r> {
             let (addresses, names) = places(servers, host, port, self.workloads);
             named.of_port(port);
             let OfPort { whole, subsets, spoken } = self.clusters.of_port(&named, &addresses);
-            let names = self.spoken_to(names, &named.host, &spoken);
-            if let Some(resolve) = self.resolve(host, port, &whole.1, names, servers.is_none(), &spoken) {
+            let is_at_host = servers.is_none();
+            let all = names.iter().map(|(name, _)| name.clone());
+            let all = self.spoken_to(all, &named.host, &spoken);
+            if let Some(resolve) = self.resolve(host, port, &whole.1, all, is_at_host, &spoken) {
                 face.resolves.push((whole.0, Arc::new(resolve)));
             }
+            for one in subsets {
+                // Whoever is at the host itself has no labels.
+                let is_at_host = is_at_host && one.subset.selects(None);
+                let of_subset = names.iter().filter(|(_, labels)| one.subset.selects(*labels));
+                let of_subset = of_subset.map(|(name, _)| name.clone());
+                let of_subset = self.spoken_to(of_subset, &named.host, &one.spoken);
+                let (id, cluster) = one.cluster.clone();
+                match self.resolve(host, port, &cluster, of_subset, is_at_host, &one.spoken) {
+                    Some(resolve) => face.resolves.push((id, Arc::new(resolve))),
+                    None if cluster.endpoints.is_empty() => self.tell_of_nobody(&one, report),
+                    None => {}
+                }
+                face.subsets.push((id, cluster));
+            }
             face.clusters.push(whole);
-            face.subsets.extend(subsets);
         }
         face
+    }
+
+    /// A subset that nothing is of, and where nothing comes and goes by itself.
+    fn tell_of_nobody(&mut self, one: &OfSubset<'r>, report: &mut Report) {
+        let is_fixed = self.entry.service.selector.is_empty() && self.entry.resolution != Resolution::None;
+        if is_fixed && !one.subset.selects(None) && self.told.insert(one.subset) {
+            let message = format!(
+                "no endpoint of {} has these labels (those of its `endpoints` count): the subset answers 503",
+                self.object
+            );
+            report.warning(one.rule, format!("spec.subsets[{}].labels", one.subset.index), message);
+        }
     }
 
     /// How the clusters of a face are called. No Service has such a key.
@@ -226,12 +263,12 @@ impl<'r> EntryCompiler<'_, '_, 'r> {
     }
 
     /// The names, with what is spoken to who is there.
-    fn spoken_to(&self, names: Vec<Name>, host: &Arc<str>, spoken: &Spoken) -> Vec<Name> {
+    fn spoken_to(&self, names: impl Iterator<Item = Name>, host: &Arc<str>, spoken: &Spoken) -> Vec<Name> {
         if !spoken.reaches_names() {
             return Vec::new();
         }
         let tls = spoken.with(host);
-        let names = names.into_iter().map(|name| Name {
+        let names = names.map(|name| Name {
             tls: tls.clone(),
             ..name
         });
@@ -278,25 +315,29 @@ impl Server<'_> {
             ports: None,
             weight: 1,
             workload: Arc::default(),
+            labels: None,
         }
     }
 }
 
 /// The addresses of a face's endpoints on a port, and the names of those that have to be looked up.
 fn places<'r>(
-    servers: Option<&[Server<'_>]>,
+    servers: Option<&[Server<'r>]>,
     host: &Host,
     port: &Port,
     workloads: &Workloads<'r>,
-) -> (Vec<Address<'r>>, Vec<Name>) {
+) -> (Vec<Address<'r>>, Vec<(Name, Option<Labels<'r>>)>) {
     let (mut addresses, mut names) = (Vec::new(), Vec::new());
     match (servers, host) {
-        (None, Host::Exact(name)) => names.push(Name {
-            name: Arc::clone(name),
-            port: target(port),
-            workload: Arc::default(),
-            tls: None,
-        }),
+        (None, Host::Exact(name)) => {
+            let name = Name {
+                name: Arc::clone(name),
+                port: target(port),
+                workload: Arc::default(),
+                tls: None,
+            };
+            names.push((name, None));
+        }
         (None, Host::Below(_)) => {}
         (Some(servers), _) => {
             for server in servers {
@@ -307,14 +348,17 @@ fn places<'r>(
                         socket: SocketAddr::new(*ip, at),
                         weight: server.weight,
                         place: workloads.complete(workloads.place(*ip)),
-                        labels: workloads.labels(*ip),
+                        labels: server.labels.or_else(|| workloads.labels(*ip)),
                     }),
-                    kinds::Address::Name(name) => names.push(Name {
-                        name: Arc::clone(name),
-                        port: at,
-                        workload: Arc::clone(&server.workload),
-                        tls: None,
-                    }),
+                    kinds::Address::Name(name) => {
+                        let name = Name {
+                            name: Arc::clone(name),
+                            port: at,
+                            workload: Arc::clone(&server.workload),
+                            tls: None,
+                        };
+                        names.push((name, server.labels));
+                    }
                 }
             }
         }

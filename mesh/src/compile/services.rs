@@ -229,7 +229,7 @@ impl ServiceBuilder<'_, '_, '_> {
             self.named.of_port(port);
             let OfPort { whole, subsets, .. } = self.clusters.of_port(&self.named, &addresses);
             all.push(whole);
-            of_subsets.extend(subsets);
+            of_subsets.extend(subsets.into_iter().map(|one| one.cluster));
         }
         (all, of_subsets)
     }

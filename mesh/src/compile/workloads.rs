@@ -19,7 +19,7 @@ const REDIRECTION: &str = "ambient.istio.io/redirection";
 /// What survives a compile: Pods and WorkloadEntries by name.
 pub(crate) type Kept = HashMap<Name, Arc<Workload>>;
 
-type Labels<'r> = &'r BTreeMap<String, String>;
+pub(crate) type Labels<'r> = &'r BTreeMap<String, String>;
 
 /// All live workloads.
 #[derive(Debug, Default)]
@@ -41,6 +41,17 @@ pub(crate) struct Entry<'r> {
     pub(crate) workload: Arc<Workload>,
     /// Its object's labels, beside those it has itself.
     of_object: Labels<'r>,
+}
+
+impl<'r> Entry<'r> {
+    /// Its labels.
+    pub(crate) fn labels(&self) -> Labels<'r> {
+        if self.instance.labels.is_empty() {
+            self.of_object
+        } else {
+            &self.instance.labels
+        }
+    }
 }
 
 impl<'r> Workloads<'r> {

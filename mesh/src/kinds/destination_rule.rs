@@ -35,6 +35,14 @@ pub(crate) struct Subset {
     pub(crate) policy: Option<TrafficSpec>,
 }
 
+impl Subset {
+    /// Whether something with these labels is of it.
+    pub(crate) fn selects(&self, labels: Option<&BTreeMap<String, String>>) -> bool {
+        let mut wanted = self.labels.iter();
+        wanted.all(|(key, value)| labels.is_some_and(|labels| labels.get(key) == Some(value)))
+    }
+}
+
 /// Parses a DestinationRule.
 pub(crate) fn parse(spec: &Value, at: &At<'_>, problems: &Problems) -> Body {
     let rule = record(spec, at, problems, |fields| read(fields, problems));

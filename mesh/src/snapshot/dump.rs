@@ -100,15 +100,18 @@ fn target(snapshot: &Snapshot, target: &Target) -> Option<String> {
 
 /// Clusters of subsets, of our own Services and of others that routes may lead to.
 fn subsets(snapshot: &Snapshot, now_ms: u64) -> Vec<Value> {
-    let subsets = snapshot.clusters().filter_map(|(_, cluster)| {
-        Some(json!({
+    let clusters = snapshot.clusters().map(|(_, cluster)| cluster);
+    let mut subsets: Vec<_> = clusters.filter(|cluster| cluster.subset.is_some()).collect();
+    subsets.sort_by_key(|cluster| (&cluster.host, cluster.port, &cluster.subset, &cluster.namespace));
+    let subsets = subsets.into_iter().map(|cluster| {
+        json!({
             "host": &*cluster.host,
             "port": cluster.port,
-            "subset": cluster.subset.as_deref()?,
+            "subset": cluster.subset.as_deref(),
             "endpoints": cluster_dump::endpoints(cluster, now_ms),
             "trafficPolicy": cluster_dump::policy(&cluster.policy),
             "inUse": cluster_dump::usage(&cluster.state.usage),
-        }))
+        })
     });
     subsets.collect()
 }

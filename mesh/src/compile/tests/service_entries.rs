@@ -2,7 +2,7 @@
 
 use super::world::{GATEWAY, World, compile, pod, route, service};
 use crate::Resolve;
-use routing::Protocol;
+use routing::{Protocol, Target};
 
 /// A ServiceEntry `name` of namespace shop; `more` is YAML in flow style.
 fn entry(name: &str, more: &str) -> String {
@@ -154,6 +154,47 @@ fn what_dns_resolves_is_named() {
     let world = compile(&format!("{GATEWAY}{wild}"));
     assert_eq!(names(&world, "10.7.0.1:80"), ["*.example.com:8080"]);
     assert_eq!(names(&world, "a.example.com:80"), ["*.example.com:8080"]);
+}
+
+#[test]
+fn subsets_are_of_the_endpoints_with_their_labels_wherever_those_are() {
+    let rule = "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: r, namespace: shop}\n\
+                spec: {host: a.example.com, subsets: [{name: eu, labels: {in: eu}}, {name: us, labels: {in: us}}, {name: all}]}\n";
+    let subset = |spec: &str, name: &str| {
+        let world = compile(&format!("{GATEWAY}{}{rule}", entry("ext", spec)));
+        let mut clusters = world.snapshot.clusters();
+        let found = clusters.find(|(_, cluster)| cluster.subset.as_deref() == Some(name));
+        let (id, cluster) = found.unwrap();
+        let mut all: Vec<String> = cluster.endpoints.iter().map(|one| one.address.to_string()).collect();
+        if let Some(Resolve::Names(named)) = world.snapshot.resolve(&Target::Cluster(id)).map(|resolve| &**resolve) {
+            all.extend(named.names.iter().map(|one| format!("{}:{}", one.name, one.port)));
+        }
+        (all.join(" "), world.warnings().join(" "))
+    };
+    let spec = |endpoints: &str, resolution: &str| {
+        format!("hosts: [a.example.com], resolution: {resolution}, endpoints: [{endpoints}]")
+    };
+    let eu_and_us = "{address: eu.example.org, labels: {in: eu}}, {address: 192.0.2.1, labels: {in: us}}";
+    let by_dns = spec(eu_and_us, "DNS");
+    assert_eq!(subset(&by_dns, "eu"), ("eu.example.org:8080".into(), String::new()));
+    assert_eq!(subset(&by_dns, "us"), ("192.0.2.1:8080".into(), String::new()));
+    assert_eq!(subset(&by_dns, "all").0, "192.0.2.1:8080 eu.example.org:8080");
+    let fixed = spec("{address: 192.0.2.1, labels: {in: us}}", "STATIC");
+    assert_eq!(subset(&fixed, "us").0, "192.0.2.1:8080");
+    let (none, told) = subset(&fixed, "eu");
+    assert!(
+        none.is_empty() && told.starts_with("spec.subsets[0].labels: no endpoint of"),
+        "{told}"
+    );
+    // Whoever is at the host itself has no labels.
+    let at_host = "hosts: [a.example.com], resolution: DNS";
+    assert_eq!(subset(at_host, "all").0, "a.example.com:8080");
+    let (none, told) = subset(at_host, "us");
+    assert!(none.is_empty(), "{none}");
+    assert!(
+        told.contains("spec.subsets[0].labels") && told.contains("spec.subsets[1].labels"),
+        "{told}"
+    );
 }
 
 #[test]
