@@ -3,6 +3,7 @@
 pub mod authoriser;
 pub mod bare_client;
 pub mod client_tunnel;
+pub mod debian_tools;
 pub mod destination_tunnel;
 pub mod dns_server;
 pub mod echo;
@@ -14,6 +15,7 @@ pub mod loopback;
 pub mod mesh_world;
 pub mod otlp;
 pub mod pki;
+pub mod prometheus;
 pub mod prometheus_text;
 pub mod python_tools;
 pub mod raw_http;
