@@ -13,6 +13,7 @@ pub mod http_client;
 pub mod load;
 pub mod loopback;
 pub mod mesh_world;
+pub mod node_tools;
 pub mod otlp;
 pub mod pki;
 pub mod prometheus;
