@@ -3,13 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use integration_tests::peers::authoriser::{Authoriser, Says};
 use integration_tests::peers::client_tunnel::ClientTunnel;
 use integration_tests::peers::dns_server::DnsServer;
 use integration_tests::peers::echo::Echo;
 use integration_tests::peers::grpc_client::call;
-use integration_tests::peers::http_client::{get, get_with};
+use integration_tests::peers::http_client::{HttpClient, get, get_with};
 use integration_tests::peers::mesh_world::{MeshWorld, NAMESPACE, Pod, Reach, SERVICE_PORT, backend};
 use integration_tests::peers::prometheus::Prometheus;
 use integration_tests::peers::scripted::Scripted;
@@ -288,8 +288,13 @@ async fn kiali_finds_its_edges() {
         return;
     };
     let client = world.client(&waypoint);
+    let mut baggage = HeaderMap::new();
+    let source = "k8s.cluster.name=Kubernetes,k8s.namespace.name=demo,k8s.deployment.name=shop,service.name=shop,service.version=v7";
+    baggage.insert("baggage", HeaderValue::from_static(source));
+    let tunnel = client.dial(&echo.vip.authority(), baggage).await.unwrap();
+    let mut http = HttpClient::http1(tunnel, "reviews").await.unwrap();
     let edge = until_ok("the edge is there", async || {
-        client.get(&echo.vip, "/").await;
+        http.get("/").await;
         let samples = prometheus.query(KIALI).await?;
         samples
             .into_iter()
@@ -299,8 +304,8 @@ async fn kiali_finds_its_edges() {
     })
     .await;
     let wanted = json!({
-        "source_cluster": "Kubernetes", "source_workload_namespace": "unknown", "source_workload": "unknown",
-        "source_canonical_service": "unknown", "source_canonical_revision": "latest",
+        "source_cluster": "Kubernetes", "source_workload_namespace": "demo", "source_workload": "shop",
+        "source_canonical_service": "shop", "source_canonical_revision": "v7",
         "destination_cluster": "Kubernetes", "destination_service_namespace": "demo",
         "destination_service": "reviews.demo.svc.cluster.local", "destination_service_name": "reviews",
         "destination_workload_namespace": "demo", "destination_workload": "reviews",

@@ -141,7 +141,8 @@ impl OwnMetrics {
     pub fn reset(&self, side: &'static str) {
         self.resets.inc(side);
     }
-    /// `waypoint_tokens_total{result}`: JWTs by what became of them (`ok`, `cached`, `expired`, ...).
+    /// `waypoint_tokens_total{result}`: requests with a JWT by what became of it: `ok`, or why it was refused in Envoy's words
+    /// (`Jwt is expired`, ...).
     pub fn token(&self, result: &'static str) {
         self.tokens.inc(result);
     }

@@ -189,7 +189,11 @@ impl Exchange<'_> {
         }
         let node = &self.tunnel.node;
         let verified = port.authn.verify(request, unix_seconds(), &node.keys.load());
+        if let Ok(Some(_)) = verified {
+            node.metrics.own.token("ok");
+        }
         verified.map_err(|error| {
+            node.metrics.own.token(error.reason);
             if error.is_unknown_key() {
                 node.jwks.missed(port.authn.key_sources());
             }
