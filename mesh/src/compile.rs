@@ -2,7 +2,7 @@
 //!
 //! One step per module: `gateways` (which waypoint is ours, whose Services may use it), `workloads` (pods),
 //! `destination_rules` (how endpoints are used, subsets), `clusters` (endpoints with a policy), `services` and `service_entries` (ports, endpoints, which are ours), `pods` (those addressed by themselves), `backend_policies` (sessions and retry budgets of Services), `routes` (rules with resolved backends, and which Service
-//! they shape), `virtual_services` (the same where there is no route), `policies` (what binds where). Every step is linear in the objects it reads.
+//! they shape), `virtual_services` (the same where there is no route), `policies` (what binds where), `telemetry` (what is told of each Service). Every step is linear in the objects it reads.
 
 mod backend_policies;
 mod clusters;
@@ -21,12 +21,14 @@ mod report;
 mod routes;
 mod service_entries;
 mod services;
+mod telemetry;
 mod virtual_services;
 mod workloads;
 
 use crate::kinds::Body;
 use crate::kinds::extension_provider::AuthProvider;
 use crate::kinds::mesh_config::{self, MeshConfig};
+use crate::kinds::telemetry_provider::Defaults;
 use crate::object::Object;
 use crate::resources::Index;
 use crate::snapshot::{Builder, Settings};
@@ -50,6 +52,7 @@ pub struct Compiler {
     kept_routes: routes::Kept,
     kept_policies: policies::Kept,
     kept_budgets: backend_policies::Budgets,
+    kept_plans: telemetry::Kept,
 }
 
 impl Compiler {
@@ -64,6 +67,7 @@ impl Compiler {
             kept_routes: routes::Kept::default(),
             kept_policies: policies::Kept::default(),
             kept_budgets: backend_policies::Budgets::default(),
+            kept_plans: telemetry::Kept::default(),
         }
     }
 
@@ -91,7 +95,7 @@ impl Compiler {
             report.problems(object, &object.problems);
         }
 
-        let (mut settings, providers, mesh_object) = settings(&self.scope, &index, &mut report);
+        let (mut settings, providers, defaults, mesh_object) = settings(&self.scope, &index, &mut report);
         let gateways = gateways::Gateways::find(&self.scope, &index, &mut report);
         let workloads = workloads::Workloads::build(&index, &settings.trust, &mut self.kept_workloads);
         let rules = destination_rules::DestinationRules::build(&index, &settings.root_namespace, &mut report);
@@ -141,16 +145,34 @@ impl Compiler {
             &mut report,
         );
 
+        let plans = telemetry::Plans::build(
+            &index,
+            &gateways,
+            &services,
+            &pods,
+            &telemetry::Mesh {
+                scope: &self.scope,
+                defaults: &defaults,
+                access_log: settings.access_log.as_deref(),
+                sampling: settings.trace_sampling_percent,
+                root: &settings.root_namespace,
+            },
+            &mut self.kept_plans,
+            &mut report,
+        );
+        settings.telemetry = Arc::clone(&plans.common);
+
         self.generation += 1;
         let mut builder = Builder::new(self.generation, settings);
         builder.retry_budgets(budgets);
-        pods.finish(&services, &workloads, &policies, &mut builder);
+        pods.finish(&services, &workloads, &policies, &plans, &mut builder);
         workloads.finish(&mut builder);
         hand_over::HandOver {
             services: &services,
             routes,
             virtual_services,
             policies,
+            plans: &plans,
             report: &mut report,
             builder: &mut builder,
         }
@@ -164,7 +186,7 @@ fn settings<'r>(
     scope: &Scope,
     index: &Index<'r>,
     report: &mut Report,
-) -> (Settings, Vec<AuthProvider>, Option<&'r Object>) {
+) -> (Settings, Vec<AuthProvider>, Defaults, Option<&'r Object>) {
     let (config, object) = mesh_config(scope, index, report);
     if let (Some(flag), Some(mesh), Some(object)) = (&scope.trust_domain, &config.trust_domain, object)
         && flag != mesh
@@ -184,10 +206,11 @@ fn settings<'r>(
         trace_sampling_percent: config.trace_sampling_percent,
         locality: config.locality,
         place: locality::Place::default(),
+        telemetry: Arc::default(),
         auth_providers: BTreeMap::new(),
         several_providers: scope.several_auth_providers,
     };
-    (settings, config.auth_providers, object)
+    (settings, config.auth_providers, config.telemetry, object)
 }
 
 /// ConfigMap `istio`, key `mesh`: of the root namespace, else of the namespace that it names as root itself.

@@ -28,6 +28,8 @@ pub(crate) mod service;
 pub(crate) mod service_entry;
 pub(crate) mod session;
 pub(crate) mod stream_route;
+pub(crate) mod telemetry;
+pub(crate) mod telemetry_provider;
 pub(crate) mod traffic_policy;
 pub(crate) mod virtual_service;
 pub(crate) mod workload_entry;
@@ -73,6 +75,8 @@ pub(crate) enum Body {
     Authorization(policy::Authorization),
     /// A RequestAuthentication.
     Authentication(policy::Authentication),
+    /// A Telemetry.
+    Telemetry(Box<telemetry::Telemetry>),
     /// A VirtualService.
     VirtualService(virtual_service::VirtualService),
     /// `data` of a ConfigMap.
@@ -109,7 +113,10 @@ pub(crate) fn body(kind: &str, api_version: &str, value: &Value, problems: &Prob
             problems.warning(&root.field("apiVersion"), message);
         }
     };
-    if matches!(group, GATEWAY_API | ISTIO_NETWORKING | "security.istio.io") {
+    if matches!(
+        group,
+        GATEWAY_API | ISTIO_NETWORKING | "security.istio.io" | "telemetry.istio.io"
+    ) {
         let _ = record(value, &root, problems, |fields| {
             fields.ignore(&["apiVersion", "kind", "metadata", "spec", "status"]);
         });
@@ -166,6 +173,10 @@ pub(crate) fn body(kind: &str, api_version: &str, value: &Value, problems: &Prob
             check_version(&["v1", "v1beta1"]);
             policy::authentication(spec, &spec_at, problems)
         }
+        ("telemetry.istio.io", "Telemetry") => {
+            check_version(&["v1", "v1alpha1"]);
+            telemetry::parse(spec, &spec_at, problems)
+        }
         (ISTIO_NETWORKING, "ServiceEntry") => {
             check_version(&["v1", "v1beta1", "v1alpha3"]);
             service_entry::parse(spec, &spec_at, value.get("status").unwrap_or(&none), problems)
@@ -201,9 +212,8 @@ fn other(group: &str, kind: &str, problems: &Problems) -> Body {
         | "admissionregistration.k8s.io"
         | "apiregistration.k8s.io"
         | "scheduling.k8s.io" => true,
-        // Transport security is the node tunnel's business; Telemetry is read where telemetry is set up.
+        // Transport security is the node tunnel's business.
         "security.istio.io" => kind == "PeerAuthentication",
-        "telemetry.istio.io" => kind == "Telemetry",
         _ => false,
     };
     if quiet {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 /// The waypoint's place in the mesh.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Scope {
     /// Namespace of the Gateway. `None`: every Gateway of a waypoint class found in the config is ours.
     pub namespace: Option<String>,
@@ -23,6 +23,10 @@ pub struct Scope {
     pub zone: Option<String>,
     /// The region, likewise.
     pub region: Option<String>,
+    /// The access log by flag (`text` or `json`): before MeshConfig's, after that of Telemetry resources.
+    pub access_log: Option<String>,
+    /// Share of new traces by flag, likewise.
+    pub trace_sampling: Option<f64>,
     /// CUSTOM policies of one Service may ask several providers. Istio's
     /// `PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS`, default false: such policies then deny what they match.
     pub several_auth_providers: bool,
@@ -40,6 +44,8 @@ impl Default for Scope {
             node: None,
             zone: None,
             region: None,
+            access_log: None,
+            trace_sampling: None,
             several_auth_providers: false,
         }
     }

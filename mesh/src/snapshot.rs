@@ -18,6 +18,7 @@ use routing::{Cluster, ClusterId, ExternalAuth, Protocol, RetryBudget, Rule, Tab
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
+use telemetry::Plan;
 
 /// Everything a request can ask of the config.
 #[derive(Debug, Default)]
@@ -65,6 +66,8 @@ pub struct Settings {
     pub auth_providers: BTreeMap<Arc<str>, Arc<ExternalAuth>>,
     /// CUSTOM policies of one Service may ask several providers.
     pub several_providers: bool,
+    /// What is told of requests that belong to no Service of ours.
+    pub telemetry: Arc<Plan>,
     /// `localityLbSetting`.
     pub(crate) locality: Option<Locality>,
     /// Where this waypoint runs, as far as it knows.
@@ -92,6 +95,8 @@ pub struct ServicePort {
     pub authn: Arc<Authn>,
     /// AuthorizationPolicies.
     pub policies: Arc<Policies>,
+    /// What is told of its requests. The same `Arc` as long as that does not change.
+    pub telemetry: Arc<Plan>,
     /// `AuthorizationPolicy default/x`: what binds here, by name.
     pub(crate) bound: Vec<String>,
     pub(crate) producer: Arc<Table>,

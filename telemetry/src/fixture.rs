@@ -1,7 +1,8 @@
 //! For tests: a request with everything in it, and golden files.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use crate::{Outcome, RequestProtocol, ServiceName, SpanId, TcpOutcome, TraceContext, TraceId, Try};
+use crate::plan::{LogRule, MetricsPlan, Plan, TracingPlan};
+use crate::{LogFormat, Outcome, RequestProtocol, ServiceName, SpanId, TcpOutcome, TraceContext, TraceId, Try};
 use request::{SpiffeId, Workload};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,6 +15,20 @@ pub(crate) struct Fixture {
     pub(crate) service: Arc<ServiceName>,
     pub(crate) trace: TraceContext,
     pub(crate) tries: Vec<Try>,
+    pub(crate) plan: Arc<Plan>,
+}
+
+/// A plan that logs every request like this.
+pub(crate) fn logging(format: LogFormat) -> Arc<Plan> {
+    let rule = LogRule {
+        format: Arc::new(format),
+        filter: None,
+    };
+    Arc::new(Plan::new(
+        TracingPlan::default(),
+        Arc::new(MetricsPlan::default()),
+        vec![rule],
+    ))
 }
 
 pub(crate) fn workload(name: &str, version: &str, identity: Option<&SpiffeId>) -> Arc<Workload> {
@@ -36,6 +51,7 @@ impl Default for Fixture {
         let identity = SpiffeId::parse("spiffe://cluster.local/ns/shop/sa/productpage").unwrap();
         let reviews = SpiffeId::parse("spiffe://cluster.local/ns/bookinfo/sa/reviews").unwrap();
         Self {
+            plan: Arc::default(),
             source: workload("productpage", "v1", None),
             identity,
             destination: workload("reviews", "v2", Some(&reviews)),
@@ -106,6 +122,11 @@ impl Fixture {
             policy: None,
             trace: &self.trace,
             tries: &self.tries,
+            events: &[],
+            plan: &self.plan,
+            request_headers: &[],
+            response_headers: &[],
+            local_address: Some("240.0.0.7:9080".parse().unwrap()),
         }
     }
 
@@ -127,6 +148,8 @@ impl Fixture {
             mtls: true,
             received: 0,
             sent: 0,
+            plan: &self.plan,
+            local_address: Some("240.0.0.7:9080".parse().unwrap()),
         }
     }
 }

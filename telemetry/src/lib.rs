@@ -8,18 +8,29 @@
 
 mod access_log;
 mod clip;
+mod dial;
+mod ended;
+mod expression;
 #[cfg(test)]
 mod fixture;
 mod metrics;
+mod otlp;
 mod outcome;
 mod own;
+mod plan;
+mod push;
 mod spans;
 mod trace_context;
 
-pub use access_log::{AccessLog, AccessLogFormat};
+pub use access_log::{AccessLog, LogFormat};
+pub use dial::{ClearDial, CollectorAddress, Dial, Dialling, Wire};
+pub use expression::Expression;
 pub use metrics::{DEFAULT_SERIES_LIMIT, Format, Metrics};
-pub use outcome::{Outcome, RequestProtocol, ServiceName, TcpOutcome, Try};
+pub use otlp::{Export, ExportProtocol, Signal};
+pub use outcome::{Outcome, RequestProtocol, ServiceName, SpanEvent, TcpOutcome, Try};
 pub use own::{BackendWeight, OwnMetrics};
+pub use plan::{CustomTag, LogRule, Metric, MetricChange, MetricsPlan, Plan, TagChange, TagValue, TracingPlan};
 pub use prometheus_client::metrics::counter::Counter;
-pub use spans::{Export, ExportProtocol, Spans, SpansConfig};
+pub use push::MetricsPush;
+pub use spans::{Batch, Propagation, Sampler, Spans, SpansConfig, TracerEnvironment};
 pub use trace_context::{SpanId, TraceContext, TraceId};

@@ -5,25 +5,32 @@
 
 mod exemplar;
 mod exposition;
+mod family;
 mod histogram;
 mod key;
 mod labels;
 mod series;
+mod sink;
 
+pub(crate) use exemplar::Exemplars;
 pub use exposition::Format;
-pub(crate) use exposition::{Exposition, Kind, push_label};
+pub(crate) use exposition::{Exposition, push_label};
 pub(crate) use histogram::{Histogram, MILLISECONDS};
+pub(crate) use sink::{Kind, Sink, count};
 
+use crate::ended::Ended;
+use crate::plan::Metric;
 use crate::{Outcome, OwnMetrics, TcpOutcome};
-use exemplar::Exemplars;
+use family::{Blocks, Family};
 use histogram::BYTES;
 use key::{KeyRef, Protocol};
-use series::{Cache, Store};
+use series::Cache;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::SystemTime;
 
-/// Label sets of each kind (requests, messages, TCP) that are kept apart by default; further ones share `overflow`.
+/// Label sets of each metric that are kept apart by default; further ones share `overflow`.
 pub const DEFAULT_SERIES_LIMIT: usize = 10_000;
 
 /// All series. Shared by `Arc`.
@@ -32,10 +39,25 @@ pub struct Metrics {
     /// Our own (`waypoint_*`).
     pub own: OwnMetrics,
     build: String,
-    requests: Families<RequestSeries>,
-    messages: Store<MessageSeries>,
-    messages_overflow: Arc<MessageSeries>,
-    tcp: Families<TcpSeries>,
+    begun: SystemTime,
+    requests: Cache<RequestSeries>,
+    connections: Cache<TcpSeries>,
+    families: Families,
+}
+
+/// Istio's metrics, each with the label sets that it has.
+#[derive(Debug)]
+struct Families {
+    count: Family<AtomicU64>,
+    duration: Family<Timed>,
+    request_bytes: Family<Histogram>,
+    response_bytes: Family<Histogram>,
+    request_messages: Family<AtomicU64>,
+    response_messages: Family<AtomicU64>,
+    opened: Family<AtomicU64>,
+    closed: Family<AtomicU64>,
+    sent: Family<AtomicU64>,
+    received: Family<AtomicU64>,
 }
 
 impl Metrics {
@@ -52,26 +74,27 @@ impl Metrics {
         Self {
             own: OwnMetrics::default(),
             build,
-            requests: Families::new(limit),
-            messages: Store::new(limit),
-            messages_overflow: Arc::default(),
-            tcp: Families::new(limit),
+            begun: SystemTime::now(),
+            requests: Cache::new(),
+            connections: Cache::new(),
+            families: Families::new(limit),
         }
     }
 
-    /// Counts a finished request. Handles are resolved once per (source, destination, service, code, flags).
+    /// Counts a finished request. Handles are resolved once per (source, destination, service, code, flags, plan).
     pub fn observe(&self, outcome: &Outcome<'_>) {
-        let key = KeyRef::of(outcome);
-        self.requests
-            .cache
-            .with(&key, || self.resolve_request(&key), |series| series.count(outcome));
+        let values = outcome.plan.metrics().values(&Ended::Request(outcome));
+        let key = KeyRef::of(outcome, &values);
+        self.requests.with(
+            &key,
+            || self.families.request(&key, &self.own),
+            |series| series.count(outcome),
+        );
     }
 
     /// Counts an opened TCP connection.
     pub fn tcp_opened(&self, outcome: &TcpOutcome<'_>) {
-        self.with_tcp(outcome, |series| {
-            series.opened.fetch_add(1, Relaxed);
-        });
+        self.with_tcp(outcome, |series| add(&series.opened, 1));
     }
 
     /// Counts bytes of a TCP connection that stays open. `received` and `sent` are what came since the last call:
@@ -83,7 +106,7 @@ impl Metrics {
     /// Counts a closed TCP connection and its bytes (those not told to [`Metrics::tcp_bytes`]).
     pub fn tcp_closed(&self, outcome: &TcpOutcome<'_>) {
         self.with_tcp(outcome, |series| {
-            series.closed.fetch_add(1, Relaxed);
+            add(&series.closed, 1);
             series.count_bytes(outcome);
         });
     }
@@ -103,256 +126,186 @@ impl Metrics {
     /// Those of `out`.
     pub fn encode_to(&self, out: &mut dyn fmt::Write, format: Format) -> fmt::Result {
         let mut out = Exposition::new(out, format);
-        out.family("istio_build", Kind::Gauge, "Version of this proxy.")?;
-        out.sample("istio_build", &self.build, 1)?;
-        self.expose_requests(&mut out)?;
-        self.expose_messages(&mut out)?;
-        self.expose_tcp(&mut out)?;
-        self.own.expose(&mut out)?;
+        self.expose(&mut out)?;
         out.end()
     }
 
+    /// Since when it counts.
+    pub(crate) fn begun(&self) -> SystemTime {
+        self.begun
+    }
+
+    /// Everything there is.
+    pub(crate) fn expose(&self, out: &mut dyn Sink) -> fmt::Result {
+        out.family("istio_build", Kind::Gauge, "Version of this proxy.")?;
+        out.sample("istio_build", &self.build, 1.0)?;
+        self.families.expose(out)?;
+        self.own.expose(out)
+    }
+
     fn with_tcp(&self, outcome: &TcpOutcome<'_>, with: impl Fn(&TcpSeries)) {
-        let key = KeyRef::of_tcp(outcome);
-        let resolve = || {
-            self.tcp
-                .resolve(&key, &self.own, &labels::ends(&key), |_| TcpSeries::default())
-        };
-        self.tcp.cache.with(&key, resolve, with);
-    }
-
-    fn resolve_request(&self, key: &KeyRef<'_>) -> Arc<RequestSeries> {
-        let ends = labels::ends(key);
-        self.requests.resolve(key, &self.own, &ends, |room| {
-            let messages = (key.protocol == Protocol::Grpc).then(|| self.resolve_messages(room, &ends));
-            RequestSeries::new(messages)
-        })
-    }
-
-    /// The overflow's requests are of many ends: their messages are the overflow's too.
-    fn resolve_messages(&self, room: Room, ends: &str) -> Arc<MessageSeries> {
-        let found = match room {
-            Room::Own => self.messages.get(ends, MessageSeries::default),
-            Room::Overflow => None,
-        };
-        found.unwrap_or_else(|| Arc::clone(&self.messages_overflow))
+        let values = outcome.plan.metrics().values(&Ended::Connection(outcome));
+        let key = KeyRef::of_tcp(outcome, &values);
+        self.connections.with(&key, || self.families.tcp(&key, &self.own), with);
     }
 }
 
-/// Whether a label set found a place of its own.
-#[derive(Clone, Copy)]
-enum Room {
-    Own,
-    Overflow,
-}
-
-/// What a set of labels counts for requests.
+/// What a request's labels count. `None`: a Telemetry resource disables it.
 #[derive(Debug)]
 struct RequestSeries {
-    requests: AtomicU64,
-    duration: Histogram,
+    count: Option<Arc<AtomicU64>>,
+    duration: Option<Arc<Timed>>,
+    request_bytes: Option<Arc<Histogram>>,
+    response_bytes: Option<Arc<Histogram>>,
+    request_messages: Option<Arc<AtomicU64>>,
+    response_messages: Option<Arc<AtomicU64>>,
+}
+
+/// Durations, with the traces that show them.
+#[derive(Debug)]
+struct Timed {
+    histogram: Histogram,
     exemplars: Exemplars,
-    request_bytes: Histogram,
-    response_bytes: Histogram,
-    messages: Option<Arc<MessageSeries>>,
 }
 
 impl RequestSeries {
-    fn new(messages: Option<Arc<MessageSeries>>) -> Self {
-        Self {
-            requests: AtomicU64::new(0),
-            duration: Histogram::new(&MILLISECONDS),
-            exemplars: Exemplars::default(),
-            request_bytes: Histogram::new(&BYTES),
-            response_bytes: Histogram::new(&BYTES),
-            messages,
-        }
-    }
-
     fn count(&self, outcome: &Outcome<'_>) {
-        self.requests.fetch_add(1, Relaxed);
-        let micros = u64::try_from(outcome.duration.as_micros()).unwrap_or(u64::MAX);
-        let bucket = self.duration.record(micros);
-        if outcome.trace.sampled {
-            self.exemplars.note(bucket, micros, outcome.trace, outcome.start);
+        add(&self.count, 1);
+        if let Some(timed) = &self.duration {
+            let micros = u64::try_from(outcome.duration.as_micros()).unwrap_or(u64::MAX);
+            let bucket = timed.histogram.record(micros);
+            if outcome.trace.sampled {
+                timed.exemplars.note(bucket, micros, outcome.trace, outcome.start);
+            }
         }
-        self.request_bytes.record(outcome.request_bytes);
-        self.response_bytes.record(outcome.response_bytes);
-        if let Some(messages) = &self.messages {
-            messages.request.fetch_add(outcome.request_messages, Relaxed);
-            messages.response.fetch_add(outcome.response_messages, Relaxed);
+        if let Some(bytes) = &self.request_bytes {
+            let _ = bytes.record(outcome.request_bytes);
         }
+        if let Some(bytes) = &self.response_bytes {
+            let _ = bytes.record(outcome.response_bytes);
+        }
+        add(&self.request_messages, outcome.request_messages);
+        add(&self.response_messages, outcome.response_messages);
     }
 }
 
-/// What both ends count for gRPC messages.
-#[derive(Debug, Default)]
-struct MessageSeries {
-    request: AtomicU64,
-    response: AtomicU64,
-}
-
-/// What a set of labels counts for TCP.
-#[derive(Debug, Default)]
+/// What a connection's labels count.
+#[derive(Debug)]
 struct TcpSeries {
-    opened: AtomicU64,
-    closed: AtomicU64,
-    sent: AtomicU64,
-    received: AtomicU64,
+    opened: Option<Arc<AtomicU64>>,
+    closed: Option<Arc<AtomicU64>>,
+    sent: Option<Arc<AtomicU64>>,
+    received: Option<Arc<AtomicU64>>,
 }
 
 impl TcpSeries {
     fn count_bytes(&self, outcome: &TcpOutcome<'_>) {
-        self.sent.fetch_add(outcome.sent, Relaxed);
-        self.received.fetch_add(outcome.received, Relaxed);
+        add(&self.sent, outcome.sent);
+        add(&self.received, outcome.received);
     }
 }
 
-/// Cache, true map, and the few sets for what does not fit.
-#[derive(Debug)]
-struct Families<S> {
-    cache: Cache<S>,
-    store: Store<S>,
-    overflow: Store<S>,
+fn add(counter: &Option<Arc<AtomicU64>>, count: u64) {
+    if let Some(counter) = counter {
+        counter.fetch_add(count, Relaxed);
+    }
 }
 
-impl<S> Families<S> {
+impl Families {
     fn new(limit: usize) -> Self {
-        // The overflow's labels have few values: protocol, 501 codes, two policies.
         Self {
-            cache: Cache::new(),
-            store: Store::new(limit),
-            overflow: Store::new(usize::MAX),
+            count: Family::new(Metric::RequestCount, limit),
+            duration: Family::new(Metric::RequestDuration, limit),
+            request_bytes: Family::new(Metric::RequestSize, limit),
+            response_bytes: Family::new(Metric::ResponseSize, limit),
+            request_messages: Family::new(Metric::GrpcRequestMessages, limit),
+            response_messages: Family::new(Metric::GrpcResponseMessages, limit),
+            opened: Family::new(Metric::TcpOpened, limit),
+            closed: Family::new(Metric::TcpClosed, limit),
+            sent: Family::new(Metric::TcpSent, limit),
+            received: Family::new(Metric::TcpReceived, limit),
         }
     }
 
-    fn resolve(&self, key: &KeyRef<'_>, own: &OwnMetrics, ends: &str, make: impl Fn(Room) -> S) -> Arc<S> {
-        let mut block = ends.to_owned();
-        labels::request(&mut block, key);
-        if let Some(series) = self.store.get(&block, || make(Room::Own)) {
-            return series;
-        }
-        own.series_overflow.inc();
-        let mut block = labels::overflow_ends();
-        labels::overflow_request(&mut block, key);
-        self.overflow
-            .get(&block, || make(Room::Overflow))
-            .unwrap_or_else(|| Arc::new(make(Room::Overflow)))
-    }
-
-    fn all(&self) -> Vec<(Arc<str>, Arc<S>)> {
-        let mut all = self.store.all();
-        all.extend(self.overflow.all());
-        all
-    }
-}
-
-impl Metrics {
-    fn expose_requests(&self, out: &mut Exposition<'_>) -> fmt::Result {
-        let all = self.requests.all();
-        counters(out, &all, "istio_requests_total", "Requests.", |s| &s.requests)?;
-        histograms(
-            out,
-            &all,
-            "istio_request_duration_milliseconds",
-            "Duration of requests.",
-            |s| (&s.duration, Some(&s.exemplars)),
-        )?;
-        histograms(out, &all, "istio_request_bytes", "Sizes of request bodies.", |s| {
-            (&s.request_bytes, None)
-        })?;
-        histograms(out, &all, "istio_response_bytes", "Sizes of response bodies.", |s| {
-            (&s.response_bytes, None)
+    fn request(&self, key: &KeyRef<'_>, own: &OwnMetrics) -> Arc<RequestSeries> {
+        let mut blocks = Blocks::of(key, own);
+        let bytes = || Histogram::new(&BYTES);
+        let timed = || Timed {
+            histogram: Histogram::new(&MILLISECONDS),
+            exemplars: Exemplars::default(),
+        };
+        let grpc = key.protocol == Protocol::Grpc;
+        Arc::new(RequestSeries {
+            count: self.count.get(&mut blocks, AtomicU64::default),
+            duration: self.duration.get(&mut blocks, timed),
+            request_bytes: self.request_bytes.get(&mut blocks, bytes),
+            response_bytes: self.response_bytes.get(&mut blocks, bytes),
+            request_messages: grpc
+                .then(|| self.request_messages.get(&mut blocks, AtomicU64::default))
+                .flatten(),
+            response_messages: grpc
+                .then(|| self.response_messages.get(&mut blocks, AtomicU64::default))
+                .flatten(),
         })
     }
 
-    fn expose_messages(&self, out: &mut Exposition<'_>) -> fmt::Result {
-        let mut all = self.messages.all();
-        if Arc::strong_count(&self.messages_overflow) > 1 {
-            all.push((labels::overflow_ends().into(), Arc::clone(&self.messages_overflow)));
+    fn tcp(&self, key: &KeyRef<'_>, own: &OwnMetrics) -> Arc<TcpSeries> {
+        let mut blocks = Blocks::of(key, own);
+        Arc::new(TcpSeries {
+            opened: self.opened.get(&mut blocks, AtomicU64::default),
+            closed: self.closed.get(&mut blocks, AtomicU64::default),
+            sent: self.sent.get(&mut blocks, AtomicU64::default),
+            received: self.received.get(&mut blocks, AtomicU64::default),
+        })
+    }
+
+    fn expose(&self, out: &mut dyn Sink) -> fmt::Result {
+        self.count.counters(out, "istio_requests_total", "Requests.")?;
+        self.duration.histograms(
+            out,
+            "istio_request_duration_milliseconds",
+            "Duration of requests.",
+            |timed| (&timed.histogram, Some(&timed.exemplars)),
+        )?;
+        fn plain(histogram: &Histogram) -> (&Histogram, Option<&Exemplars>) {
+            (histogram, None)
         }
-        counters(
-            out,
-            &all,
-            "istio_request_messages_total",
-            "gRPC messages from clients.",
-            |s| &s.request,
-        )?;
-        counters(
-            out,
-            &all,
-            "istio_response_messages_total",
-            "gRPC messages to clients.",
-            |s| &s.response,
-        )
+        self.request_bytes
+            .histograms(out, "istio_request_bytes", "Sizes of request bodies.", plain)?;
+        self.response_bytes
+            .histograms(out, "istio_response_bytes", "Sizes of response bodies.", plain)?;
+        let counters = [
+            (
+                &self.request_messages,
+                "istio_request_messages_total",
+                "gRPC messages from clients.",
+            ),
+            (
+                &self.response_messages,
+                "istio_response_messages_total",
+                "gRPC messages to clients.",
+            ),
+            (
+                &self.opened,
+                "istio_tcp_connections_opened_total",
+                "TCP connections opened.",
+            ),
+            (
+                &self.closed,
+                "istio_tcp_connections_closed_total",
+                "TCP connections closed.",
+            ),
+            (&self.sent, "istio_tcp_sent_bytes_total", "Bytes sent to TCP clients."),
+            (
+                &self.received,
+                "istio_tcp_received_bytes_total",
+                "Bytes received from TCP clients.",
+            ),
+        ];
+        counters
+            .into_iter()
+            .try_for_each(|(family, name, help)| family.counters(out, name, help))
     }
-
-    fn expose_tcp(&self, out: &mut Exposition<'_>) -> fmt::Result {
-        let all = self.tcp.all();
-        counters(
-            out,
-            &all,
-            "istio_tcp_connections_opened_total",
-            "TCP connections opened.",
-            |s| &s.opened,
-        )?;
-        counters(
-            out,
-            &all,
-            "istio_tcp_connections_closed_total",
-            "TCP connections closed.",
-            |s| &s.closed,
-        )?;
-        counters(
-            out,
-            &all,
-            "istio_tcp_sent_bytes_total",
-            "Bytes sent to TCP clients.",
-            |s| &s.sent,
-        )?;
-        counters(
-            out,
-            &all,
-            "istio_tcp_received_bytes_total",
-            "Bytes received from TCP clients.",
-            |s| &s.received,
-        )
-    }
-}
-
-fn counters<S>(
-    out: &mut Exposition<'_>,
-    all: &[(Arc<str>, Arc<S>)],
-    name: &str,
-    help: &str,
-    value: fn(&S) -> &AtomicU64,
-) -> fmt::Result {
-    if all.is_empty() {
-        return Ok(());
-    }
-    out.family(name, Kind::Counter, help)?;
-    all.iter()
-        .try_for_each(|(labels, series)| out.sample(name, labels, value(series).load(Relaxed)))
-}
-
-fn histograms(
-    out: &mut Exposition<'_>,
-    all: &[(Arc<str>, Arc<RequestSeries>)],
-    name: &str,
-    help: &str,
-    read: fn(&RequestSeries) -> (&Histogram, Option<&Exemplars>),
-) -> fmt::Result {
-    if all.is_empty() {
-        return Ok(());
-    }
-    out.family(name, Kind::Histogram, help)?;
-    for (labels, series) in all {
-        let (histogram, exemplars) = read(series);
-        let exemplars = exemplars.filter(|_| out.has_exemplars());
-        let exemplars = exemplars.map(Exemplars::all).unwrap_or_default();
-        histogram.expose(out, name, labels, &exemplars)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

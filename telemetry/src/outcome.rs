@@ -1,6 +1,8 @@
 //! The one record a finished request leaves.
 
 use crate::TraceContext;
+use crate::plan::Plan;
+use http::{HeaderName, HeaderValue};
 use request::{SpiffeId, Workload};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -41,6 +43,17 @@ pub struct Try {
     pub error: Option<&'static str>,
     /// The client span's id: it was sent upstream as the parent.
     pub span: crate::SpanId,
+}
+
+/// Something that happened on the way of a sampled request, for its span.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpanEvent {
+    /// When, after the request's start.
+    pub at: Duration,
+    /// What: `mirror`, `fault`.
+    pub name: &'static str,
+    /// An attribute.
+    pub detail: Option<(&'static str, String)>,
 }
 
 /// A finished HTTP or gRPC request. Borrowed: building one allocates nothing.
@@ -106,6 +119,16 @@ pub struct Outcome<'a> {
     pub trace: &'a TraceContext,
     /// Every upstream attempt.
     pub tries: &'a [Try],
+    /// What happened on the way, where the request is sampled. Retries and denials are told by other fields.
+    pub events: &'a [SpanEvent],
+    /// What is told of it.
+    pub plan: &'a Arc<Plan>,
+    /// Those of its headers that [`Plan::request_headers`] asks for.
+    pub request_headers: &'a [(HeaderName, HeaderValue)],
+    /// Those of the answer that [`Plan::response_headers`] asks for.
+    pub response_headers: &'a [(HeaderName, HeaderValue)],
+    /// The address and port that the client asked for.
+    pub local_address: Option<SocketAddr>,
 }
 
 /// A finished (or still open, for the opening) TCP connection.
@@ -143,4 +166,8 @@ pub struct TcpOutcome<'a> {
     pub received: u64,
     /// Bytes to the client (`istio_tcp_sent_bytes_total`).
     pub sent: u64,
+    /// See [`Outcome`].
+    pub plan: &'a Arc<Plan>,
+    /// See [`Outcome`].
+    pub local_address: Option<SocketAddr>,
 }

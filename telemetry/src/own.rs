@@ -3,7 +3,7 @@
 mod labelled;
 mod process;
 
-use crate::metrics::{Exposition, Histogram, Kind, MILLISECONDS};
+use crate::metrics::{Histogram, Kind, MILLISECONDS, Sink, count};
 use labelled::{Labelled, Named, NamedGauge, render};
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use std::fmt;
@@ -78,6 +78,7 @@ pub struct OwnMetrics {
     external_checks: Named,
     external_check_duration: Milliseconds,
     dns_lookups: Labelled,
+    metric_pushes: Labelled,
     denials: Named,
     verdicts: Labelled,
     audits: Named,
@@ -179,6 +180,10 @@ impl OwnMetrics {
     pub fn overflow(&self, limit: &'static str) {
         self.overflows.inc(limit);
     }
+    /// `waypoint_metric_pushes_total{result}`: OTLP calls with metrics (`ok`, `failed`).
+    pub fn metric_push(&self, result: &'static str) {
+        self.metric_pushes.inc(result);
+    }
     /// `waypoint_dns_lookups_total{result}`: `ok`, `nothing` (no such address), `refused` (an address that is never
     /// connected to), `failed`.
     pub fn dns_lookup(&self, result: &'static str) {
@@ -195,12 +200,13 @@ impl OwnMetrics {
         *self.weights.write().unwrap_or_else(PoisonError::into_inner) = weights;
     }
 
-    pub(crate) fn expose(&self, out: &mut Exposition<'_>) -> fmt::Result {
+    pub(crate) fn expose(&self, out: &mut dyn Sink) -> fmt::Result {
         for (name, help, gauge) in self.gauges() {
-            out.single(name, Kind::Gauge, help, gauge.get())?;
+            #[allow(clippy::cast_precision_loss)] // as all samples
+            out.single(name, Kind::Gauge, help, gauge.get() as f64)?;
         }
         for (name, help, counter) in self.counters() {
-            out.single(name, Kind::Counter, help, counter.get())?;
+            out.single(name, Kind::Counter, help, count(counter.get()))?;
         }
         for (name, label, help, family) in self.families() {
             family.expose(out, name, label, help)?;
@@ -211,7 +217,7 @@ impl OwnMetrics {
             Kind::Histogram,
             "Time until a new upstream connection was usable.",
         )?;
-        self.dial_duration.0.expose(out, name, "", &[])?;
+        out.histogram(name, "", &self.dial_duration.0, None)?;
         self.external_checks.expose(
             out,
             "waypoint_external_authorization_total",
@@ -223,15 +229,15 @@ impl OwnMetrics {
             Kind::Histogram,
             "Time that a call to an external authoriser took.",
         )?;
-        self.external_check_duration.0.expose(out, name, "", &[])?;
+        out.histogram(name, "", &self.external_check_duration.0, None)?;
         let name = "waypoint_upstream_requests_total";
         out.family(
             name,
             Kind::Counter,
             "Attempts by whether their connection was there before.",
         )?;
-        out.sample(name, "connection=\"new\"", self.dialled_requests.get())?;
-        out.sample(name, "connection=\"reused\"", self.reused_requests.get())?;
+        out.sample(name, "connection=\"new\"", count(self.dialled_requests.get()))?;
+        out.sample(name, "connection=\"reused\"", count(self.reused_requests.get()))?;
         self.key_ages.expose(
             out,
             "waypoint_jwks_fetch_timestamp_seconds",
@@ -261,7 +267,7 @@ impl OwnMetrics {
         process::expose(out)
     }
 
-    fn expose_weights(&self, out: &mut Exposition<'_>) -> fmt::Result {
+    fn expose_weights(&self, out: &mut dyn Sink) -> fmt::Result {
         let weights = self.weights.read().unwrap_or_else(PoisonError::into_inner).clone();
         if weights.is_empty() {
             return Ok(());
@@ -269,7 +275,11 @@ impl OwnMetrics {
         let name = "waypoint_backend_weight";
         out.family(name, Kind::Gauge, "Weight of a backend, as configured.")?;
         for BackendWeight { route, backend, weight } in &weights {
-            out.sample(name, &render([("route", route), ("backend", backend)]), weight)?;
+            out.sample(
+                name,
+                &render([("route", route), ("backend", backend)]),
+                f64::from(*weight),
+            )?;
         }
         Ok(())
     }
@@ -383,7 +393,7 @@ impl OwnMetrics {
         ]
     }
 
-    fn families(&self) -> [(&'static str, &'static str, &'static str, &Labelled); 13] {
+    fn families(&self) -> [(&'static str, &'static str, &'static str, &Labelled); 14] {
         [
             (
                 "waypoint_handshakes_total",
@@ -456,6 +466,12 @@ impl OwnMetrics {
                 "verdict",
                 "Requests and connections that policies judged.",
                 &self.verdicts,
+            ),
+            (
+                "waypoint_metric_pushes_total",
+                "result",
+                "OTLP calls with metrics.",
+                &self.metric_pushes,
             ),
             (
                 "waypoint_dns_lookups_total",

@@ -4,17 +4,21 @@
 //! them. A dead, slow or hanging collector costs spans (counted), never requests or memory: at most the queue and one
 //! batch are held. Not here: which parts of a request are worth a span attribute is in `spans/otlp.rs`.
 
-mod client;
-mod endpoint;
-mod otlp;
+mod environment;
 mod record;
+mod shape;
 mod worker;
 
+pub use environment::{Batch, Propagation, Sampler, TracerEnvironment};
+
+use crate::dial::Dial;
+use crate::otlp::Export;
+use crate::plan::Plan;
 use crate::{Metrics, Outcome, SpanId, TraceContext, TraceId};
-use client::Client;
 use http::HeaderMap;
-use otlp::Shape;
+use prost::Message;
 use record::Record;
+use shape::Shape;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,63 +28,25 @@ use worker::Worker;
 /// How long the last flush may take.
 const LAST_FLUSH: Duration = Duration::from_secs(2);
 
-/// Which OTLP transport.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExportProtocol {
-    /// OTLP over gRPC (4317).
-    Grpc,
-    /// OTLP over HTTP/protobuf (4318, `/v1/traces`).
-    HttpProtobuf,
-}
-
-/// Where spans go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Export {
-    /// `http://host:port`; for HTTP without any path, `/v1/traces` is appended.
-    pub endpoint: String,
-    /// Transport.
-    pub protocol: ExportProtocol,
-    /// Extra headers.
-    pub headers: Vec<(String, String)>,
-    /// Per export call.
-    pub timeout: Duration,
-}
-
-impl Export {
-    /// From `OTEL_EXPORTER_OTLP_{ENDPOINT,PROTOCOL,HEADERS,TIMEOUT}` (traces-specific ones win), read through `var`.
-    /// `None`: no endpoint set, or `OTEL_SDK_DISABLED=true`, or `OTEL_TRACES_EXPORTER=none`.
-    ///
-    /// Unset, the protocol is gRPC for port 4317 and `http/protobuf` otherwise; the timeout is 10 s.
-    ///
-    /// # Errors
-    /// The variable, what was expected, what was found.
-    pub fn from_env(var: &dyn Fn(&str) -> Option<String>) -> Result<Option<Self>, String> {
-        endpoint::from_env(var)
-    }
-
-    /// Whether spans can be sent there at all.
-    ///
-    /// # Errors
-    /// What was expected, what was found: the endpoint or a header is not valid, or it wants TLS, which is not built in.
-    pub fn check(&self) -> Result<(), String> {
-        self.uri()?;
-        self.header_map().map(drop)
-    }
-}
-
 /// Settings of the tracer.
 #[derive(Clone, Debug)]
 pub struct SpansConfig {
-    /// Where to; `None` records nothing.
+    /// Where to, unless a [`Plan`] says otherwise; `None` records nothing then.
     pub export: Option<Export>,
-    /// Share of new traces sampled, 0.0 to 1.0. Istio's default is 0.01. A parent's decision is respected.
+    /// Share of new traces sampled, 0.0 to 1.0, unless a plan says otherwise. Istio's default is 0.01.
     pub sampling: f64,
+    /// A parent's decision is respected.
+    pub parent_based: bool,
+    /// How the context goes upstream.
+    pub propagation: Propagation,
     /// `node_id` tag: `waypoint~<ip>~<pod>.<ns>~<domain>`.
     pub node_id: String,
     /// `service.name` of the resource: `<gateway>.<namespace>`.
     pub service_name: String,
-    /// Spans waiting at most (default 2,048).
-    pub queue: usize,
+    /// More attributes of the resource.
+    pub resource: Vec<(String, String)>,
+    /// Bounds of the queue.
+    pub batch: Batch,
     /// `istio.mesh_id`, cluster id.
     pub cluster: String,
 }
@@ -88,10 +54,14 @@ pub struct SpansConfig {
 /// The tracer.
 #[derive(Debug)]
 pub struct Spans {
-    export: Option<Export>,
+    export: Option<Arc<Export>>,
     shape: Arc<Shape>,
     /// New traces whose id's low half lies below are sampled; above all of u64 for "all".
     threshold: u128,
+    parent_based: bool,
+    propagation: Propagation,
+    batch: Batch,
+    dial: Arc<dyn Dial>,
     queue: mpsc::Sender<Record>,
     /// Taken by [`Spans::run`].
     records: Mutex<Option<mpsc::Receiver<Record>>>,
@@ -100,12 +70,16 @@ pub struct Spans {
 
 impl Spans {
     /// Makes it; [`Spans::run`] must be polled by a background task for anything to leave.
-    pub fn new(config: SpansConfig, metrics: Arc<Metrics>) -> Arc<Self> {
-        let (queue, records) = mpsc::channel(config.queue.max(1));
+    pub fn new(config: SpansConfig, dial: Arc<dyn Dial>, metrics: Arc<Metrics>) -> Arc<Self> {
+        let (queue, records) = mpsc::channel(config.batch.queue.max(1));
         Arc::new(Self {
             threshold: threshold(config.sampling),
             shape: Arc::new(Shape::new(&config)),
-            export: config.export,
+            export: config.export.map(Arc::new),
+            parent_based: config.parent_based,
+            propagation: config.propagation,
+            batch: config.batch,
+            dial,
             queue,
             records: Mutex::new(Some(records)),
             ledger: Arc::new(Ledger {
@@ -115,50 +89,62 @@ impl Spans {
         })
     }
 
-    /// False when nothing is ever recorded: then a client's `traceparent` should pass unchanged, for a span of ours
-    /// would be missing between it and the workload's.
-    pub fn enabled(&self) -> bool {
-        self.export.is_some()
+    /// False when nothing is ever recorded of such requests: then a client's `traceparent` should pass unchanged, for a
+    /// span of ours would be missing between it and the workload's.
+    pub fn traces(&self, plan: &Plan) -> bool {
+        let tracing = plan.tracing();
+        tracing.report && (tracing.export.is_some() || self.export.is_some())
     }
 
     /// The context of a request's server span: continues `traceparent` (or B3) in `headers`, or begins one.
     ///
     /// A parent's decision is respected; new traces, and parents that did not decide, are sampled by their id, so
-    /// that every proxy with the same share decides alike. Nothing new is sampled when nothing is exported.
-    pub fn begin(&self, headers: &HeaderMap) -> TraceContext {
+    /// that every proxy with the same share decides alike. Only where [`Spans::traces`].
+    pub fn begin(&self, plan: &Plan, headers: &HeaderMap) -> TraceContext {
+        let share = plan.tracing().sampling;
+        let threshold = share.map_or(self.threshold, threshold);
+        let decided = |decision: Option<bool>, trace| match decision.filter(|_| self.parent_based) {
+            Some(decision) => decision,
+            None => is_below(trace, threshold),
+        };
         let span = SpanId::random();
         match TraceContext::extract(headers) {
-            Some((trace, parent, decision)) => {
-                let sampled = decision.unwrap_or_else(|| self.sample(trace));
-                TraceContext {
-                    trace,
-                    span,
-                    parent: Some(parent),
-                    sampled,
-                }
-            }
+            Some((trace, parent, decision)) => TraceContext {
+                trace,
+                span,
+                parent: Some(parent),
+                sampled: decided(decision, trace),
+            },
             None => {
                 let trace = TraceId::random();
-                let sampled = TraceContext::bare_decision(headers).unwrap_or_else(|| self.sample(trace));
                 TraceContext {
                     trace,
                     span,
                     parent: None,
-                    sampled,
+                    sampled: decided(TraceContext::bare_decision(headers), trace),
                 }
             }
         }
     }
 
+    /// Points an upstream request at the client span of its attempt. B3 headers of the client are of its own span: they
+    /// are written anew where they came or are asked for.
+    pub fn propagate(&self, trace: &TraceContext, span: SpanId, headers: &mut HeaderMap) {
+        trace.inject(span, self.propagation.b3, self.propagation.b3_multi, headers);
+    }
+
     /// Queues the spans of a finished request when its context is sampled. Never blocks; counts what it drops.
     pub fn record(&self, outcome: &Outcome<'_>) {
-        if !outcome.trace.sampled || self.export.is_none() {
+        if !outcome.trace.sampled || !self.traces(outcome.plan) {
             return;
         }
+        let Some(export) = outcome.plan.tracing().export.as_ref().or(self.export.as_ref()) else {
+            return;
+        };
         // A place first: what would be dropped is not even copied.
         match self.queue.try_reserve() {
             Ok(place) => {
-                let record = Record::of(outcome);
+                let record = Record::of(outcome, export);
                 self.ledger.accepted(record.spans());
                 place.send(record);
             }
@@ -166,27 +152,28 @@ impl Spans {
         }
     }
 
-    /// Exports batches (every 1 s or 512 spans) until `shutdown` resolves, then flushes within 2 s.
+    /// The spans of one finished request as OTLP's protobuf, as [`Spans::run`] sends them. For benches: sending is not a
+    /// request's work.
+    pub fn otlp(&self, outcome: &Outcome<'_>) -> Vec<u8> {
+        let export = outcome.plan.tracing().export.as_ref().or(self.export.as_ref());
+        let records = export.map(|export| Record::of(outcome, export));
+        self.shape.request(records.as_slice()).encode_to_vec()
+    }
+
+    /// Exports batches until `shutdown` resolves, then flushes within 2 s.
     pub async fn run(self: Arc<Self>, shutdown: impl Future<Output = ()> + Send) {
         let Some(queue) = self.records.lock().unwrap_or_else(PoisonError::into_inner).take() else {
             return;
         };
-        let Some(export) = self.export.clone() else { return };
-        let client = match Client::new(&export) {
-            Ok(client) => client,
-            // The queue is closed: every span is counted as dropped.
-            Err(why) => return tracing::error!(why, "spans cannot be exported and are dropped"),
-        };
         let (stopper, stop) = watch::channel(false);
-        let (shape, ledger) = (Arc::clone(&self.shape), Arc::clone(&self.ledger));
         let work = Worker {
             queue,
-            client,
-            export,
-            shape,
-            ledger,
+            ways: Vec::new(),
+            dial: Arc::clone(&self.dial),
+            batch: self.batch,
+            shape: Arc::clone(&self.shape),
+            ledger: Arc::clone(&self.ledger),
             stop,
-            failing: false,
         }
         .work();
         let mut work = Box::pin(work);
@@ -198,10 +185,10 @@ impl Spans {
         let _ = tokio::time::timeout(LAST_FLUSH, work).await;
         self.ledger.abandon();
     }
+}
 
-    fn sample(&self, trace: TraceId) -> bool {
-        self.export.is_some() && (trace.0 & u128::from(u64::MAX)) < self.threshold
-    }
+fn is_below(trace: TraceId, threshold: u128) -> bool {
+    (trace.0 & u128::from(u64::MAX)) < threshold
 }
 
 /// The share of all 64-bit numbers. What is no number is none of them.

@@ -1,4 +1,4 @@
-//! W3C `traceparent` and B3, in; `traceparent`, out.
+//! W3C `traceparent` and B3, in; `traceparent`, and B3 where it came or is asked for, out.
 //!
 //! Reading is strict: what is not exactly the specified form is no context at all, and the request begins a new
 //! trace. Nothing that a client sent is ever copied into an outgoing header: the header is written anew from the
@@ -10,6 +10,7 @@ static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 static B3: HeaderName = HeaderName::from_static("b3");
 static B3_TRACE_ID: HeaderName = HeaderName::from_static("x-b3-traceid");
 static B3_SPAN_ID: HeaderName = HeaderName::from_static("x-b3-spanid");
+static B3_PARENT_ID: HeaderName = HeaderName::from_static("x-b3-parentspanid");
 static B3_SAMPLED: HeaderName = HeaderName::from_static("x-b3-sampled");
 static B3_FLAGS: HeaderName = HeaderName::from_static("x-b3-flags");
 
@@ -62,6 +63,40 @@ impl TraceContext {
             *flag = if self.sampled { b'1' } else { b'0' };
         }
         // Hex digits and dashes are always a valid header value.
+        HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
+    }
+
+    /// Writes the context of an upstream attempt over whatever the client sent: `traceparent`, and each form of B3 that is
+    /// asked for or that stands there already (it names the client's span).
+    pub(crate) fn inject(&self, span: SpanId, b3: bool, b3_multi: bool, headers: &mut HeaderMap) {
+        headers.insert(&TRACEPARENT, self.traceparent(span));
+        if b3 || headers.contains_key(&B3) {
+            headers.insert(&B3, self.b3(span));
+        }
+        if b3_multi || headers.contains_key(&B3_TRACE_ID) || headers.contains_key(&B3_SPAN_ID) {
+            headers.insert(&B3_TRACE_ID, hex_value(self.trace.0, 32));
+            headers.insert(&B3_SPAN_ID, hex_value(u128::from(span.0), 16));
+            headers.insert(&B3_PARENT_ID, hex_value(u128::from(self.span.0), 16));
+            headers.insert(
+                &B3_SAMPLED,
+                HeaderValue::from_static(if self.sampled { "1" } else { "0" }),
+            );
+            headers.remove(&B3_FLAGS);
+        }
+    }
+
+    /// `<trace>-<span>-<decision>`, as B3's single header has it.
+    fn b3(&self, span: SpanId) -> HeaderValue {
+        let mut text = *b"00000000000000000000000000000000-0000000000000000-0";
+        if let Some(part) = text.get_mut(..32) {
+            write_hex(part, self.trace.0);
+        }
+        if let Some(part) = text.get_mut(33..49) {
+            write_hex(part, u128::from(span.0));
+        }
+        if let Some(flag) = text.last_mut() {
+            *flag = if self.sampled { b'1' } else { b'0' };
+        }
         HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
     }
 
@@ -191,6 +226,14 @@ fn hex(text: &[u8]) -> Option<u128> {
         };
         Some((value << 4) | u128::from(digit))
     })
+}
+
+/// The low `digits` digits of a number.
+fn hex_value(number: u128, digits: usize) -> HeaderValue {
+    let mut text = [b'0'; 32];
+    let part = text.get_mut(..digits).unwrap_or_default();
+    write_hex(part, number);
+    HeaderValue::from_bytes(part).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 /// Fills `out` with the low digits of `value`.

@@ -105,18 +105,21 @@ impl Control {
     async fn export(&self) {
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut ended) = ended else { return };
-        if let Some(spans) = &self.node.spans {
+        let end = || {
             let mut ended = ended.clone();
-            let run = Arc::clone(spans).run(async move {
+            async move {
                 // A closed channel is an end too.
                 let _ = ended.wait_for(|ended| *ended).await;
-            });
-            run.await;
-        }
+            }
+        };
+        let push = async {
+            if let Some(push) = &self.node.push {
+                push.run(end()).await;
+            }
+        };
+        tokio::join!(Arc::clone(&self.node.spans).run(end()), push);
         let _ = ended.wait_for(|ended| *ended).await;
-        if let Some(log) = &self.node.access_log
-            && !log.flush(LAST_LINES)
-        {
+        if !self.node.access_log.flush(LAST_LINES) {
             tracing::warn!("the last lines of the access log were not written");
         }
     }

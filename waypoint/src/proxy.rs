@@ -6,6 +6,7 @@ mod affinity;
 mod client;
 mod client_hello;
 mod clock;
+mod collectors;
 mod connect;
 mod consult;
 mod early;
@@ -42,6 +43,7 @@ mod upstream;
 mod witness;
 
 pub(crate) use clock::Clock;
+pub(crate) use collectors::Collectors;
 pub(crate) use connect::Connector;
 pub(crate) use node::{Node, OwnIdentity};
 pub(crate) use reason::Reason;

@@ -6,7 +6,7 @@ use crate::dns::{Dns, DnsConfig};
 use crate::http1::Limits;
 use crate::jwks::Jwks;
 use crate::logging::Logging;
-use crate::proxy::{Clock, Connector, Node, OwnIdentity, Sealer, Shares};
+use crate::proxy::{Clock, Collectors, Connector, Node, OwnIdentity, Sealer, Shares};
 use crate::server::{Admin, Bound, BoundService, HboneApp, Metrics, Readiness, Signals};
 use arc_swap::ArcSwap;
 use hbone::{CertSource, Drain, FileCerts, Pool, PoolConfig, PoolEvents, Server, ServerConfig, ServerEvents};
@@ -24,13 +24,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use telemetry::{AccessLog, AccessLogFormat, Export, Spans, SpansConfig};
+use telemetry::{AccessLog, Dial, Export, MetricsPush, Sampler, Signal, Spans, SpansConfig, TracerEnvironment};
 use tokio::sync::watch;
 
 /// Istio's default share of sampled traces.
 const SAMPLING: f64 = 0.01;
-/// Spans that wait for the exporter at most.
-const SPAN_QUEUE: usize = 2048;
 
 /// A shorter session secret could be guessed.
 const SECRET_BYTES: usize = 16;
@@ -93,6 +91,8 @@ fn scope(args: &RunArgs) -> Scope {
         node: args.node.clone(),
         zone: args.zone.clone(),
         region: args.region.clone(),
+        access_log: args.access_log.clone(),
+        trace_sampling: args.trace_sampling.map(|share| share.clamp(0.0, 1.0)),
         ..Scope::default()
     }
 }
@@ -103,18 +103,26 @@ fn node(args: &RunArgs, snapshot: &Arc<ArcSwap<Snapshot>>, certs: &Arc<FileCerts
     let source: Arc<dyn CertSource> = Arc::clone(certs) as _;
     let tunnels = Pool::new(PoolConfig::default(), Arc::clone(&source), events);
     let limits = Limits::default();
-    let settings = &snapshot.load().settings;
+    let connector = Connector::new(tunnels, limits, Arc::clone(&metrics));
+    let clock = Clock::start();
+    let dial = Arc::new(Collectors::new(
+        Arc::clone(&connector),
+        Arc::clone(snapshot),
+        clock,
+        certificate()?,
+    ));
     Ok(Arc::new(Node {
         snapshot: Arc::clone(snapshot),
         changes: watch::Sender::default(),
-        clock: Clock::start(),
+        clock,
         keys: ArcSwap::default(),
-        connector: Connector::new(tunnels, limits, Arc::clone(&metrics)),
+        connector,
         shares: Shares::default(),
         dns: Dns::new(dns(args)),
         jwks: Jwks::new(),
-        spans: spans(args, settings.trace_sampling_percent, &metrics)?,
-        access_log: access_log(args, settings.access_log.as_deref(), &metrics),
+        spans: spans(args, Arc::clone(&dial) as _, &metrics)?,
+        push: push(args, dial, &metrics)?,
+        access_log: access_log(&metrics),
         metrics,
         drain: Drain::new(),
         mirrors: Arc::default(),
@@ -149,22 +157,26 @@ fn sealer(args: &RunArgs) -> Result<Sealer, StartError> {
     Sealer::new(&secret).ok_or_else(|| StartError::Session("no AES-256-GCM-SIV".to_owned()))
 }
 
-fn spans(
-    args: &RunArgs,
-    percent: Option<f64>,
-    metrics: &Arc<telemetry::Metrics>,
-) -> Result<Option<Arc<Spans>>, StartError> {
-    let export = Export::from_env(&|name| std::env::var(name).ok()).map_err(StartError::Telemetry)?;
-    let Some(export) = export else { return Ok(None) };
+/// What OpenTelemetry's variables say.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn spans(args: &RunArgs, dial: Arc<dyn Dial>, metrics: &Arc<telemetry::Metrics>) -> Result<Arc<Spans>, StartError> {
+    let export = Export::from_env(Signal::Traces, &variable).map_err(StartError::Telemetry)?;
+    let environment = TracerEnvironment::read(&variable).map_err(StartError::Telemetry)?;
     let told = |text: &Option<String>| text.clone().unwrap_or_default();
     let namespace = told(&args.namespace);
+    // The flag is in every plan already.
+    let sampler = environment.sampler.unwrap_or(Sampler {
+        share: SAMPLING,
+        parent_based: true,
+    });
     let config = SpansConfig {
-        export: Some(export),
-        sampling: args
-            .trace_sampling
-            .or(percent.map(|percent| percent / 100.0))
-            .unwrap_or(SAMPLING)
-            .clamp(0.0, 1.0),
+        export,
+        sampling: sampler.share,
+        parent_based: sampler.parent_based,
+        propagation: environment.propagation,
         node_id: format!(
             "waypoint~{}~{}.{namespace}~{namespace}.svc.cluster.local",
             told(&args.instance_ip),
@@ -173,24 +185,47 @@ fn spans(
                 .or(args.gateway.as_deref())
                 .unwrap_or("waypoint"),
         ),
-        service_name: format!("{}.{namespace}", args.gateway.as_deref().unwrap_or("waypoint")),
-        queue: SPAN_QUEUE,
+        service_name: environment.service_name.unwrap_or_else(|| service_name(args)),
+        resource: environment.resource,
+        batch: environment.batch,
         cluster: args.cluster.clone(),
     };
-    Ok(Some(Spans::new(config, Arc::clone(metrics))))
+    Ok(Spans::new(config, dial, Arc::clone(metrics)))
 }
 
-fn access_log(args: &RunArgs, mesh: Option<&str>, metrics: &telemetry::Metrics) -> Option<Arc<AccessLog>> {
-    let format = match args.access_log.as_deref().or(mesh)?.to_ascii_lowercase().as_str() {
-        "json" => AccessLogFormat::Json,
-        _ => AccessLogFormat::Text,
+/// `OTEL_EXPORTER_OTLP_CERTIFICATE`: who vouches for collectors, instead of the system's authorities.
+fn certificate() -> Result<Option<Vec<u8>>, StartError> {
+    let name = "OTEL_EXPORTER_OTLP_CERTIFICATE";
+    let Some(path) = variable(name).filter(|path| !path.trim().is_empty()) else {
+        return Ok(None);
     };
+    let read = std::fs::read(path.trim()).map(Some);
+    read.map_err(|error| StartError::Telemetry(format!("{name}: {path}: {error}")))
+}
+
+fn service_name(args: &RunArgs) -> String {
+    let namespace = args.namespace.as_deref().unwrap_or_default();
+    format!("{}.{namespace}", args.gateway.as_deref().unwrap_or("waypoint"))
+}
+
+fn push(
+    args: &RunArgs,
+    dial: Arc<dyn Dial>,
+    metrics: &Arc<telemetry::Metrics>,
+) -> Result<Option<MetricsPush>, StartError> {
+    let environment = TracerEnvironment::read(&variable).map_err(StartError::Telemetry)?;
+    let name = environment.service_name.unwrap_or_else(|| service_name(args));
+    let mut resource = vec![("service.name".to_owned(), name)];
+    if let Some(pod) = &args.pod_name {
+        resource.push(("service.instance.id".to_owned(), pod.clone()));
+    }
+    resource.extend(environment.resource);
+    MetricsPush::from_env(&variable, resource, dial, Arc::clone(metrics)).map_err(StartError::Telemetry)
+}
+
+fn access_log(metrics: &telemetry::Metrics) -> AccessLog {
     let dropped = metrics.own.access_log_dropped.clone();
-    Some(Arc::new(AccessLog::counted(
-        format,
-        Box::new(std::io::stdout()),
-        dropped,
-    )))
+    AccessLog::counted(Box::new(std::io::stdout()), dropped)
 }
 
 struct Listeners {

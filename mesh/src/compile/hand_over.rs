@@ -6,6 +6,7 @@ use super::policies::Policies;
 use super::routes::Routes;
 use super::service_entries::Face;
 use super::services::{Entry, Services};
+use super::telemetry::Plans;
 use super::virtual_services::VirtualServices;
 use crate::kinds::Body;
 use crate::kinds::service_entry::Exports;
@@ -19,6 +20,7 @@ pub(super) struct HandOver<'a, 'r> {
     pub(super) routes: Routes<'a, 'r>,
     pub(super) virtual_services: VirtualServices<'a, 'r>,
     pub(super) policies: Policies<'r>,
+    pub(super) plans: &'a Plans,
     pub(super) report: &'a mut Report,
     pub(super) builder: &'a mut Builder,
 }
@@ -66,6 +68,7 @@ impl<'r> HandOver<'_, 'r> {
                 cluster: Target::Cluster(*id),
                 authn: Arc::clone(&authn),
                 policies: Arc::clone(&policies),
+                telemetry: self.plans.of(number),
                 bound: self.policies.names(number),
                 producer,
                 consumers: tables.consumers,

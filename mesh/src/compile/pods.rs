@@ -7,6 +7,7 @@
 use super::gateways::{Addressed, Gateways};
 use super::policies::Policies;
 use super::services::Services;
+use super::telemetry::Plans;
 use super::workloads::Workloads;
 use crate::kinds::Body;
 use crate::kinds::pod::Pod;
@@ -77,6 +78,7 @@ impl<'r> Pods<'r> {
         services: &Services<'r>,
         workloads: &Workloads<'r>,
         policies: &Policies<'r>,
+        plans: &Plans,
         builder: &mut Builder,
     ) {
         if self.groups.is_empty() {
@@ -93,6 +95,7 @@ impl<'r> Pods<'r> {
                     known: known.remove(ip).unwrap_or_default(),
                     authn: Arc::clone(&authn),
                     policies: Arc::clone(&judges),
+                    telemetry: plans.of(number),
                     bound: Arc::clone(&bound),
                 };
                 builder.pod(*ip, Arc::new(pod));

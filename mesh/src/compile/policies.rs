@@ -53,14 +53,7 @@ impl<'r> Policies<'r> {
         report: &mut Report,
     ) -> Self {
         let mut all = Self::default();
-        let mut binder = Binder {
-            index,
-            gateways,
-            services,
-            pods,
-            root: &settings.root_namespace,
-            report,
-        };
+        let mut binder = Binder::new(index, gateways, services, pods, &settings.root_namespace, report);
         for &object in index.all("RequestAuthentication") {
             if let Body::Authentication(policy) = &object.body {
                 for service in binder.services(object, &policy.binding) {
@@ -158,16 +151,35 @@ impl<'r> Policies<'r> {
 }
 
 /// Finds targets.
-struct Binder<'a, 'r> {
+pub(super) struct Binder<'a, 'r> {
     index: &'a Index<'r>,
     gateways: &'a Gateways<'r>,
     services: &'a Services<'r>,
     pods: &'a Pods<'r>,
     root: &'a str,
-    report: &'a mut Report,
+    pub(super) report: &'a mut Report,
 }
 
-impl<'r> Binder<'_, 'r> {
+impl<'a, 'r> Binder<'a, 'r> {
+    /// `root` is the root namespace.
+    pub(super) fn new(
+        index: &'a Index<'r>,
+        gateways: &'a Gateways<'r>,
+        services: &'a Services<'r>,
+        pods: &'a Pods<'r>,
+        root: &'a str,
+        report: &'a mut Report,
+    ) -> Self {
+        Self {
+            index,
+            gateways,
+            services,
+            pods,
+            root,
+            report,
+        }
+    }
+
     /// The Services a policy binds to.
     fn services(&mut self, object: &'r Object, binding: &Binding) -> Vec<usize> {
         if !binding.has_targets {
@@ -193,7 +205,8 @@ impl<'r> Binder<'_, 'r> {
         bound
     }
 
-    fn target(&mut self, object: &'r Object, target: &TargetRef) -> Vec<usize> {
+    /// Those that one target means.
+    pub(super) fn target(&mut self, object: &'r Object, target: &TargetRef) -> Vec<usize> {
         let own = &*object.meta.namespace;
         let name = target.name.as_str();
         if target.namespace.as_deref().is_some_and(|namespace| namespace != own) {

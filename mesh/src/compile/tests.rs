@@ -10,5 +10,6 @@ mod policies;
 mod routes;
 mod service_entries;
 mod services;
+mod telemetry;
 mod virtual_services;
 mod world;

@@ -1,6 +1,7 @@
 //! MeshConfig: the YAML text under key `mesh` of ConfigMap `istio`, where Istio users have it.
 
 use super::extension_provider::{self, AuthProvider};
+use super::telemetry_provider;
 use crate::decode::{At, Fields, Problems, quoted, record};
 use crate::kinds::traffic_policy::Locality;
 use crate::yaml;
@@ -24,6 +25,8 @@ pub(crate) struct MeshConfig {
     pub(crate) trace_sampling_percent: Option<f64>,
     /// `extensionProviders` that CUSTOM policies may ask.
     pub(crate) auth_providers: Vec<AuthProvider>,
+    /// Providers of telemetry, and what else it says of them.
+    pub(crate) telemetry: telemetry_provider::Defaults,
     /// `localityLbSetting`.
     pub(crate) locality: Option<Locality>,
 }
@@ -92,6 +95,7 @@ fn read(fields: &Fields<'_>, problems: &Problems) -> MeshConfig {
         access_log,
         trace_sampling_percent: sampling.flatten(),
         auth_providers: extension_provider::read(fields, problems),
+        telemetry: telemetry_provider::read(fields, problems),
         locality: fields.record("localityLbSetting", |fields| Locality::read(fields, problems)),
     }
 }

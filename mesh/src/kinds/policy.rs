@@ -1,4 +1,4 @@
-//! AuthorizationPolicy and RequestAuthentication: what they bind to. Their rules are `authz`'s.
+//! AuthorizationPolicy and RequestAuthentication: what they bind to (as Telemetry does). Their rules are `authz`'s.
 
 use super::Body;
 use crate::decode::{At, Fields, Problems, record};
@@ -95,7 +95,8 @@ pub(crate) fn authentication(spec: &Value, at: &At<'_>, problems: &Problems) -> 
     })
 }
 
-fn binding(spec: &Value, at: &At<'_>, problems: &Problems) -> Binding {
+/// `targetRefs`, `targetRef` and `selector` of a spec.
+pub(crate) fn binding(spec: &Value, at: &At<'_>, problems: &Problems) -> Binding {
     let binding = record(spec, at, problems, |fields| {
         // The rest of the spec is checked where it is compiled.
         fields.leave_open();

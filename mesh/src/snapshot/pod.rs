@@ -16,6 +16,7 @@ use routing::{
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use telemetry::Plan;
 
 /// A pod that is served by its own address.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub(crate) struct PodTarget {
     pub(crate) authn: Arc<Authn>,
     /// AuthorizationPolicies of its waypoint.
     pub(crate) policies: Arc<Policies>,
+    /// What is told of its requests.
+    pub(crate) telemetry: Arc<Plan>,
     /// What binds here, by name.
     pub(crate) bound: Arc<[String]>,
 }
@@ -55,6 +58,7 @@ impl PodTarget {
             cluster,
             authn: Arc::clone(&self.authn),
             policies: Arc::clone(&self.policies),
+            telemetry: Arc::clone(&self.telemetry),
             bound: self.bound.to_vec(),
             consumers: BTreeMap::new(),
             asks: false,

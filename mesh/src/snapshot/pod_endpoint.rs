@@ -110,6 +110,7 @@ impl PodEndpoint {
             cluster,
             authn: Arc::clone(&self.service.authn),
             policies: Arc::clone(&self.service.policies),
+            telemetry: Arc::clone(&self.service.telemetry),
             bound: self.service.bound.clone(),
             consumers: BTreeMap::new(),
             asks: false,

@@ -3,188 +3,88 @@
 //! Everything a peer can influence is escaped so that it stays inside its field: within quotes `"` and `\` get a
 //! backslash and whatever is not printable ASCII becomes `\xNN`; outside of quotes a space becomes `_`, as in Envoy.
 
-use crate::{Outcome, TcpOutcome};
+use super::format::{LogFormat, Operator, Piece, Shape, Shown};
+use crate::clip::clip;
+use crate::ended::Ended;
 use std::fmt::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Istio's default text format.
-pub(super) fn text(outcome: &Outcome<'_>) -> String {
-    let mut line = String::with_capacity(512 + outcome.path.len());
-    let last = outcome.tries.last();
-    // Writing to a String cannot fail.
-    let _ = write!(line, "[{}] \"", Timestamp(outcome.start));
-    escape(&mut line, outcome.method);
-    line.push(' ');
-    push_path(&mut line, outcome.path);
-    line.push(' ');
-    line.push_str(outcome.http_version);
-    let _ = write!(line, "\" {} ", outcome.status);
-    bare(&mut line, outcome.flags);
-    line.push(' ');
-    bare(&mut line, outcome.details);
-    line.push_str(" - ");
-    quoted(&mut line, last.and_then(|last| last.error));
-    let millis = outcome.duration.as_millis();
-    let _ = write!(line, " {} {} {millis} ", outcome.request_bytes, outcome.response_bytes);
-    optional(&mut line, upstream_millis(outcome));
-    for field in [
-        outcome.forwarded_for,
-        outcome.user_agent,
-        outcome.request_id,
-        Some(outcome.authority),
-    ] {
-        line.push(' ');
-        quoted(&mut line, field);
-    }
-    line.push_str(" \"");
-    optional(&mut line, outcome.upstream_address);
-    line.push_str("\" ");
-    bare(&mut line, &cluster(outcome));
-    let _ = write!(line, " - - {} - ", outcome.source_address);
-    bare(&mut line, outcome.route.unwrap_or("default"));
-    line.push('\n');
-    line
-}
-
-/// Istio's JSON format: numbers where Envoy has numbers, `null` for what is missing.
-pub(super) fn json(outcome: &Outcome<'_>) -> String {
-    let mut line = String::with_capacity(1_024 + outcome.path.len());
-    let mut object = Object { line: &mut line };
-    object.text("authority", Some(outcome.authority));
-    object.number("bytes_received", outcome.request_bytes);
-    object.number("bytes_sent", outcome.response_bytes);
-    object.text("connection_termination_details", None);
-    object.text("downstream_local_address", None);
-    object.text("downstream_remote_address", Some(&outcome.source_address.to_string()));
-    object.number("duration", outcome.duration.as_millis());
-    object.text("method", Some(outcome.method));
-    let mut path = String::with_capacity(outcome.path.len());
-    redact(outcome.path, |part| path.push_str(part));
-    object.text("path", Some(&path));
-    object.text("protocol", Some(outcome.http_version));
-    object.text("request_id", outcome.request_id);
-    object.text("requested_server_name", None);
-    object.number("response_code", outcome.status);
-    object.text(
-        "response_code_details",
-        Some(outcome.details).filter(|text| !text.is_empty()),
-    );
-    object.text(
-        "response_flags",
-        Some(if outcome.flags.is_empty() { "-" } else { outcome.flags }),
-    );
-    object.text("route_name", Some(outcome.route.unwrap_or("default")));
-    object.text("start_time", Some(&Timestamp(outcome.start).to_string()));
-    object.text("upstream_cluster", Some(&cluster(outcome)));
-    object.text(
-        "upstream_host",
-        outcome.upstream_address.map(|address| address.to_string()).as_deref(),
-    );
-    object.text("upstream_local_address", None);
-    object.text(
-        "upstream_service_time",
-        upstream_millis(outcome).map(|millis| millis.to_string()).as_deref(),
-    );
-    object.text(
-        "upstream_transport_failure_reason",
-        outcome.tries.last().and_then(|last| last.error),
-    );
-    object.text("user_agent", outcome.user_agent);
-    object.text("x_forwarded_for", outcome.forwarded_for);
-    line.push_str("}\n");
-    line
-}
-
-/// Istio's default text format for a connection: what belongs to requests is `-`, the status 0.
-pub(super) fn tcp_text(outcome: &TcpOutcome<'_>) -> String {
-    let mut line = String::with_capacity(256);
-    let _ = write!(line, "[{}] \"- - -\" 0 ", Timestamp(outcome.start));
-    bare(&mut line, outcome.flags);
-    line.push_str(" - ");
-    bare(&mut line, outcome.details);
-    let millis = outcome.duration.as_millis();
-    let _ = write!(line, " \"-\" {} {} {millis} - ", outcome.received, outcome.sent);
-    line.push_str("\"-\" \"-\" \"-\" \"-\" \"");
-    optional(&mut line, outcome.upstream_address);
-    line.push_str("\" ");
-    bare(&mut line, &tcp_cluster(outcome));
-    let _ = write!(line, " - - {} ", outcome.source_address);
-    bare(&mut line, outcome.sni.unwrap_or_default());
-    line.push(' ');
-    bare(&mut line, outcome.route.unwrap_or_default());
-    line.push('\n');
-    line
-}
-
-/// The same as JSON.
-pub(super) fn tcp_json(outcome: &TcpOutcome<'_>) -> String {
+/// The line, with its line break.
+pub(super) fn render(format: &LogFormat, ended: &Ended<'_>) -> String {
     let mut line = String::with_capacity(768);
-    let mut object = Object { line: &mut line };
-    let some = |text| Some(text).filter(|text: &&str| !text.is_empty());
-    object.text("authority", None);
-    object.number("bytes_received", outcome.received);
-    object.number("bytes_sent", outcome.sent);
-    object.text("connection_termination_details", some(outcome.details));
-    object.text("downstream_local_address", None);
-    object.text("downstream_remote_address", Some(&outcome.source_address.to_string()));
-    object.number("duration", outcome.duration.as_millis());
-    object.text("method", None);
-    object.text("path", None);
-    object.text("protocol", None);
-    object.text("request_id", None);
-    object.text("requested_server_name", outcome.sni);
-    object.number("response_code", 0);
-    object.text("response_code_details", None);
-    object.text("response_flags", some(outcome.flags).or(Some("-")));
-    object.text("route_name", outcome.route);
-    object.text("start_time", Some(&Timestamp(outcome.start).to_string()));
-    object.text("upstream_cluster", Some(&tcp_cluster(outcome)));
-    let upstream = outcome.upstream_address.map(|address| address.to_string());
-    object.text("upstream_host", upstream.as_deref());
-    object.text("upstream_local_address", None);
-    object.text("upstream_service_time", None);
-    object.text("upstream_transport_failure_reason", None);
-    object.text("user_agent", None);
-    object.text("x_forwarded_for", None);
-    line.push_str("}\n");
+    match &format.shape {
+        Shape::Text(pieces) => text(&mut line, pieces, ended),
+        Shape::Json(labels) => {
+            let mut object = Object { line: &mut line };
+            for (key, pieces) in labels {
+                json(&mut object, key, pieces, format.omit_empty, ended);
+            }
+            line.push_str(if line.is_empty() { "{}\n" } else { "}\n" });
+        }
+    }
     line
 }
 
-fn tcp_cluster(outcome: &TcpOutcome<'_>) -> String {
-    format!("inbound-vip|{}|tcp|{}", outcome.port, outcome.service.host)
-}
-
-/// `inbound-vip|<port>|http|<host>`: the cluster name that Istio's waypoint has for a Service.
-pub(crate) fn cluster(outcome: &Outcome<'_>) -> String {
-    cluster_name(&outcome.service.host, outcome.port)
-}
-
-/// See [`cluster`].
-pub(crate) fn cluster_name(host: &str, port: u16) -> String {
-    format!("inbound-vip|{port}|http|{host}")
-}
-
-/// How long the last attempt took, when it was answered: `x-envoy-upstream-service-time`.
-fn upstream_millis(outcome: &Outcome<'_>) -> Option<u128> {
-    let last = outcome.tries.last()?;
-    last.status.map(|_| last.took.as_millis())
-}
-
-fn optional(line: &mut String, value: Option<impl std::fmt::Display>) {
-    let _ = match value {
-        Some(value) => write!(line, "{value}"),
-        None => write!(line, "-"),
-    };
-}
-
-/// `"text"`, or `"-"` for none.
-fn quoted(line: &mut String, text: Option<&str>) {
-    line.push('"');
-    match text.filter(|text| !text.is_empty()) {
-        Some(text) => escape(line, text),
-        None => line.push('-'),
+fn text(line: &mut String, pieces: &[Piece], ended: &Ended<'_>) {
+    for piece in pieces {
+        match piece {
+            Piece::Literal(text) => line.push_str(text),
+            Piece::Operator {
+                operator,
+                quoted,
+                limit,
+            } => match operator.of(ended) {
+                // Writing to a String cannot fail.
+                Shown::Number(number) => drop(write!(line, "{number}")),
+                Shown::Nothing => line.push('-'),
+                Shown::Text(text) => {
+                    let text = clip(&text, limit.unwrap_or(usize::MAX));
+                    if operator.is_path() {
+                        redact(text, |part| escape(line, part));
+                    } else if *quoted {
+                        escape(line, text);
+                    } else {
+                        bare(line, text);
+                    }
+                }
+            },
+        }
     }
-    line.push('"');
+}
+
+/// A key of which the format is one operator keeps the type of its value; others are texts, with `-` for what is missing.
+fn json(object: &mut Object<'_>, key: &str, pieces: &[Piece], omit_empty: bool, ended: &Ended<'_>) {
+    if let [Piece::Operator { operator, limit, .. }] = pieces {
+        return match operator.of(ended) {
+            Shown::Number(number) => object.number(key, number),
+            Shown::Nothing if omit_empty => {}
+            Shown::Nothing => object.text(key, None),
+            Shown::Text(text) => object.text(key, Some(&plain(operator, &text, *limit))),
+        };
+    }
+    let mut joined = String::new();
+    for piece in pieces {
+        match piece {
+            Piece::Literal(text) => joined.push_str(text),
+            Piece::Operator { operator, limit, .. } => match operator.of(ended) {
+                Shown::Number(number) => drop(write!(joined, "{number}")),
+                Shown::Nothing => joined.push('-'),
+                Shown::Text(text) => joined.push_str(&plain(operator, &text, *limit)),
+            },
+        }
+    }
+    object.text(key, Some(&joined));
+}
+
+fn plain(operator: &Operator, text: &str, limit: Option<usize>) -> String {
+    let mut out = String::with_capacity(text.len());
+    let text = clip(text, limit.unwrap_or(usize::MAX));
+    if operator.is_path() {
+        redact(text, |part| out.push_str(part));
+    } else {
+        out.push_str(text);
+    }
+    out
 }
 
 /// A field without quotes.
@@ -216,13 +116,6 @@ fn escape(line: &mut String, text: &str) {
             }
         }
     }
-}
-
-fn push_path(line: &mut String, path: &str) {
-    if path.is_empty() {
-        line.push('-');
-    }
-    redact(path, |part| escape(line, part));
 }
 
 /// Gives the parts of `path` without the value of `access_token`: a token must not lie in a log.
@@ -282,7 +175,9 @@ struct Object<'l> {
 impl Object<'_> {
     fn key(&mut self, key: &str) {
         self.line.push(if self.line.is_empty() { '{' } else { ',' });
-        let _ = write!(self.line, "\"{key}\":");
+        self.line.push('"');
+        key.chars().for_each(|character| self.character(character));
+        self.line.push_str("\":");
     }
 
     fn number(&mut self, key: &str, value: impl std::fmt::Display) {

@@ -1,7 +1,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use super::*;
-use crate::fixture::{Fixture, golden};
+use crate::expression::Expression;
+use crate::fixture::{Fixture, golden, logging};
+use crate::plan::{LogRule, MetricsPlan, TracingPlan};
+use http::{HeaderName, HeaderValue};
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -40,8 +44,15 @@ impl Memory {
     }
 }
 
-fn mix(log: &AccessLog) {
-    let fixture = Fixture::default();
+fn fixture(format: LogFormat) -> Fixture {
+    Fixture {
+        plan: logging(format),
+        ..Fixture::default()
+    }
+}
+
+fn mix(log: &AccessLog, format: LogFormat) {
+    let fixture = fixture(format);
     let base = fixture.outcome();
     log.write(&base);
     log.write(&Outcome {
@@ -84,28 +95,28 @@ fn mix(log: &AccessLog) {
     });
 }
 
-fn written(format: AccessLogFormat) -> String {
+fn written(format: LogFormat) -> String {
     let out = Memory::default();
-    let log = AccessLog::new(format, Box::new(out.clone()));
-    mix(&log);
+    let log = AccessLog::new(Box::new(out.clone()));
+    mix(&log, format);
     assert!(log.flush(PATIENCE));
     out.text()
 }
 
 #[test]
 fn text_lines_are_istios() {
-    golden("access-log.txt", &written(AccessLogFormat::Text));
+    golden("access-log.txt", &written(LogFormat::istio_text()));
 }
 
 #[test]
 fn json_lines_are_istios() {
-    golden("access-log.json", &written(AccessLogFormat::Json));
+    golden("access-log.json", &written(LogFormat::istio_json()));
 }
 
-fn connections(format: AccessLogFormat) -> String {
+fn connections(format: LogFormat) -> String {
     let out = Memory::default();
-    let log = AccessLog::new(format, Box::new(out.clone()));
-    let fixture = Fixture::default();
+    let log = AccessLog::new(Box::new(out.clone()));
+    let fixture = fixture(format);
     let base = TcpOutcome {
         received: 517,
         sent: 4_096,
@@ -131,13 +142,13 @@ fn connections(format: AccessLogFormat) -> String {
 
 #[test]
 fn lines_of_connections_are_istios() {
-    golden("access-log-tcp.txt", &connections(AccessLogFormat::Text));
-    golden("access-log-tcp.json", &connections(AccessLogFormat::Json));
+    golden("access-log-tcp.txt", &connections(LogFormat::istio_text()));
+    golden("access-log-tcp.json", &connections(LogFormat::istio_json()));
 }
 
 #[test]
 fn no_header_can_forge_a_line_or_a_field() {
-    let text = written(AccessLogFormat::Text);
+    let text = written(LogFormat::istio_text());
     assert_eq!(text.lines().count(), 5);
     for line in text.lines() {
         assert!(line.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{line:?}");
@@ -161,7 +172,7 @@ fn no_header_can_forge_a_line_or_a_field() {
 
 #[test]
 fn json_lines_are_one_object_each_with_the_hostile_text_inside() {
-    let text = written(AccessLogFormat::Json);
+    let text = written(LogFormat::istio_json());
     let values: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(values.len(), 5);
     assert!(text.bytes().all(|byte| byte == b'\n' || (b' '..=b'~').contains(&byte)));
@@ -183,8 +194,8 @@ fn json_lines_are_one_object_each_with_the_hostile_text_inside() {
 #[test]
 fn a_full_disk_costs_lines_and_no_more() {
     let out = Memory::default();
-    let log = AccessLog::new(AccessLogFormat::Text, Box::new(out.clone()));
-    let fixture = Fixture::default();
+    let log = AccessLog::new(Box::new(out.clone()));
+    let fixture = fixture(LogFormat::istio_text());
     *out.room.lock().unwrap() = Some(100);
     log.write(&fixture.outcome());
     assert!(log.flush(PATIENCE));
@@ -226,8 +237,8 @@ impl Write for Stuck {
 fn a_stuck_output_drops_lines_and_bounds_memory() {
     let (entered, is_in) = channel();
     let (release, go) = channel();
-    let log = AccessLog::new(AccessLogFormat::Text, Box::new(Stuck { entered, go }));
-    let fixture = Fixture::default();
+    let log = AccessLog::new(Box::new(Stuck { entered, go }));
+    let fixture = fixture(LogFormat::istio_text());
     log.write(&fixture.outcome());
     is_in.recv().unwrap();
     for _ in 0..10_000 {
@@ -241,7 +252,7 @@ fn a_stuck_output_drops_lines_and_bounds_memory() {
 
     let (entered, is_in) = channel();
     let (release, go) = channel();
-    let log = AccessLog::new(AccessLogFormat::Text, Box::new(Stuck { entered, go }));
+    let log = AccessLog::new(Box::new(Stuck { entered, go }));
     log.write(&fixture.outcome());
     is_in.recv().unwrap();
     let path = "/".repeat(64 * 1_024);
@@ -258,8 +269,8 @@ fn a_stuck_output_drops_lines_and_bounds_memory() {
 #[test]
 fn dropping_the_log_writes_what_is_queued() {
     let out = Memory::default();
-    let log = AccessLog::new(AccessLogFormat::Text, Box::new(out.clone()));
-    let fixture = Fixture::default();
+    let log = AccessLog::new(Box::new(out.clone()));
+    let fixture = fixture(LogFormat::istio_text());
     (0..3_000).for_each(|_| log.write(&fixture.outcome()));
     drop(log);
     assert_eq!(out.text().lines().count(), 3_000);
@@ -279,4 +290,118 @@ fn dates_are_right_around_leap_days() {
         let at = std::time::UNIX_EPOCH + Duration::from_secs(seconds);
         assert_eq!(line::Timestamp(at).to_string(), wanted);
     }
+}
+
+fn one_line(format: LogFormat, request_headers: &[(HeaderName, HeaderValue)]) -> String {
+    let out = Memory::default();
+    let log = AccessLog::new(Box::new(out.clone()));
+    let fixture = fixture(format);
+    log.write(&Outcome {
+        request_headers,
+        ..fixture.outcome()
+    });
+    assert!(log.flush(PATIENCE));
+    out.text()
+}
+
+#[test]
+fn a_format_of_ones_own_says_what_it_is_asked_for() {
+    let text = "%REQ(:METHOD)% %REQ(X-USER?:AUTHORITY)% %RESP(Server)% %RESPONSE_CODE%%% %DURATION%ms \
+        %GRPC_STATUS% %DOWNSTREAM_LOCAL_PORT% %DOWNSTREAM_PEER_URI_SAN% %TRACE_ID% \"%REQ(USER-AGENT):4%\"";
+    let (format, problems) = LogFormat::text(text);
+    assert_eq!(problems, Vec::<String>::new());
+    let request = [(HeaderName::from_static("x-user"), HeaderValue::from_static("an ann"))];
+    let line = one_line(format, &request);
+    let trace = format!("{:032x}", 0x0af7);
+    let peer = "spiffe://cluster.local/ns/shop/sa/productpage";
+    assert_eq!(line, format!("GET an_ann - 200% 7ms - 9080 {peer} {trace} \"curl\"\n"));
+}
+
+#[test]
+fn a_pseudo_header_among_alternatives_counts_in_its_turn() {
+    let (format, problems) = LogFormat::text("%REQ(X-A?:AUTHORITY)%");
+    assert!(problems.is_empty(), "{problems:?}");
+    assert_eq!(one_line(format, &[]), "reviews:9080\n");
+}
+
+#[test]
+fn json_of_ones_own_keeps_types_and_may_omit_what_is_missing() {
+    let labels = BTreeMap::from([
+        ("code".to_owned(), "%RESPONSE_CODE%".to_owned()),
+        ("sni".to_owned(), "%REQUESTED_SERVER_NAME%".to_owned()),
+        (
+            "text".to_owned(),
+            "%REQ(:METHOD)% took %DURATION% for %GRPC_STATUS%".to_owned(),
+        ),
+        ("a\"b".to_owned(), "x".to_owned()),
+    ]);
+    let (format, problems) = LogFormat::json(labels);
+    assert!(problems.is_empty(), "{problems:?}");
+    let line = one_line(format.clone(), &[]);
+    assert_eq!(
+        line,
+        "{\"a\\\"b\":\"x\",\"code\":200,\"sni\":null,\"text\":\"GET took 7 for -\"}\n"
+    );
+    let line = one_line(format.omitting_empty(true), &[]);
+    assert!(!line.contains("sni"), "{line}");
+}
+
+#[test]
+fn what_is_no_operator_is_told_and_the_rest_stays() {
+    let (format, problems) = LogFormat::text("%RESPONSE_CODE% %DYNAMIC_METADATA(a:b)% 50% %REQ(\u{e9})% %DURATION%");
+    assert_eq!(problems.len(), 3, "{problems:#?}");
+    assert!(problems[0].contains("%DYNAMIC_METADATA(a:b)%"), "{problems:#?}");
+    assert_eq!(one_line(format, &[]), "200 - 50% - 7\n");
+    for hostile in [
+        "%",
+        "%%%",
+        "%(",
+        "%REQ(",
+        "%REQ():%",
+        "%REQ(A):99999999999999999999%",
+        "%:3%",
+    ] {
+        let (format, _) = LogFormat::text(hostile);
+        assert!(one_line(format, &[]).ends_with('\n'), "{hostile}");
+    }
+}
+
+#[test]
+fn a_filter_decides_which_requests_are_logged() {
+    let out = Memory::default();
+    let log = AccessLog::new(Box::new(out.clone()));
+    let rule = |format: &str, filter: &str| LogRule {
+        format: Arc::new(LogFormat::text(format).0),
+        filter: Some(Arc::new(Expression::parse(filter).unwrap())),
+    };
+    let rules = vec![
+        rule("A %RESPONSE_CODE%", "response.code >= 400"),
+        rule("B", "connection.mtls"),
+    ];
+    let plan = Plan::new(TracingPlan::default(), Arc::new(MetricsPlan::default()), rules);
+    let fixture = Fixture {
+        plan: Arc::new(plan),
+        ..Fixture::default()
+    };
+    log.write(&fixture.outcome());
+    log.write(&Outcome {
+        status: 404,
+        mtls: false,
+        ..fixture.outcome()
+    });
+    assert!(log.flush(PATIENCE));
+    assert_eq!(out.text(), "B\nA 404\n");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn dev_full_is_a_full_disk() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let log = AccessLog::new(Box::new(full));
+    let fixture = fixture(LogFormat::istio_json());
+    for _ in 0..100 {
+        log.write(&fixture.outcome());
+    }
+    assert!(log.flush(PATIENCE));
+    assert_eq!(log.dropped(), 100);
 }

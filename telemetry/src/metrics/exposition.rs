@@ -4,7 +4,9 @@
 //! formats; during a canary between Istio's waypoint and this one, a `sum by (le)` must find the same bounds in both.
 //! `# EOF` at the end is a comment in 0.0.4.
 
-use super::exemplar::Exemplar;
+use super::exemplar::{Exemplar, Exemplars};
+use super::histogram::Histogram;
+use super::sink::{Kind, Sink, count};
 use crate::clip::clip;
 use std::fmt::{self, Write};
 
@@ -38,14 +40,6 @@ impl Format {
     }
 }
 
-/// `# TYPE`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Kind {
-    Counter,
-    Gauge,
-    Histogram,
-}
-
 /// Writes families one after the other.
 pub(crate) struct Exposition<'w> {
     out: &'w mut dyn Write,
@@ -57,13 +51,30 @@ impl<'w> Exposition<'w> {
         Self { out, format }
     }
 
-    /// Exemplars may be written.
-    pub(crate) fn has_exemplars(&self) -> bool {
-        self.format == Format::OpenMetrics
+    /// The last line.
+    pub(crate) fn end(&mut self) -> fmt::Result {
+        self.out.write_str("# EOF\n")
     }
 
-    /// `# HELP` and `# TYPE`. `help` is our own text: one line, no backslash.
-    pub(crate) fn family(&mut self, name: &str, kind: Kind, help: &str) -> fmt::Result {
+    fn suffixed(&mut self, name: &str, suffix: &str, labels: &str, value: f64) -> fmt::Result {
+        if labels.is_empty() {
+            return writeln!(self.out, "{name}{suffix} {value}");
+        }
+        writeln!(self.out, "{name}{suffix}{{{labels}}} {value}")
+    }
+
+    fn bucket(&mut self, name: &str, labels: &str, le: &str, count: u64, exemplar: Option<&Exemplar>) -> fmt::Result {
+        let comma = if labels.is_empty() { "" } else { "," };
+        write!(self.out, "{name}_bucket{{{labels}{comma}le=\"{le}\"}} {count}")?;
+        match exemplar {
+            Some(exemplar) => writeln!(self.out, " # {exemplar}"),
+            None => writeln!(self.out),
+        }
+    }
+}
+
+impl Sink for Exposition<'_> {
+    fn family(&mut self, name: &str, kind: Kind, help: &str) -> fmt::Result {
         let (name, kind) = match kind {
             // OpenMetrics names a counter's family without the suffix of its samples.
             Kind::Counter if self.format == Format::OpenMetrics => {
@@ -76,45 +87,28 @@ impl<'w> Exposition<'w> {
         writeln!(self.out, "# HELP {name} {help}\n# TYPE {name} {kind}")
     }
 
-    /// One sample. `labels` is a rendered block without braces, see [`push_label`].
-    pub(crate) fn sample(&mut self, name: &str, labels: &str, value: impl fmt::Display) -> fmt::Result {
+    fn sample(&mut self, name: &str, labels: &str, value: f64) -> fmt::Result {
         self.suffixed(name, "", labels, value)
     }
 
-    /// The same for `name` with a suffix.
-    pub(crate) fn suffixed(&mut self, name: &str, suffix: &str, labels: &str, value: impl fmt::Display) -> fmt::Result {
-        if labels.is_empty() {
-            return writeln!(self.out, "{name}{suffix} {value}");
-        }
-        writeln!(self.out, "{name}{suffix}{{{labels}}} {value}")
-    }
-
-    /// One `_bucket` sample.
-    pub(crate) fn bucket(
+    /// `+Inf` and `_count` agree even while others record.
+    fn histogram(
         &mut self,
         name: &str,
         labels: &str,
-        le: &str,
-        count: u64,
-        exemplar: Option<&Exemplar>,
+        histogram: &Histogram,
+        exemplars: Option<&Exemplars>,
     ) -> fmt::Result {
-        let comma = if labels.is_empty() { "" } else { "," };
-        write!(self.out, "{name}_bucket{{{labels}{comma}le=\"{le}\"}} {count}")?;
-        match exemplar {
-            Some(exemplar) => writeln!(self.out, " # {exemplar}"),
-            None => writeln!(self.out),
+        let exemplars = exemplars.filter(|_| self.format == Format::OpenMetrics);
+        let exemplars = exemplars.map(Exemplars::all).unwrap_or_default();
+        let (buckets, sum) = histogram.read();
+        let mut below = 0;
+        for (index, (bucket, le)) in buckets.iter().zip(Histogram::BOUNDS).enumerate() {
+            below += bucket;
+            self.bucket(name, labels, le, below, Exemplar::of(&exemplars, index))?;
         }
-    }
-
-    /// A family of one sample.
-    pub(crate) fn single(&mut self, name: &str, kind: Kind, help: &str, value: impl fmt::Display) -> fmt::Result {
-        self.family(name, kind, help)?;
-        self.sample(name, "", value)
-    }
-
-    /// The last line.
-    pub(crate) fn end(&mut self) -> fmt::Result {
-        self.out.write_str("# EOF\n")
+        self.suffixed(name, "_sum", labels, sum)?;
+        self.suffixed(name, "_count", labels, count(below))
     }
 }
 

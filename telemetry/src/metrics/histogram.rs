@@ -1,8 +1,5 @@
 //! A histogram of fixed bounds that is only atomic adds: no lock, as prometheus-client's has.
 
-use super::exemplar::Exemplar;
-use super::exposition::Exposition;
-use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 const BOUNDS: usize = 19;
@@ -51,12 +48,6 @@ pub(crate) static BYTES: Scale = Scale {
     per_unit: 1,
 };
 
-/// The bounds as Envoy writes them.
-static LE: [&str; BOUNDS] = [
-    "0.5", "1", "5", "10", "25", "50", "100", "250", "500", "1000", "2500", "5000", "10000", "30000", "60000",
-    "300000", "600000", "1800000", "3600000",
-];
-
 /// Counts per bucket (not cumulative) and a sum.
 #[derive(Debug)]
 pub(crate) struct Histogram {
@@ -67,6 +58,12 @@ pub(crate) struct Histogram {
 }
 
 impl Histogram {
+    /// Upper bounds in the exposed unit, as Envoy writes them.
+    pub(crate) const BOUNDS: [&'static str; BOUNDS + 1] = [
+        "0.5", "1", "5", "10", "25", "50", "100", "250", "500", "1000", "2500", "5000", "10000", "30000", "60000",
+        "300000", "600000", "1800000", "3600000", "+Inf",
+    ];
+
     pub(crate) fn new(scale: &'static Scale) -> Self {
         Self {
             scale,
@@ -84,24 +81,14 @@ impl Histogram {
         index
     }
 
-    /// The `_bucket`, `_sum` and `_count` samples. `+Inf` and `_count` agree even while others record.
-    pub(crate) fn expose(
-        &self,
-        out: &mut Exposition<'_>,
-        name: &str,
-        labels: &str,
-        exemplars: &[Exemplar],
-    ) -> fmt::Result {
-        let mut count = 0;
-        for (index, (bucket, le)) in self.buckets.iter().zip(LE).enumerate() {
-            count += bucket.load(Relaxed);
-            out.bucket(name, labels, le, count, Exemplar::of(exemplars, index))?;
+    /// Counts per bucket (not cumulative), the one above all bounds last, and the sum in the exposed unit.
+    pub(crate) fn read(&self) -> ([u64; BOUNDS + 1], f64) {
+        let mut counts = [0; BOUNDS + 1];
+        for (count, bucket) in counts.iter_mut().zip(self.buckets.iter().chain([&self.above])) {
+            *count = bucket.load(Relaxed);
         }
-        count += self.above.load(Relaxed);
-        out.bucket(name, labels, "+Inf", count, Exemplar::of(exemplars, BOUNDS))?;
-        #[allow(clippy::cast_precision_loss)] // A sum is a float in Prometheus.
+        #[allow(clippy::cast_precision_loss)] // A sum is a float in Prometheus and in OTLP.
         let sum = self.sum.load(Relaxed) as f64 / self.scale.per_unit as f64;
-        out.suffixed(name, "_sum", labels, sum)?;
-        out.suffixed(name, "_count", labels, count)
+        (counts, sum)
     }
 }

@@ -3,6 +3,7 @@
 //! Workloads and services are compared by address: an owned [`Key`] holds their `Arc`s, so an address in the
 //! cache cannot have been given to another workload. Identities come with each connection and are compared by text.
 
+use crate::plan::MetricsPlan;
 use crate::{Outcome, RequestProtocol, ServiceName, TcpOutcome};
 use request::{SpiffeId, Workload};
 use std::sync::Arc;
@@ -37,6 +38,9 @@ pub(crate) struct KeyRef<'a> {
     pub(crate) grpc_status: Option<u32>,
     pub(crate) flags: &'static str,
     pub(crate) mtls: bool,
+    pub(crate) plan: &'a Arc<MetricsPlan>,
+    /// Of labels that differ from request to request; few have any.
+    pub(crate) values: &'a [Box<str>],
 }
 
 /// The owned key of a cache entry.
@@ -51,10 +55,12 @@ pub(crate) struct Key {
     grpc_status: Option<u32>,
     flags: &'static str,
     mtls: bool,
+    plan: Arc<MetricsPlan>,
+    values: Vec<Box<str>>,
 }
 
 impl<'a> KeyRef<'a> {
-    pub(crate) fn of(outcome: &Outcome<'a>) -> Self {
+    pub(crate) fn of(outcome: &Outcome<'a>, values: &'a [Box<str>]) -> Self {
         Self {
             source: outcome.source,
             identity: outcome.source_identity,
@@ -68,10 +74,12 @@ impl<'a> KeyRef<'a> {
             grpc_status: outcome.grpc_status,
             flags: outcome.flags,
             mtls: outcome.mtls,
+            plan: outcome.plan.metrics(),
+            values,
         }
     }
 
-    pub(crate) fn of_tcp(outcome: &TcpOutcome<'a>) -> Self {
+    pub(crate) fn of_tcp(outcome: &TcpOutcome<'a>, values: &'a [Box<str>]) -> Self {
         Self {
             source: outcome.source,
             identity: outcome.source_identity,
@@ -82,6 +90,8 @@ impl<'a> KeyRef<'a> {
             grpc_status: None,
             flags: outcome.flags,
             mtls: outcome.mtls,
+            plan: outcome.plan.metrics(),
+            values,
         }
     }
 
@@ -96,6 +106,8 @@ impl<'a> KeyRef<'a> {
             grpc_status: self.grpc_status,
             flags: self.flags,
             mtls: self.mtls,
+            plan: Arc::clone(self.plan),
+            values: self.values.to_vec(),
         }
     }
 
@@ -109,7 +121,9 @@ impl<'a> KeyRef<'a> {
             hash,
             small | u64::from(self.grpc_status.map_or(u32::MAX, |status| status)) << 32,
         );
+        hash = mix(hash, Arc::as_ptr(self.plan).addr() as u64);
         hash = mix_text(hash, self.flags);
+        hash = self.values.iter().fold(hash, |hash, value| mix_text(hash, value));
         hash = mix_text(hash, self.identity.map_or("", SpiffeId::as_str));
         hash ^ (hash >> 29)
     }
@@ -123,6 +137,8 @@ impl<'a> KeyRef<'a> {
             && self.protocol == key.protocol
             && self.mtls == key.mtls
             && self.flags == key.flags
+            && Arc::ptr_eq(self.plan, &key.plan)
+            && self.values == key.values
             && same_identity(self.identity, key.identity.as_ref())
     }
 }

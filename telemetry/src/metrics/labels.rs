@@ -1,60 +1,93 @@
-//! Label blocks: Istio's labels in Istio's order.
+//! Label blocks: Istio's labels in Istio's order, and what Telemetry resources change in them.
 //!
 //! The order and the fall-backs are those of Istio's stats filter for `reporter="waypoint"`: source namespace from
 //! the SPIFFE id first, then the workload; `unknown` for missing text, but `latest` for the source's revision.
 
 use super::exposition::push_label;
 use super::key::{KeyRef, Protocol};
+use crate::plan::{Changed, Metric};
 use request::{SpiffeId, Workload};
+use std::borrow::Cow;
 
-/// The labels of both ends: all that the message counters carry.
-pub(crate) fn ends(key: &KeyRef<'_>) -> String {
+type Labels<'k> = Vec<(&'k str, Cow<'k, str>)>;
+
+/// The block of a metric.
+pub(crate) fn block(key: &KeyRef<'_>, metric: Metric) -> String {
+    let mut labels: Labels<'_> = vec![("reporter", "waypoint".into())];
+    source(&mut labels, key.source, key.identity);
+    destination(&mut labels, key);
+    // Istio's message counters carry only the labels of both ends.
+    if !matches!(metric, Metric::GrpcRequestMessages | Metric::GrpcResponseMessages) {
+        request(&mut labels, key);
+    }
+    for (name, changed) in key.plan.tags(metric) {
+        change(&mut labels, name, changed, key.values);
+    }
+    render(&labels)
+}
+
+/// The block of a metric for whatever did not fit any more: only what has few values.
+pub(crate) fn overflow(key: &KeyRef<'_>, metric: Metric) -> String {
+    let mut labels: Labels<'_> = vec![("reporter", "waypoint".into())];
+    let ends = SOURCE_LABELS.into_iter().chain(DESTINATION_LABELS);
+    labels.extend(ends.map(|name| (name, "overflow".into())));
+    if !matches!(metric, Metric::GrpcRequestMessages | Metric::GrpcResponseMessages) {
+        overflow_request(&mut labels, key);
+    }
+    render(&labels)
+}
+
+fn change<'k>(labels: &mut Labels<'k>, name: &'k str, changed: Changed<'k>, values: &'k [Box<str>]) {
+    let at = labels.iter().position(|(known, _)| *known == name);
+    let value = match changed {
+        Changed::Removed => {
+            if let Some(at) = at {
+                labels.remove(at);
+            }
+            return;
+        }
+        Changed::Constant(text) => text,
+        Changed::Value(place) => values.get(place).map_or("unknown", |value| value),
+    };
+    match at.and_then(|at| labels.get_mut(at)) {
+        Some((_, known)) => *known = value.into(),
+        None => labels.push((name, value.into())),
+    }
+}
+
+fn render(labels: &Labels<'_>) -> String {
     let mut block = String::with_capacity(1_024);
-    push_label(&mut block, "reporter", "waypoint");
-    source(&mut block, key.source, key.identity);
-    destination(&mut block, key);
+    for (name, value) in labels {
+        push_label(&mut block, name, value);
+    }
     block
 }
 
-/// Appends what tells of the request itself.
-pub(crate) fn request(block: &mut String, key: &KeyRef<'_>) {
-    push_label(block, "request_protocol", key.protocol.label());
+/// What tells of the request itself.
+fn request(labels: &mut Labels<'_>, key: &KeyRef<'_>) {
+    labels.push(("request_protocol", key.protocol.label().into()));
     if key.protocol != Protocol::Tcp {
-        push_label(block, "response_code", &key.status.to_string());
-        push_label(block, "grpc_response_status", &grpc_status(key));
+        labels.push(("response_code", key.status.to_string().into()));
+        labels.push(("grpc_response_status", grpc_status(key).into()));
     }
-    push_label(block, "response_flags", or_default(key.flags, "-"));
-    push_label(block, "connection_security_policy", security(key.mtls));
+    labels.push(("response_flags", or_default(key.flags, "-").into()));
+    labels.push(("connection_security_policy", security(key.mtls).into()));
 }
 
-/// The labels of both ends of whatever did not fit any more.
-pub(crate) fn overflow_ends() -> String {
-    let mut block = String::with_capacity(1_024);
-    push_label(&mut block, "reporter", "waypoint");
-    for name in SOURCE_LABELS.into_iter().chain(DESTINATION_LABELS) {
-        push_label(&mut block, name, "overflow");
-    }
-    block
-}
-
-/// Appends the request's labels for a set that did not fit: only what has few values.
-pub(crate) fn overflow_request(block: &mut String, key: &KeyRef<'_>) {
-    push_label(block, "request_protocol", key.protocol.label());
+fn overflow_request(labels: &mut Labels<'_>, key: &KeyRef<'_>) {
+    labels.push(("request_protocol", key.protocol.label().into()));
     if key.protocol != Protocol::Tcp {
         let known = if (100..600).contains(&key.status) {
             key.status
         } else {
             0
         };
-        push_label(block, "response_code", &known.to_string());
-        push_label(
-            block,
-            "grpc_response_status",
-            if key.protocol == Protocol::Grpc { "overflow" } else { "" },
-        );
+        let grpc = if key.protocol == Protocol::Grpc { "overflow" } else { "" };
+        labels.push(("response_code", known.to_string().into()));
+        labels.push(("grpc_response_status", grpc.into()));
     }
-    push_label(block, "response_flags", "overflow");
-    push_label(block, "connection_security_policy", security(key.mtls));
+    labels.push(("response_flags", "overflow".into()));
+    labels.push(("connection_security_policy", security(key.mtls).into()));
 }
 
 const SOURCE_LABELS: [&str; 8] = [
@@ -82,7 +115,7 @@ const DESTINATION_LABELS: [&str; 11] = [
     "destination_cluster",
 ];
 
-fn source(block: &mut String, workload: &Workload, identity: Option<&SpiffeId>) {
+fn source<'k>(labels: &mut Labels<'k>, workload: &'k Workload, identity: Option<&'k SpiffeId>) {
     let namespace = identity.map_or("", SpiffeId::namespace);
     let values = [
         known(&workload.name),
@@ -94,13 +127,12 @@ fn source(block: &mut String, workload: &Workload, identity: Option<&SpiffeId>) 
         known(&workload.version),
         known(&workload.cluster),
     ];
-    for (name, value) in SOURCE_LABELS.into_iter().zip(values) {
-        push_label(block, name, value);
-    }
+    labels.extend(SOURCE_LABELS.into_iter().zip(values.map(Cow::from)));
 }
 
-fn destination(block: &mut String, key: &KeyRef<'_>) {
-    let workload = |read: fn(&Workload) -> &str| known(key.destination.map_or("", |end| read(end)));
+fn destination<'k>(labels: &mut Labels<'k>, key: &KeyRef<'k>) {
+    let end = key.destination;
+    let workload = |read: fn(&Workload) -> &str| known(end.map_or("", |end| read(end)));
     let values = [
         workload(|end| &end.name),
         workload(|end| &end.namespace),
@@ -114,9 +146,7 @@ fn destination(block: &mut String, key: &KeyRef<'_>) {
         known(&key.service.namespace),
         workload(|end| &end.cluster),
     ];
-    for (name, value) in DESTINATION_LABELS.into_iter().zip(values) {
-        push_label(block, name, value);
-    }
+    labels.extend(DESTINATION_LABELS.into_iter().zip(values.map(Cow::from)));
 }
 
 /// Filled for gRPC only. What is no code of gRPC's reads `-1`, as Envoy has it: a backend cannot invent series.

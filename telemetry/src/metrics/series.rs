@@ -101,7 +101,7 @@ impl<S> Store<S> {
     }
 
     /// The series of `labels`, made when there is room. `None`: full.
-    pub(crate) fn get(&self, labels: &str, make: impl FnOnce() -> S) -> Option<Arc<S>> {
+    pub(crate) fn get(&self, labels: &Arc<str>, make: impl FnOnce() -> S) -> Option<Arc<S>> {
         if let Some(series) = self.find(labels) {
             return Some(series);
         }
@@ -113,7 +113,7 @@ impl<S> Store<S> {
             return None;
         }
         let series = Arc::new(make());
-        by_labels.insert(labels.into(), Arc::clone(&series));
+        by_labels.insert(Arc::clone(labels), Arc::clone(&series));
         Some(series)
     }
 

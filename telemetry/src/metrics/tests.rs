@@ -347,8 +347,8 @@ fn buckets_hold_their_upper_bound_and_add_up() {
         histogram.record(micros);
     }
     let mut text = String::new();
-    histogram
-        .expose(&mut Exposition::new(&mut text, Format::Text), "d", "a=\"b\"", &[])
+    Exposition::new(&mut text, Format::Text)
+        .histogram("d", "a=\"b\"", &histogram, None)
         .unwrap();
     for line in [
         "d_bucket{a=\"b\",le=\"0.5\"} 2",

@@ -1,6 +1,6 @@
 //! Counters with one or two labels.
 
-use crate::metrics::{Exposition, Kind, push_label};
+use crate::metrics::{Kind, Sink, count, push_label};
 use prometheus_client::metrics::counter::Counter;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -36,7 +36,7 @@ impl Labelled {
         }
     }
 
-    pub(crate) fn expose(&self, out: &mut Exposition<'_>, name: &str, label: &str, help: &str) -> fmt::Result {
+    pub(crate) fn expose(&self, out: &mut dyn Sink, name: &str, label: &str, help: &str) -> fmt::Result {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner).clone();
         if entries.is_empty() {
             return Ok(());
@@ -45,7 +45,7 @@ impl Labelled {
         for (value, counter) in entries {
             let mut block = String::new();
             push_label(&mut block, label, value);
-            out.sample(name, &block, counter.get())?;
+            out.sample(name, &block, count(counter.get()))?;
         }
         Ok(())
     }
@@ -83,7 +83,7 @@ impl Named {
         entries.entry(block.into()).or_default().clone()
     }
 
-    pub(crate) fn expose(&self, out: &mut Exposition<'_>, name: &str, help: &str) -> fmt::Result {
+    pub(crate) fn expose(&self, out: &mut dyn Sink, name: &str, help: &str) -> fmt::Result {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner).clone();
         if entries.is_empty() {
             return Ok(());
@@ -91,7 +91,7 @@ impl Named {
         out.family(name, Kind::Counter, help)?;
         entries
             .iter()
-            .try_for_each(|(labels, counter)| out.sample(name, labels, counter.get()))
+            .try_for_each(|(labels, counter)| out.sample(name, labels, count(counter.get())))
     }
 }
 
@@ -111,7 +111,7 @@ impl NamedGauge {
         }
     }
 
-    pub(crate) fn expose(&self, out: &mut Exposition<'_>, name: &str, help: &str) -> fmt::Result {
+    pub(crate) fn expose(&self, out: &mut dyn Sink, name: &str, help: &str) -> fmt::Result {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner).clone();
         if entries.is_empty() {
             return Ok(());
@@ -119,7 +119,7 @@ impl NamedGauge {
         out.family(name, Kind::Gauge, help)?;
         entries
             .iter()
-            .try_for_each(|(labels, value)| out.sample(name, labels, value))
+            .try_for_each(|(labels, value)| out.sample(name, labels, count(*value)))
     }
 }
 

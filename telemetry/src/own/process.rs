@@ -2,7 +2,7 @@
 //!
 //! Read from /proc when a scrape comes; where there is no /proc, they are missing.
 
-use crate::metrics::{Exposition, Kind};
+use crate::metrics::{Kind, Sink, count};
 use std::fmt;
 
 /// `USER_HZ`: Linux tells CPU time to processes in hundredths of a second on every architecture it runs on.
@@ -20,7 +20,7 @@ struct Usage {
     started: f64,
 }
 
-pub(super) fn expose(out: &mut Exposition<'_>) -> fmt::Result {
+pub(super) fn expose(out: &mut dyn Sink) -> fmt::Result {
     let Some(usage) = read() else { return Ok(()) };
     out.single(
         "process_cpu_seconds_total",
@@ -28,28 +28,28 @@ pub(super) fn expose(out: &mut Exposition<'_>) -> fmt::Result {
         "User and system CPU time spent, seconds.",
         usage.cpu_seconds,
     )?;
-    let gauges: [(&str, &str, &dyn fmt::Display); 6] = [
+    let gauges: [(&str, &str, f64); 6] = [
         (
             "process_resident_memory_bytes",
             "Resident memory, bytes.",
-            &usage.resident_bytes,
+            count(usage.resident_bytes),
         ),
         (
             "process_virtual_memory_bytes",
             "Virtual memory, bytes.",
-            &usage.virtual_bytes,
+            count(usage.virtual_bytes),
         ),
-        ("process_open_fds", "Open file descriptors.", &usage.open_fds),
+        ("process_open_fds", "Open file descriptors.", count(usage.open_fds)),
         (
             "process_max_fds",
             "Most file descriptors that may be open.",
-            &usage.max_fds,
+            count(usage.max_fds),
         ),
-        ("process_threads", "Threads.", &usage.threads),
+        ("process_threads", "Threads.", count(usage.threads)),
         (
             "process_start_time_seconds",
             "When the process began, Unix time.",
-            &usage.started,
+            usage.started,
         ),
     ];
     gauges

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::Format;
+use crate::metrics::Exposition;
 
 fn text(own: &OwnMetrics) -> String {
     let mut text = String::new();

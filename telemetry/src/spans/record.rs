@@ -1,7 +1,9 @@
 //! A finished request as it waits in the queue: owned, bounded, and not yet in OTLP's form.
 
 use crate::clip::clip;
-use crate::{Outcome, RequestProtocol, ServiceName, TraceContext, Try};
+use crate::otlp::Export;
+use crate::plan::Plan;
+use crate::{Outcome, RequestProtocol, ServiceName, SpanEvent, TraceContext, Try};
 use request::{SpiffeId, Workload};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,6 +13,8 @@ use std::time::{Duration, SystemTime};
 const MAX_TEXT_BYTES: usize = 1_024;
 /// Attempts kept of a request.
 const MAX_TRIES: usize = 16;
+/// Events kept of a request.
+const MAX_EVENTS: usize = 16;
 
 /// The texts of a request that are kept, by place.
 #[derive(Clone, Copy, Debug)]
@@ -48,12 +52,18 @@ pub(super) struct Record {
     pub(super) response_bytes: u64,
     pub(super) trace: TraceContext,
     pub(super) tries: Box<[Try]>,
+    pub(super) events: Box<[SpanEvent]>,
+    pub(super) plan: Arc<Plan>,
+    /// Values of the plan's own tags, by place.
+    pub(super) tags: Box<[Option<Box<str>>]>,
+    /// Where it goes.
+    pub(super) export: Arc<Export>,
     texts: Box<str>,
     ends: [u16; TEXTS],
 }
 
 impl Record {
-    pub(super) fn of(outcome: &Outcome<'_>) -> Self {
+    pub(super) fn of(outcome: &Outcome<'_>, export: &Arc<Export>) -> Self {
         let (texts, ends) = pack(outcome);
         Self {
             start: outcome.start,
@@ -75,6 +85,10 @@ impl Record {
             response_bytes: outcome.response_bytes,
             trace: outcome.trace.clone(),
             tries: outcome.tries.iter().take(MAX_TRIES).cloned().collect(),
+            events: outcome.events.iter().take(MAX_EVENTS).cloned().collect(),
+            plan: Arc::clone(outcome.plan),
+            tags: tags(outcome),
+            export: Arc::clone(export),
             texts,
             ends,
         }
@@ -96,6 +110,12 @@ impl Record {
     pub(super) fn spans(&self) -> u64 {
         1 + self.tries.len() as u64
     }
+}
+
+fn tags(outcome: &Outcome<'_>) -> Box<[Option<Box<str>>]> {
+    let tags = outcome.plan.tracing().tags.iter();
+    tags.map(|tag| tag.of(outcome).map(|text| clip(text, MAX_TEXT_BYTES).into()))
+        .collect()
 }
 
 /// One allocation for all texts, in the order of [`Text`].

@@ -6,7 +6,10 @@ mod environment;
 mod shape;
 
 use super::*;
+use crate::dial::ClearDial;
 use crate::fixture::Fixture;
+use crate::otlp::ExportProtocol;
+use crate::plan::{CustomTag, MetricsPlan, TagValue, TracingPlan};
 use http::HeaderValue;
 
 fn config(export: Option<Export>) -> SpansConfig {
@@ -15,7 +18,10 @@ fn config(export: Option<Export>) -> SpansConfig {
         sampling: 1.0,
         node_id: "waypoint~10.0.0.9~waypoint-0.bookinfo~bookinfo.svc.cluster.local".to_owned(),
         service_name: "waypoint.bookinfo".to_owned(),
-        queue: 2_048,
+        parent_based: true,
+        propagation: Propagation::default(),
+        resource: Vec::new(),
+        batch: Batch::default(),
         cluster: "Kubernetes".to_owned(),
     }
 }
@@ -29,9 +35,16 @@ fn export(endpoint: String, protocol: ExportProtocol) -> Export {
     }
 }
 
+fn queue(queue: usize) -> Batch {
+    Batch {
+        queue,
+        ..Batch::default()
+    }
+}
+
 fn spans(config: SpansConfig) -> (Arc<Spans>, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::new("1"));
-    (Spans::new(config, Arc::clone(&metrics)), metrics)
+    (Spans::new(config, Arc::new(ClearDial), Arc::clone(&metrics)), metrics)
 }
 
 fn somewhere() -> Option<Export> {
@@ -53,14 +66,14 @@ fn a_parents_decision_is_respected_whatever_the_share() {
         });
         for (flag, sampled) in [("00", false), ("01", true)] {
             let text = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flag}");
-            let context = spans.begin(&with("traceparent", &text));
+            let context = spans.begin(&Plan::default(), &with("traceparent", &text));
             assert_eq!(context.sampled, sampled);
             assert_eq!(context.trace, TraceId(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c));
             assert_eq!(context.parent, Some(SpanId(0xb7ad_6b71_6920_3331)));
             assert_ne!(Some(context.span), context.parent);
         }
         for (decision, sampled) in [("0", false), ("1", true)] {
-            let context = spans.begin(&with("b3", decision));
+            let context = spans.begin(&Plan::default(), &with("b3", decision));
             assert_eq!((context.sampled, context.parent), (sampled, None));
         }
     }
@@ -68,18 +81,19 @@ fn a_parents_decision_is_respected_whatever_the_share() {
 
 #[test]
 fn new_traces_are_sampled_by_the_share() {
-    let count = |share: f64, export: Option<Export>| {
+    let count = |share: f64, export: Option<Export>| -> usize {
         let (spans, _) = spans(SpansConfig {
             sampling: share,
             ..config(export)
         });
-        (0..20_000).filter(|_| spans.begin(&HeaderMap::new()).sampled).count()
+        (0..20_000)
+            .filter(|_| spans.begin(&Plan::default(), &HeaderMap::new()).sampled)
+            .count()
     };
     assert_eq!(count(0.0, somewhere()), 0);
     assert_eq!(count(1.0, somewhere()), 20_000);
     assert_eq!(count(f64::NAN, somewhere()), 0);
     assert_eq!(count(-1.0, somewhere()), 0);
-    assert_eq!(count(1.0, None), 0, "nothing is sampled for nobody");
     let some = count(0.1, somewhere());
     assert!((1_500..2_500).contains(&some), "{some}");
 }
@@ -87,7 +101,7 @@ fn new_traces_are_sampled_by_the_share() {
 #[test]
 fn unsampled_requests_leave_nothing() {
     let (spans, metrics) = spans(SpansConfig {
-        queue: 1,
+        batch: queue(1),
         ..config(somewhere())
     });
     let mut fixture = Fixture::default();
@@ -99,7 +113,7 @@ fn unsampled_requests_leave_nothing() {
 #[test]
 fn a_full_queue_drops_and_counts_spans() {
     let (spans, metrics) = spans(SpansConfig {
-        queue: 2,
+        batch: queue(2),
         ..config(somewhere())
     });
     let fixture = Fixture::default();
@@ -129,9 +143,49 @@ fn a_record_is_bounded_whatever_the_request_was() {
         details: &long,
         ..fixture.outcome()
     };
-    let record = Record::of(&outcome);
+    let record = Record::of(&outcome, &Arc::new(somewhere().unwrap()));
     assert_eq!((record.tries.len(), record.spans()), (16, 17));
     for text in [record::Text::Method, record::Text::Path, record::Text::Details] {
         assert_eq!(record.text(text).len(), 1_024);
     }
+}
+
+fn plan(tracing: TracingPlan) -> Arc<Plan> {
+    Arc::new(Plan::new(tracing, Arc::new(MetricsPlan::default()), Vec::new()))
+}
+
+#[test]
+fn a_plan_goes_before_the_processs_own_settings() {
+    let (ours, _) = spans(SpansConfig {
+        sampling: 0.0,
+        ..config(somewhere())
+    });
+    let all = plan(TracingPlan {
+        sampling: Some(1.0),
+        ..TracingPlan::default()
+    });
+    assert!(ours.begin(&all, &HeaderMap::new()).sampled);
+    assert!(!ours.begin(&Plan::default(), &HeaderMap::new()).sampled);
+    let silent = plan(TracingPlan {
+        report: false,
+        ..TracingPlan::default()
+    });
+    assert!(ours.traces(&all) && !ours.traces(&silent));
+    let (nowhere, _) = spans(config(None));
+    let elsewhere = plan(TracingPlan {
+        export: somewhere().map(Arc::new),
+        ..TracingPlan::default()
+    });
+    assert!(!nowhere.traces(&all) && nowhere.traces(&elsewhere));
+}
+
+#[test]
+fn a_sampler_that_asks_no_parent_decides_itself() {
+    let (ours, _) = spans(SpansConfig {
+        sampling: 0.0,
+        parent_based: false,
+        ..config(somewhere())
+    });
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    assert!(!ours.begin(&Plan::default(), &with("traceparent", parent)).sampled);
 }

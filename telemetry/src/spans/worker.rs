@@ -1,18 +1,18 @@
 //! The background task: gathers records into batches, sends them, tries again for a while.
 
-use super::client::{Client, Payload, Sent};
-use super::otlp::Shape;
 use super::record::Record;
-use super::{Export, Ledger};
+use super::shape::Shape;
+use super::{Batch, Ledger};
+use crate::dial::Dial;
+use crate::otlp::{Client, Export, Sent, Signal};
+use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// Spans of a batch, about.
-const BATCH_SPANS: u64 = 512;
-/// A batch waits at most this long to fill.
-const BATCH_AGE: Duration = Duration::from_secs(1);
+/// Collectors whose connections are kept: Telemetry resources may name several.
+const COLLECTORS: usize = 8;
 /// A batch is tried for this long, then dropped.
 const RETRY_FOR: Duration = Duration::from_secs(30);
 /// Pause before the second attempt; doubled for each further one.
@@ -22,13 +22,22 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 pub(super) struct Worker {
     pub(super) queue: mpsc::Receiver<Record>,
-    pub(super) client: Client,
-    pub(super) export: Export,
+    /// The latest used first.
+    pub(super) ways: Vec<Way>,
+    pub(super) dial: Arc<dyn Dial>,
+    pub(super) batch: Batch,
     pub(super) shape: Arc<Shape>,
     pub(super) ledger: Arc<Ledger>,
     /// True: send what is there, then end.
     pub(super) stop: watch::Receiver<bool>,
-    pub(super) failing: bool,
+}
+
+/// The way to one collector.
+pub(super) struct Way {
+    export: Arc<Export>,
+    /// Why there is none.
+    client: Result<Client, String>,
+    failing: bool,
 }
 
 impl Worker {
@@ -36,9 +45,11 @@ impl Worker {
         let mut batch = Vec::new();
         loop {
             let more = self.gather(&mut batch).await;
-            if !batch.is_empty() {
-                self.deliver(&batch).await;
-                batch.clear();
+            while let Some(export) = batch.first().map(|record: &Record| Arc::clone(&record.export)) {
+                // Nearly always all of them. A collector that hangs delays the others, which is told above.
+                let (now, later) = batch.drain(..).partition(|record| record.export == export);
+                batch = later;
+                self.deliver(&export, &now).await;
             }
             if !more {
                 return;
@@ -51,9 +62,9 @@ impl Worker {
         let Some(first) = self.next().await else { return false };
         let mut spans = first.spans();
         batch.push(first);
-        let full = sleep_until(Instant::now() + BATCH_AGE);
+        let full = sleep_until(Instant::now() + self.batch.age);
         tokio::pin!(full);
-        while spans < BATCH_SPANS {
+        while spans < self.batch.spans {
             let record = tokio::select! {
                 record = self.next() => record,
                 () = &mut full => return true,
@@ -79,37 +90,59 @@ impl Worker {
     }
 
     /// Sends a batch until it is taken, refused, or too old.
-    async fn deliver(&mut self, batch: &[Record]) {
+    async fn deliver(&mut self, export: &Arc<Export>, batch: &[Record]) {
         let spans = batch.iter().map(Record::spans).sum();
-        let payload = self.client.payload(self.shape.request(batch));
-        match self.persist(&payload).await {
+        let mut way = self.way(export);
+        let sent = match &way.client {
+            Ok(client) => {
+                let payload = client.payload(&self.shape.request(batch));
+                self.persist(client, export, &payload).await
+            }
+            Err(why) => Err(why.clone()),
+        };
+        match sent {
             Ok(rejected) => {
-                if std::mem::take(&mut self.failing) {
-                    tracing::info!(endpoint = %self.export.endpoint, "the trace collector takes spans again");
+                if std::mem::take(&mut way.failing) {
+                    tracing::info!(endpoint = %export.endpoint, "the trace collector takes spans again");
                 }
                 self.ledger.exported(spans, rejected.min(spans));
             }
             Err(why) => {
-                if !std::mem::replace(&mut self.failing, true) {
-                    tracing::warn!(endpoint = %self.export.endpoint, why, "spans are dropped: the trace collector does not take them");
+                if !std::mem::replace(&mut way.failing, true) {
+                    tracing::warn!(endpoint = %export.endpoint, why, "spans are dropped: the trace collector does not take them");
                 }
                 self.ledger.dropped(spans);
             }
         }
+        self.ways.insert(0, way);
+        self.ways.truncate(COLLECTORS);
+    }
+
+    /// Takes the way to a collector out, or makes it.
+    fn way(&mut self, export: &Arc<Export>) -> Way {
+        match self.ways.iter().position(|way| way.export == *export) {
+            Some(at) => self.ways.remove(at),
+            None => Way {
+                export: Arc::clone(export),
+                client: Client::new(Signal::Traces, export, Arc::clone(&self.dial)),
+                failing: false,
+            },
+        }
     }
 
     /// `Ok`: how many spans the collector rejected.
-    async fn persist(&mut self, payload: &Payload) -> Result<u64, String> {
+    async fn persist(&self, client: &Client, export: &Export, payload: &Bytes) -> Result<u64, String> {
+        let mut stop = self.stop.clone();
         let give_up = Instant::now() + RETRY_FOR;
         let mut pause = FIRST_PAUSE;
         loop {
             let left = give_up.saturating_duration_since(Instant::now());
-            match self.client.send(payload, self.export.timeout.min(left)).await {
+            match client.send(payload, export.timeout.min(left)).await {
                 Sent::Taken { rejected } => return Ok(rejected),
                 Sent::Never { why } => return Err(why),
                 Sent::Later { why, after } => {
                     let wait = after.unwrap_or_else(|| jittered(pause)).min(LONGEST_PAUSE);
-                    let stopping = *self.stop.borrow();
+                    let stopping = *stop.borrow();
                     if stopping || Instant::now() + wait >= give_up {
                         return Err(why);
                     }
@@ -117,7 +150,7 @@ impl Worker {
                     tokio::select! {
                         () = sleep(wait) => {}
                         // One last attempt, at once.
-                        _ = self.stop.changed() => {}
+                        _ = stop.changed() => {}
                     }
                 }
             }

@@ -219,3 +219,35 @@ fn check(bytes: &[u8], name: usize) -> Result<(), TestCaseError> {
     }
     Ok(())
 }
+
+#[test]
+fn b3_goes_out_where_it_came_or_is_asked_for() {
+    let context = TraceContext {
+        trace: TraceId(0xabc),
+        span: SpanId(0x11),
+        parent: None,
+        sampled: true,
+    };
+    let traceparent = "00-00000000000000000000000000000abc-0000000000000022-01";
+    let written = |came: &[(&'static str, &'static str)], b3, multi| {
+        let mut headers = HeaderMap::new();
+        for (name, value) in came {
+            headers.insert(*name, HeaderValue::from_static(value));
+        }
+        context.inject(SpanId(0x22), b3, multi, &mut headers);
+        assert_eq!(headers["traceparent"], traceparent);
+        headers
+    };
+    assert_eq!(written(&[], false, false).len(), 1);
+    let single = "00000000000000000000000000000abc-0000000000000022-1";
+    assert_eq!(written(&[], true, false)["b3"], single);
+    assert_eq!(written(&[("b3", "0")], false, false)["b3"], single);
+    let came = [("x-b3-traceid", "1"), ("x-b3-spanid", "2"), ("x-b3-flags", "1")];
+    for headers in [written(&came, false, false), written(&[], false, true)] {
+        assert_eq!(headers["x-b3-traceid"], "00000000000000000000000000000abc");
+        assert_eq!(headers["x-b3-spanid"], "0000000000000022");
+        assert_eq!(headers["x-b3-parentspanid"], "0000000000000011");
+        assert_eq!(headers["x-b3-sampled"], "1");
+        assert!(!headers.contains_key("x-b3-flags") && !headers.contains_key("b3"));
+    }
+}

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock(Instant);
 
 impl Clock {

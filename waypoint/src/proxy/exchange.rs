@@ -62,10 +62,11 @@ pub(crate) struct Admitted {
 /// Serves one request. Returns when the answer is out, or cannot be given.
 pub(crate) async fn serve(tunnel: &Tunnel, client: &mut Client<'_>, parts: Parts) {
     let _counted = InFlight::begin(&tunnel.node.metrics.own);
+    let snapshot = tunnel.node.snapshot.load_full();
     let mut exchange = Exchange {
         tunnel,
-        snapshot: tunnel.node.snapshot.load_full(),
-        record: Record::begin(tunnel, &parts),
+        record: Record::begin(tunnel, &snapshot, &parts),
+        snapshot,
         meter: Meter::default(),
         origin: None,
     };
@@ -80,10 +81,11 @@ pub(crate) async fn serve(tunnel: &Tunnel, client: &mut Client<'_>, parts: Parts
 /// Answers a request whose head could not even be read.
 pub(crate) async fn refuse_unread(tunnel: &Tunnel, client: &mut Client<'_>, reason: Reason) {
     let (parts, ()) = http::Request::new(()).into_parts();
+    let snapshot = tunnel.node.snapshot.load_full();
     let mut exchange = Exchange {
         tunnel,
-        snapshot: tunnel.node.snapshot.load_full(),
-        record: Record::begin(tunnel, &parts),
+        record: Record::begin(tunnel, &snapshot, &parts),
+        snapshot,
         meter: Meter::default(),
         origin: None,
     };

@@ -13,9 +13,14 @@ pub(crate) async fn inject(fault: &Fault, client: &mut Client<'_>, record: &mut 
     let (for_delay, for_abort) = rand::rng().random();
     if let Some(delay) = fault.delay(for_delay) {
         record.delayed = true;
+        record.event("fault", || ("fault.delay", format!("{delay:?}")));
         hold(delay, client).await?;
     }
-    match fault.abort(for_abort) {
+    let abort = fault.abort(for_abort);
+    if let Some(abort) = &abort {
+        record.event("fault", || ("fault.abort", format!("{abort:?}")));
+    }
+    match abort {
         None => Ok(()),
         Some(Abort::Http(status)) => Err(Reason::Fault { status, grpc: None }),
         Some(Abort::Grpc(grpc)) => Err(Reason::Fault {

@@ -9,7 +9,6 @@ use super::ext_authz;
 use super::filters;
 use super::gate::Passage;
 use super::grpc::http_status;
-use super::headers;
 use super::mirror::{Copy, Tee};
 use super::outbound::Outbound;
 use super::pump::{Body, Fault, Meter, await_response, grpc_status, stream_response};
@@ -114,7 +113,7 @@ impl Forward<'_> {
         let tee = if client.is_extended_connect() {
             Tee::default()
         } else {
-            self.mirrors(&outbound, backend)
+            self.mirrors(&outbound, backend, record)
         };
         let mut body = Body::new(true, early, tee, record.grpc);
         if outbound.upgrade_http1(outbound.http2(cluster.protocol)) {
@@ -329,11 +328,14 @@ impl Forward<'_> {
     }
 
     fn begin_try(&self, outbound: &mut Outbound, record: &Record) -> SpanId {
-        if self.tunnel.node.spans.is_none() {
+        if !record.is_traced {
             return SpanId(0);
         }
         let span = SpanId(rand::rng().random::<u64>().max(1));
-        headers::set_parent(&mut outbound.headers, &record.trace, span);
+        self.tunnel
+            .node
+            .spans
+            .propagate(&record.trace, span, &mut outbound.headers);
         span
     }
 
@@ -417,7 +419,7 @@ impl Forward<'_> {
     }
 
     /// Starts the mirrors of the rule and the backend.
-    fn mirrors(&self, outbound: &Outbound, backend: &Backend) -> Tee {
+    fn mirrors(&self, outbound: &Outbound, backend: &Backend, record: &mut Record) -> Tee {
         let mut tee = Tee::default();
         for mirror in self.rule.filters.mirrors.iter().chain(&backend.filters.mirrors) {
             let host = self.admitted.head.authority.host();
@@ -434,6 +436,9 @@ impl Forward<'_> {
             let Some(endpoint) = cluster.choose(&self.ask(None, &[])) else {
                 continue;
             };
+            record.event("mirror", || {
+                ("server.address", format!("{}:{}", cluster.host, cluster.port))
+            });
             let copy = Copy {
                 http2: outbound.http2(cluster.protocol),
                 endpoint: Arc::clone(endpoint),
@@ -486,6 +491,7 @@ impl Forward<'_> {
         }
         self.keep_session(serving.endpoint().address, &mut parts.headers);
         ext_authz::apply(&self.admitted.to_client, &mut parts.headers);
+        record.answer_headers(&parts.headers);
         let framing = upstream.response_framing();
         let method = &self.admitted.method;
         if client

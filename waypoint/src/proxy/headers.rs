@@ -4,7 +4,7 @@ use http::HeaderMap;
 use http::header::{COOKIE, EXPECT, HeaderName, HeaderValue};
 use rand::Rng;
 use std::net::IpAddr;
-use telemetry::{SpanId, TraceContext};
+use telemetry::TraceContext;
 
 /// `x-forwarded-for`.
 pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -90,11 +90,6 @@ pub(crate) fn name_request(headers: &mut HeaderMap) {
     if !headers.contains_key(REQUEST_ID) {
         headers.insert(REQUEST_ID, request_id());
     }
-}
-
-/// Points the upstream at the client span of this attempt.
-pub(crate) fn set_parent(headers: &mut HeaderMap, trace: &TraceContext, span: SpanId) {
-    headers.insert(TRACEPARENT, trace.traceparent(span));
 }
 
 fn is_bounded_tracestate(headers: &HeaderMap) -> bool {

@@ -16,7 +16,7 @@ use mesh::Snapshot;
 use request::SpiffeId;
 use std::fmt;
 use std::sync::Arc;
-use telemetry::{AccessLog, Metrics, Spans};
+use telemetry::{AccessLog, Metrics, MetricsPush, Spans};
 use tokio::sync::watch;
 
 /// The process's state on the data path. Shared by `Arc`, never locked by a request.
@@ -40,10 +40,12 @@ pub(crate) struct Node {
     pub(crate) shares: Shares,
     /// Metrics.
     pub(crate) metrics: Arc<Metrics>,
-    /// Spans; `None` when nothing exports them.
-    pub(crate) spans: Option<Arc<Spans>>,
-    /// Access log; `None` when it is off.
-    pub(crate) access_log: Option<Arc<AccessLog>>,
+    /// Spans. Whether they go anywhere, the plan of a request says.
+    pub(crate) spans: Arc<Spans>,
+    /// Access log, likewise.
+    pub(crate) access_log: AccessLog,
+    /// Pushes metrics, where that is wanted.
+    pub(crate) push: Option<MetricsPush>,
     /// The drain everything in flight takes part in.
     pub(crate) drain: Drain,
     /// What mirrors hold.

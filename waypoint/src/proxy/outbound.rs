@@ -53,7 +53,7 @@ impl Outbound {
         if let Some(verified) = &admitted.verified {
             Authn::apply(verified, &mut outbound.headers);
         }
-        let traced = forward.tunnel.node.spans.as_ref().map(|_| &record.trace);
+        let traced = record.is_traced.then_some(&record.trace);
         headers::finish_request(&mut outbound.headers, traced, client.expects_continue());
         for filters in [&forward.rule.filters, &backend.filters] {
             outbound.filter(filters, &admitted.head, forward.prefix)?;

@@ -6,19 +6,24 @@ use super::reason::{Reason, with_delay};
 use super::tunnel::Tunnel;
 use http::header::USER_AGENT;
 use http::request::Parts;
-use http::{HeaderValue, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+use mesh::Snapshot;
 use request::{Head, Workload};
 use routing::{RouteKind, Rule};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
-use telemetry::{Outcome, RequestProtocol, ServiceName, SpanId, TraceContext, TraceId, Try};
+use telemetry::{Outcome, Plan, RequestProtocol, ServiceName, SpanEvent, SpanId, TraceContext, TraceId, Try};
 
 /// The running record of one request.
 #[derive(Debug)]
 pub(crate) struct Record {
     wall: SystemTime,
     pub(crate) start: Instant,
+    /// What is told of it.
+    plan: Arc<Plan>,
+    /// Spans of it may go somewhere: then ours is the parent of what is upstream.
+    pub(crate) is_traced: bool,
     pub(crate) trace: TraceContext,
     pub(crate) method: Method,
     pub(crate) grpc: bool,
@@ -37,24 +42,40 @@ pub(crate) struct Record {
     user_agent: Option<HeaderValue>,
     request_id: Option<HeaderValue>,
     forwarded_for: Option<HeaderValue>,
+    /// Headers that the plan asks for; nearly always none.
+    request_headers: Vec<(HeaderName, HeaderValue)>,
+    response_headers: Vec<(HeaderName, HeaderValue)>,
+    events: Vec<SpanEvent>,
 }
 
+/// Events of a request at most.
+const MAX_EVENTS: usize = 16;
+
 impl Record {
-    pub(crate) fn begin(tunnel: &Tunnel, parts: &Parts) -> Self {
-        let trace = match &tunnel.node.spans {
-            Some(spans) => spans.begin(&parts.headers),
-            None => TraceContext {
+    pub(crate) fn begin(tunnel: &Tunnel, snapshot: &Snapshot, parts: &Parts) -> Self {
+        let plan = tunnel.plan(snapshot);
+        let spans = &tunnel.node.spans;
+        let is_traced = spans.traces(&plan);
+        let trace = if is_traced {
+            spans.begin(&plan, &parts.headers)
+        } else {
+            TraceContext {
                 trace: TraceId(0),
                 span: SpanId(0),
                 parent: None,
                 sampled: false,
-            },
+            }
         };
-        let told = tunnel.node.access_log.is_some() || trace.sampled;
+        let told = plan.tells_path() || trace.sampled;
         let keep = |name| if told { parts.headers.get(name).cloned() } else { None };
         Self {
             wall: SystemTime::now(),
             start: Instant::now(),
+            request_headers: kept(plan.request_headers(), &parts.headers),
+            response_headers: Vec::new(),
+            events: Vec::new(),
+            plan,
+            is_traced,
             trace,
             method: Method::GET,
             grpc: false,
@@ -72,6 +93,22 @@ impl Record {
             request_id: keep(&REQUEST_ID),
             forwarded_for: keep(&FORWARDED_FOR),
         }
+    }
+
+    /// Something happened, which the span will tell.
+    pub(crate) fn event(&mut self, name: &'static str, detail: impl FnOnce() -> (&'static str, String)) {
+        if self.trace.sampled && self.events.len() < MAX_EVENTS {
+            self.events.push(SpanEvent {
+                at: self.start.elapsed(),
+                name,
+                detail: Some(detail()),
+            });
+        }
+    }
+
+    /// The answer's headers, as the client gets them.
+    pub(crate) fn answer_headers(&mut self, headers: &HeaderMap) {
+        self.response_headers = kept(self.plan.response_headers(), headers);
     }
 
     /// A final answer has begun.
@@ -109,8 +146,8 @@ impl Record {
     /// Hands the finished request to metrics, spans and the access log.
     pub(crate) fn publish(&self, tunnel: &Tunnel, meter: &Meter) {
         let node = &tunnel.node;
-        let path = self.told_path(node.access_log.is_some());
-        let route = self.told_route(&tunnel.service, node.access_log.is_some());
+        let path = self.told_path();
+        let route = self.told_route(&tunnel.service);
         let text =
             |value: &Option<HeaderValue>| value.as_ref().and_then(|value| value.to_str().ok()).map(str::to_owned);
         let (user_agent, request_id, forwarded_for) = (
@@ -161,21 +198,25 @@ impl Record {
             policy: self.policy.as_deref(),
             trace: &self.trace,
             tries: &self.tries,
+            events: &self.events,
+            plan: &self.plan,
+            request_headers: &self.request_headers,
+            response_headers: &self.response_headers,
+            local_address: tunnel.local_address(),
         };
         node.metrics.observe(&outcome);
-        if self.trace.sampled
-            && let Some(spans) = &node.spans
-        {
-            spans.record(&outcome);
+        if self.trace.sampled {
+            node.spans.record(&outcome);
         }
-        if let Some(log) = &node.access_log {
-            log.write(&outcome);
+        if self.plan.logs() {
+            node.access_log.write(&outcome);
         }
     }
 
     /// Path and query, when a span or a log line will tell them.
-    fn told_path(&self, logged: bool) -> Option<String> {
-        let (head, _) = self.head.as_ref().filter(|_| logged || self.trace.sampled)?;
+    fn told_path(&self) -> Option<String> {
+        let is_told = self.plan.tells_path() || self.trace.sampled;
+        let (head, _) = self.head.as_ref().filter(|_| is_told)?;
         let path = head.path.as_str();
         Some(match &head.query {
             Some(query) => format!("{path}?{query}"),
@@ -185,14 +226,23 @@ impl Record {
 
     /// `ns/name/` and the rule's name, or `rule-N`; `None` for the implicit route of a Service, which telemetry names
     /// by the Service. A pod that is addressed by itself is named as such.
-    fn told_route(&self, service: &ServiceName, logged: bool) -> Option<String> {
-        let rule = self.route.as_ref().filter(|_| logged || self.trace.sampled)?;
+    fn told_route(&self, service: &ServiceName) -> Option<String> {
+        let is_told = self.plan.tells_route() || self.trace.sampled;
+        let rule = self.route.as_ref().filter(|_| is_told)?;
         let (namespace, name) = (&rule.route.namespace, &rule.route.name);
         if rule.route.kind == RouteKind::Implicit {
             return service.host.is_empty().then(|| format!("pod {namespace}/{name}"));
         }
         Some(route_name(rule))
     }
+}
+
+/// The headers of these names, where there are any.
+fn kept(names: &[HeaderName], headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    let found = names
+        .iter()
+        .filter_map(|name| Some((name.clone(), headers.get(name)?.clone())));
+    found.collect()
 }
 
 /// `ns/name/` and the rule's name, or `rule-N`.

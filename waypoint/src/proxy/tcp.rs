@@ -11,7 +11,7 @@ use super::reason::Reason;
 use super::rehearsal;
 use super::transport::Transport;
 use super::tunnel::Tunnel;
-use super::upgrade::Primed;
+use super::upgrade::{Primed, Through};
 use super::witness;
 use authz::{Policies, Verdict};
 use hbone::TunnelStream;
@@ -23,9 +23,12 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-use telemetry::TcpOutcome;
+use telemetry::{Plan, TcpOutcome};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
+
+/// How often bytes of an open connection are counted (Istio's default).
+const REPORT: Duration = Duration::from_secs(5);
 
 /// Endpoints tried before a connection is given up.
 const ATTEMPTS: usize = 3;
@@ -33,6 +36,8 @@ const ATTEMPTS: usize = 3;
 /// What a connection came to.
 struct End {
     wall: SystemTime,
+    /// What is told of it, as it was when it began.
+    plan: Arc<Plan>,
     start: Instant,
     /// From its ClientHello, where that was read.
     sni: Option<String>,
@@ -45,6 +50,8 @@ struct End {
     broken: bool,
     received: u64,
     sent: u64,
+    /// What of both was counted while the connection was open.
+    counted: (u64, u64),
 }
 
 /// The other half of a connection.
@@ -71,15 +78,20 @@ pub(crate) async fn serve(tunnel: &Tunnel, mut stream: Primed<TunnelStream>) {
     let node = &tunnel.node;
     let route = end.told_route();
     let outcome = outcome(tunnel, &end, route.as_deref());
-    node.metrics.tcp_closed(&outcome);
-    if let Some(log) = &node.access_log {
-        log.write_tcp(&outcome);
+    node.metrics.tcp_closed(&TcpOutcome {
+        received: end.received.saturating_sub(end.counted.0),
+        sent: end.sent.saturating_sub(end.counted.1),
+        ..outcome.clone()
+    });
+    if end.plan.logs() {
+        node.access_log.write_tcp(&outcome);
     }
 }
 
 async fn carry(tunnel: &Tunnel, stream: &mut Primed<TunnelStream>) -> End {
     let mut end = End {
         wall: SystemTime::now(),
+        plan: tunnel.plan(&tunnel.node.snapshot.load()),
         start: Instant::now(),
         sni: None,
         route: None,
@@ -89,6 +101,7 @@ async fn carry(tunnel: &Tunnel, stream: &mut Primed<TunnelStream>) -> End {
         broken: false,
         received: 0,
         sent: 0,
+        counted: (0, 0),
     };
     let changes = tunnel.node.changes.subscribe();
     let reached = begin(tunnel, stream, &mut end).await;
@@ -112,6 +125,8 @@ async fn carry(tunnel: &Tunnel, stream: &mut Primed<TunnelStream>) -> End {
     // Until its end is passed on: a client that breaks off must not look like one that has finished.
     upstream.cut_on_drop(true);
     let connection = connection(tunnel, end.sni.as_deref());
+    let through = stream.through();
+    let mut counted = (0, 0);
     let cut = tokio::select! {
         copied = tokio::io::copy_bidirectional(stream, &mut upstream) => copied.err().map(|error| {
             tracing::debug!(%error, "TCP connection broke");
@@ -119,13 +134,31 @@ async fn carry(tunnel: &Tunnel, stream: &mut Primed<TunnelStream>) -> End {
         }),
         reason = denied_later(tunnel, &connection, judged, changes) => Some(reason),
         () = aged(longest) => Some(Reason::Aged),
+        () = report(tunnel, &end, &through, &mut counted) => None,
     };
+    end.counted = counted;
     if let Some(reason) = cut {
         let is_ours = reason == Reason::Reset && stream.is_broken();
         end.refuse(if is_ours { &Reason::ClientGone } else { &reason });
         end.broken = true;
     }
     end
+}
+
+/// Counts what goes through while it does, for as long as it is waited for.
+async fn report(tunnel: &Tunnel, end: &End, through: &Through, counted: &mut (u64, u64)) {
+    loop {
+        tokio::time::sleep(REPORT).await;
+        let bytes = through.bytes();
+        if bytes != *counted {
+            tunnel.node.metrics.tcp_bytes(&TcpOutcome {
+                received: bytes.0.saturating_sub(counted.0),
+                sent: bytes.1.saturating_sub(counted.1),
+                ..outcome(tunnel, end, None)
+            });
+            *counted = bytes;
+        }
+    }
 }
 
 /// Judges the connection and opens its other half. The snapshot is let go then: a connection may outlive many.
@@ -306,5 +339,7 @@ fn outcome<'o>(tunnel: &'o Tunnel, end: &'o End, route: Option<&'o str>) -> TcpO
         mtls: true,
         received: end.received,
         sent: end.sent,
+        plan: &end.plan,
+        local_address: tunnel.local_address(),
     }
 }

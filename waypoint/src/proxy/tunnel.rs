@@ -16,7 +16,7 @@ use routing::Protocol;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use telemetry::ServiceName;
+use telemetry::{Plan, ServiceName};
 
 /// What is known of a tunnel for as long as it lives.
 #[derive(Debug)]
@@ -129,6 +129,21 @@ impl Tunnel {
         self.port
             .store(Some(Arc::new((snapshot.generation, Arc::clone(&port)))));
         Some(port)
+    }
+
+    /// What is told of its requests.
+    pub(crate) fn plan(&self, snapshot: &Snapshot) -> Arc<Plan> {
+        let port = self.port(snapshot);
+        Arc::clone(
+            port.as_ref()
+                .map_or(&snapshot.settings.telemetry, |port| &port.telemetry),
+        )
+    }
+
+    /// The address that the client asked for, where it asked for one.
+    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
+        let ip = self.connection.destination_ip?;
+        Some(SocketAddr::new(ip, self.connection.destination_port))
     }
 
     /// The host that CONNECT asked for.

@@ -12,6 +12,8 @@ use bytes::BytesMut;
 use hbone::TunnelStream;
 use http::{HeaderMap, Method, StatusCode, response};
 use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// A stream whose first bytes were read already. It counts what goes through.
@@ -19,10 +21,23 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub(crate) struct Primed<S> {
     first: BytesMut,
     stream: S,
-    read: u64,
-    written: u64,
+    through: Arc<Through>,
     ended: bool,
     broken: bool,
+}
+
+/// Bytes that went through, for whoever tells of them while they still do.
+#[derive(Debug, Default)]
+pub(crate) struct Through {
+    read: AtomicU64,
+    written: AtomicU64,
+}
+
+impl Through {
+    /// Read and written so far.
+    pub(crate) fn bytes(&self) -> (u64, u64) {
+        (self.read.load(Relaxed), self.written.load(Relaxed))
+    }
 }
 
 impl<S> Primed<S> {
@@ -31,8 +46,7 @@ impl<S> Primed<S> {
         Self {
             first,
             stream,
-            read: 0,
-            written: 0,
+            through: Arc::default(),
             ended: false,
             broken: false,
         }
@@ -50,12 +64,17 @@ impl<S> Primed<S> {
 
     /// Bytes that were read of it, the first ones included.
     pub(crate) fn read(&self) -> u64 {
-        self.read
+        self.through.bytes().0
     }
 
     /// Bytes that were written to it.
     pub(crate) fn written(&self) -> u64 {
-        self.written
+        self.through.bytes().1
+    }
+
+    /// Both, while somebody else has the stream.
+    pub(crate) fn through(&self) -> Arc<Through> {
+        Arc::clone(&self.through)
     }
 }
 
@@ -89,7 +108,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Primed<S> {
             buf.put_slice(&piece);
         }
         let read = buf.filled().len().saturating_sub(before);
-        this.read = this.read.saturating_add(read as u64);
+        this.through.read.fetch_add(read as u64, Relaxed);
         std::task::Poll::Ready(Ok(()))
     }
 }
@@ -104,7 +123,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Primed<S> {
         let written = std::task::ready!(std::pin::Pin::new(&mut this.stream).poll_write(cx, buf));
         this.broken |= written.is_err();
         let written = written?;
-        this.written = this.written.saturating_add(written as u64);
+        this.through.written.fetch_add(written as u64, Relaxed);
         std::task::Poll::Ready(Ok(written))
     }
 

@@ -2,7 +2,6 @@
 
 use super::collectors::{Answer, Got, grpc, hanging, http};
 use super::*;
-use std::future::pending;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -126,7 +125,7 @@ async fn a_hanging_collector_costs_spans_but_no_time_and_no_memory() {
     for protocol in [ExportProtocol::Grpc, ExportProtocol::HttpProtobuf] {
         let endpoint = hanging().await;
         let settings = SpansConfig {
-            queue: 100,
+            batch: queue(100),
             ..config(Some(export(endpoint, protocol)))
         };
         let (spans, metrics) = spans(settings);
@@ -176,11 +175,37 @@ async fn a_dead_collector_is_tried_for_half_a_minute() {
 
 #[tokio::test]
 async fn an_endpoint_that_cannot_be_is_counted_not_fatal() {
-    let (spans, metrics) = spans(config(Some(export(
-        "https://collector:4317".to_owned(),
-        ExportProtocol::Grpc,
-    ))));
-    Arc::clone(&spans).run(pending()).await;
-    spans.record(&Fixture::default().outcome());
-    assert_eq!(tally(&metrics), (0, 3));
+    for endpoint in ["https://127.0.0.1:9", "nonsense"] {
+        let (spans, metrics) = spans(config(Some(export(endpoint.to_owned(), ExportProtocol::Grpc))));
+        let (stop, task) = start(&spans);
+        spans.record(&Fixture::default().outcome());
+        drop(stop);
+        task.await.unwrap();
+        assert_eq!(tally(&metrics), (0, 3), "{endpoint}");
+    }
+}
+
+#[tokio::test]
+async fn plans_may_name_several_collectors() {
+    let (one, mut got_one) = grpc(&[]).await;
+    let (other, mut got_other) = http(&[]).await;
+    let (spans, metrics) = spans(config(Some(export(one, ExportProtocol::Grpc))));
+    let (stop, task) = start(&spans);
+    let fixture = Fixture::default();
+    let elsewhere = Fixture {
+        plan: plan(TracingPlan {
+            export: Some(Arc::new(export(other, ExportProtocol::HttpProtobuf))),
+            ..TracingPlan::default()
+        }),
+        ..Fixture::default()
+    };
+    for _ in 0..2 {
+        spans.record(&fixture.outcome());
+        spans.record(&elsewhere.outcome());
+    }
+    assert_eq!(count(&got_one.recv().await.unwrap()), 6);
+    assert_eq!(count(&got_other.recv().await.unwrap()), 6);
+    drop(stop);
+    task.await.unwrap();
+    assert_eq!(tally(&metrics), (12, 0));
 }

@@ -1,6 +1,7 @@
-//! `OTEL_EXPORTER_OTLP_*`.
+//! `OTEL_*`.
 
 use super::*;
+use crate::otlp::Signal;
 
 fn read(pairs: &[(&str, &str)]) -> Result<Option<Export>, String> {
     let var = |name: &str| {
@@ -9,7 +10,7 @@ fn read(pairs: &[(&str, &str)]) -> Result<Option<Export>, String> {
             .find(|(known, _)| *known == name)
             .map(|(_, value)| (*value).to_owned())
     };
-    Export::from_env(&var)
+    Export::from_env(Signal::Traces, &var)
 }
 
 #[test]
@@ -30,13 +31,13 @@ fn endpoints_follow_the_specification() {
         (
             vec![(general, "http://c:4317")],
             "http://c:4317",
-            "http://c:4317/",
+            "http://c:4317/opentelemetry.proto.collector.trace.v1.TraceService/Export",
             ExportProtocol::Grpc,
         ),
         (
             vec![(general, "c:4317")],
             "http://c:4317",
-            "http://c:4317/",
+            "http://c:4317/opentelemetry.proto.collector.trace.v1.TraceService/Export",
             ExportProtocol::Grpc,
         ),
         (
@@ -70,7 +71,7 @@ fn endpoints_follow_the_specification() {
             (endpoint, protocol),
             "{pairs:?}"
         );
-        assert_eq!(export.uri().unwrap(), sent_to, "{pairs:?}");
+        assert_eq!(export.uri(Signal::Traces).unwrap(), sent_to, "{pairs:?}");
     }
 }
 
@@ -106,10 +107,6 @@ fn the_traces_variables_win() {
 fn errors_name_the_variable_and_never_a_secret() {
     let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318");
     for (pairs, said) in [
-        (
-            vec![("OTEL_EXPORTER_OTLP_ENDPOINT", "https://c:4317")],
-            "OTEL_EXPORTER_OTLP_ENDPOINT: `https://c:4317`: TLS",
-        ),
         (
             vec![("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://")],
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: expected",
@@ -148,4 +145,69 @@ fn errors_name_the_variable_and_never_a_secret() {
         assert!(error.contains(said), "{error}");
         assert!(!error.contains("secret"), "{error}");
     }
+}
+
+fn tracer(pairs: &[(&str, &str)]) -> Result<TracerEnvironment, String> {
+    TracerEnvironment::read(&|name: &str| {
+        let found = pairs.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| (*value).to_owned())
+    })
+}
+
+#[test]
+fn the_tracers_own_variables_are_read() {
+    assert_eq!(tracer(&[]), Ok(TracerEnvironment::default()));
+    let read = tracer(&[
+        (
+            "OTEL_RESOURCE_ATTRIBUTES",
+            "service.name=a,deployment.environment=pro%64,",
+        ),
+        ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
+        ("OTEL_PROPAGATORS", "tracecontext, baggage,b3"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "100"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "250"),
+    ]);
+    let read = read.unwrap();
+    assert_eq!(read.service_name.as_deref(), Some("a"));
+    assert_eq!(
+        read.resource,
+        [("deployment.environment".to_owned(), "prod".to_owned())]
+    );
+    let sampler = Sampler {
+        share: 0.25,
+        parent_based: true,
+    };
+    assert_eq!(read.sampler, Some(sampler));
+    assert!(read.propagation.b3 && !read.propagation.b3_multi);
+    assert_eq!((read.batch.queue, read.batch.age), (100, Duration::from_millis(250)));
+    let named = tracer(&[
+        ("OTEL_SERVICE_NAME", "b"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "service.name=a"),
+    ]);
+    assert_eq!(named.unwrap().service_name.as_deref(), Some("b"));
+    for (name, value) in [
+        ("OTEL_TRACES_SAMPLER", "sometimes"),
+        ("OTEL_PROPAGATORS", "jaeger"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "x"),
+    ] {
+        assert!(tracer(&[(name, value)]).unwrap_err().starts_with(name), "{name}");
+    }
+}
+
+#[test]
+fn metrics_are_pushed_only_where_somebody_asks() {
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://c:4318");
+    let read = |pairs: &[(&str, &str)]| {
+        Export::from_env(Signal::Metrics, &|name: &str| {
+            let found = pairs.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    };
+    assert_eq!(read(&[endpoint]), Ok(None));
+    let export = read(&[endpoint, ("OTEL_METRICS_EXPORTER", "prometheus,otlp")])
+        .unwrap()
+        .unwrap();
+    assert_eq!(export.endpoint, "https://c:4318/v1/metrics");
 }

@@ -2,12 +2,13 @@
 
 use super::*;
 use crate::RequestProtocol;
+use http::HeaderName;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use std::fmt::Write;
 
 fn shaped(outcome: &Outcome<'_>) -> Vec<Span> {
-    let mut request = Shape::new(&config(None)).request(&[Record::of(outcome)]);
+    let mut request = Shape::new(&config(None)).request(&[Record::of(outcome, &Arc::new(somewhere().unwrap()))]);
     request.resource_spans.remove(0).scope_spans.remove(0).spans
 }
 
@@ -57,6 +58,14 @@ fn render(spans: &[Span]) -> String {
         for attribute in &span.attributes {
             let value = attribute.value.as_ref().and_then(|value| value.value.as_ref());
             writeln!(out, "  {} = {:?}", attribute.key, value.unwrap()).unwrap();
+        }
+        for event in &span.events {
+            let told = event.attributes.iter().map(|attribute| {
+                let value = attribute.value.as_ref().and_then(|value| value.value.as_ref());
+                format!(" {} = {:?}", attribute.key, value.unwrap())
+            });
+            let told: String = told.collect();
+            writeln!(out, "  event {} at {}:{told}", event.name, event.time_unix_nano).unwrap();
         }
     }
     out
@@ -161,4 +170,44 @@ fn no_query_and_so_no_token_gets_into_a_span() {
     });
     assert_eq!(attribute(&spans[0], "url.path").cloned(), text("/x"));
     assert!(!render(&spans).contains("secret"));
+}
+
+#[test]
+fn a_plan_adds_tags_and_may_leave_istios_out() {
+    let tag = |name: &str, value| CustomTag {
+        name: name.into(),
+        value,
+    };
+    let header = HeaderName::from_static("x-user");
+    let absent = HeaderName::from_static("x-absent");
+    let fixture = Fixture {
+        plan: plan(TracingPlan {
+            tags: vec![
+                tag("team", TagValue::Literal("blue".into())),
+                tag("user", TagValue::Header(header.clone(), None)),
+                tag("default", TagValue::Header(absent.clone(), Some("nobody".into()))),
+                tag("nothing", TagValue::Header(absent, None)),
+            ],
+            istio_tags: false,
+            ..TracingPlan::default()
+        }),
+        ..Fixture::default()
+    };
+    let kept = [(header, HeaderValue::from_static("ann"))];
+    let spans = shaped(&Outcome {
+        request_headers: &kept,
+        ..fixture.outcome()
+    });
+    for span in &spans {
+        assert_eq!(attribute(span, "team"), text("blue").as_ref());
+        assert_eq!(attribute(span, "user"), text("ann").as_ref());
+        assert_eq!(attribute(span, "default"), text("nobody").as_ref());
+        assert_eq!(attribute(span, "nothing"), None);
+        assert!(
+            span.attributes
+                .iter()
+                .all(|attribute| !attribute.key.starts_with("istio."))
+        );
+        assert!(attribute(span, "node_id").is_some());
+    }
 }

@@ -5,12 +5,12 @@
 
 use super::SpansConfig;
 use super::record::{Record, Text};
-use crate::access_log::cluster_name;
-use crate::{RequestProtocol, SpanId, Try};
+use crate::ended::cluster_name;
+use crate::{RequestProtocol, SpanEvent, SpanId, Try};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
-use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::span::{Event, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use request::{SpiffeId, Workload};
@@ -21,6 +21,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub(super) struct Shape {
     resource: Resource,
     scope: InstrumentationScope,
+    /// In every span.
+    plain: Vec<KeyValue>,
+    /// The same with Istio's tags.
     common: Vec<KeyValue>,
 }
 
@@ -35,9 +38,13 @@ impl Shape {
         resource.text("telemetry.sdk.language", "rust");
         resource.text("telemetry.sdk.name", "waypoint");
         resource.text("telemetry.sdk.version", env!("CARGO_PKG_VERSION"));
-        let mut common = Attributes::default();
-        common.text("component", "proxy");
-        common.text("node_id", &config.node_id);
+        for (key, value) in &config.resource {
+            resource.text(key, value);
+        }
+        let mut plain = Attributes::default();
+        plain.text("component", "proxy");
+        plain.text("node_id", &config.node_id);
+        let mut common = Attributes(plain.0.clone());
         common.text("istio.mesh_id", &config.cluster);
         common.text("istio.cluster_id", &config.cluster);
         common.text("istio.canonical_service", name);
@@ -53,6 +60,7 @@ impl Shape {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 ..InstrumentationScope::default()
             },
+            plain: plain.0,
             common: common.0,
         }
     }
@@ -82,12 +90,27 @@ impl Shape {
         }
     }
 
+    /// What every span of this request has.
+    fn begin(&self, record: &Record) -> Attributes {
+        let tracing = record.plan.tracing();
+        let mut attributes = Attributes(if tracing.istio_tags { &self.common } else { &self.plain }.clone());
+        for (tag, value) in tracing.tags.iter().zip(&record.tags) {
+            if let Some(value) = value {
+                attributes.text(&tag.name, value);
+            }
+        }
+        attributes
+    }
+
     /// The request as the client saw it.
     fn server(&self, record: &Record) -> Span {
-        let mut attributes = Attributes(self.common.clone());
+        let mut attributes = self.begin(record);
         http(&mut attributes, record);
         envoy(&mut attributes, record);
-        ends(&mut attributes, record);
+        if record.plan.tracing().istio_tags {
+            ends(&mut attributes, record);
+        }
+        decided(&mut attributes, record);
         let failed = server_failed(record);
         if failed {
             attributes.text("error.type", &error_type(record));
@@ -102,20 +125,22 @@ impl Shape {
             parent: record.trace.parent,
             remote_parent: true,
         };
-        span.build(
+        let mut span = span.build(
             name,
             SpanKind::Server,
             (Duration::ZERO, record.duration),
             attributes,
             failed,
-        )
+        );
+        span.events = events(record);
+        span
     }
 
     /// One attempt, as the workload should see it as its parent.
     fn client(&self, record: &Record, index: usize, attempt: &Try) -> Span {
         let last = index + 1 == record.tries.len();
         let cluster = cluster_name(&record.service.host, record.port);
-        let mut attributes = Attributes(self.common.clone());
+        let mut attributes = self.begin(record);
         attributes.text("http.request.method", record.text(Text::Method));
         attributes.text("url.path", record.text(Text::Path));
         attributes.text("server.address", &attempt.address.ip().to_string());
@@ -141,7 +166,10 @@ impl Shape {
                 .map_or_else(|| attempt.status.unwrap_or(0).to_string(), str::to_owned);
             attributes.text("error.type", &kind);
         }
-        if last && let Some(destination) = &record.destination {
+        if last
+            && record.plan.tracing().istio_tags
+            && let Some(destination) = &record.destination
+        {
             workload(
                 &mut attributes,
                 "destination",
@@ -232,7 +260,7 @@ fn envoy(attributes: &mut Attributes, record: &Record) {
     }
 }
 
-/// Istio's tags for both ends, and ours for what decided.
+/// Istio's tags for both ends.
 fn ends(attributes: &mut Attributes, record: &Record) {
     workload(attributes, "source", &record.source, record.source_identity.as_ref());
     if let Some(destination) = &record.destination {
@@ -245,6 +273,10 @@ fn ends(attributes: &mut Attributes, record: &Record) {
         "istio.connection_security_policy",
         if record.mtls { "mutual_tls" } else { "none" },
     );
+}
+
+/// What decided.
+fn decided(attributes: &mut Attributes, record: &Record) {
     attributes.text("waypoint.route", record.text(Text::Route));
     attributes.text("waypoint.policy", record.text(Text::Policy));
     attributes.number("waypoint.retries", record.tries.len().saturating_sub(1) as u64);
@@ -335,6 +367,44 @@ impl Place<'_> {
             ..Span::default()
         }
     }
+}
+
+/// What happened on the way: retries, a denial, and what was noted while it did.
+fn events(record: &Record) -> Vec<Event> {
+    let mut events: Vec<Event> = Vec::new();
+    let mut push = |at: Duration, name: &str, attributes: Attributes| {
+        events.push(Event {
+            time_unix_nano: unix_nanos(record.start, at),
+            name: name.to_owned(),
+            attributes: attributes.0,
+            ..Event::default()
+        });
+    };
+    for SpanEvent { at, name, detail } in &record.events {
+        let mut attributes = Attributes::default();
+        if let Some((key, value)) = detail {
+            attributes.text(key, value);
+        }
+        push(*at, name, attributes);
+    }
+    for (number, pair) in record.tries.windows(2).enumerate() {
+        let [before, next] = pair else { continue };
+        let mut attributes = Attributes::default();
+        attributes.number("http.request.resend_count", number as u64 + 1);
+        attributes.text("retry.after", &before.address.to_string());
+        let status = before.status.map(|status| status.to_string());
+        attributes.text("retry.reason", before.error.or(status.as_deref()).unwrap_or_default());
+        push(next.began, "retry", attributes);
+    }
+    let policy = record.text(Text::Policy);
+    if !policy.is_empty() {
+        let mut attributes = Attributes::default();
+        attributes.text("waypoint.policy", policy);
+        attributes.text("response_code_details", record.text(Text::Details));
+        push(record.duration, "denied", attributes);
+    }
+    events.sort_by_key(|event| event.time_unix_nano);
+    events
 }
 
 fn unix_nanos(start: SystemTime, after: Duration) -> u64 {

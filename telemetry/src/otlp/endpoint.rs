@@ -1,6 +1,7 @@
-//! Where spans go, from `OTEL_EXPORTER_OTLP_*`.
+//! Where a signal goes, from `OTEL_EXPORTER_OTLP_*`.
 
-use super::{Export, ExportProtocol};
+use super::{Export, ExportProtocol, Signal};
+use crate::dial::CollectorAddress;
 use http::uri::{Scheme, Uri};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::time::Duration;
@@ -8,45 +9,50 @@ use std::time::Duration;
 /// Default of `OTEL_EXPORTER_OTLP_TIMEOUT`.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads the traces-specific variable, else the general one. Empty counts as unset (OpenTelemetry's rule).
-fn setting(var: &dyn Fn(&str) -> Option<String>, name: &str) -> Option<(String, String, bool)> {
+/// Reads the variable of the signal, else the general one. Empty counts as unset (OpenTelemetry's rule).
+fn setting(signal: Signal, var: &dyn Fn(&str) -> Option<String>, name: &str) -> Option<(String, String, bool)> {
     let read = |name: String, specific: bool| {
         let value = var(&name)?.trim().to_owned();
         (!value.is_empty()).then_some((name, value, specific))
     };
-    read(format!("OTEL_EXPORTER_OTLP_TRACES_{name}"), true)
+    read(format!("OTEL_EXPORTER_OTLP_{}_{name}", signal.variable()), true)
         .or_else(|| read(format!("OTEL_EXPORTER_OTLP_{name}"), false))
 }
 
-pub(super) fn from_env(var: &dyn Fn(&str) -> Option<String>) -> Result<Option<Export>, String> {
+pub(super) fn from_env(signal: Signal, var: &dyn Fn(&str) -> Option<String>) -> Result<Option<Export>, String> {
     let is = |name: &str, wanted: &str| var(name).is_some_and(|value| value.trim().eq_ignore_ascii_case(wanted));
-    if is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none") {
+    let exporter = var(&format!("OTEL_{}_EXPORTER", signal.variable())).map(|value| value.trim().to_ascii_lowercase());
+    let is_wanted = match exporter.as_deref() {
+        None | Some("") => signal == Signal::Traces,
+        Some(named) => named.split(',').any(|name| name.trim() == "otlp"),
+    };
+    if is("OTEL_SDK_DISABLED", "true") || !is_wanted {
         return Ok(None);
     }
-    let Some((name, endpoint, specific)) = setting(var, "ENDPOINT") else {
+    let Some((name, endpoint, specific)) = setting(signal, var, "ENDPOINT") else {
         return Ok(None);
     };
     let mut export = Export {
-        protocol: protocol(var, &endpoint)?,
-        headers: headers(var)?,
-        timeout: timeout(var)?,
+        protocol: protocol(signal, var, &endpoint)?,
+        headers: headers(signal, var)?,
+        timeout: timeout(signal, var)?,
         endpoint: if endpoint.contains("://") {
             endpoint
         } else {
             format!("http://{endpoint}")
         },
     };
-    export.uri().map_err(|error| format!("{name}: {error}"))?;
+    export.uri(signal).map_err(|error| format!("{name}: {error}"))?;
     if !specific && export.protocol == ExportProtocol::HttpProtobuf {
         // The general endpoint is a base: the signal's path is appended to its own.
-        export.endpoint = format!("{}/v1/traces", export.endpoint.trim_end_matches('/'));
+        export.endpoint = format!("{}{}", export.endpoint.trim_end_matches('/'), signal.http_path());
     }
     Ok(Some(export))
 }
 
 /// Unset, it follows the port: 4317 is gRPC's, anything else OpenTelemetry's default, HTTP.
-fn protocol(var: &dyn Fn(&str) -> Option<String>, endpoint: &str) -> Result<ExportProtocol, String> {
-    let Some((name, value, _)) = setting(var, "PROTOCOL") else {
+fn protocol(signal: Signal, var: &dyn Fn(&str) -> Option<String>, endpoint: &str) -> Result<ExportProtocol, String> {
+    let Some((name, value, _)) = setting(signal, var, "PROTOCOL") else {
         let grpc = endpoint.trim_end_matches('/').ends_with(":4317");
         return Ok(if grpc {
             ExportProtocol::Grpc
@@ -61,8 +67,8 @@ fn protocol(var: &dyn Fn(&str) -> Option<String>, endpoint: &str) -> Result<Expo
     }
 }
 
-fn timeout(var: &dyn Fn(&str) -> Option<String>) -> Result<Duration, String> {
-    let Some((name, value, _)) = setting(var, "TIMEOUT") else {
+fn timeout(signal: Signal, var: &dyn Fn(&str) -> Option<String>) -> Result<Duration, String> {
+    let Some((name, value, _)) = setting(signal, var, "TIMEOUT") else {
         return Ok(DEFAULT_TIMEOUT);
     };
     match value.parse::<u32>() {
@@ -72,8 +78,8 @@ fn timeout(var: &dyn Fn(&str) -> Option<String>) -> Result<Duration, String> {
 }
 
 /// `key=value,key=value`, values percent-encoded. An error names the entry's place, not its value: it may be a secret.
-fn headers(var: &dyn Fn(&str) -> Option<String>) -> Result<Vec<(String, String)>, String> {
-    let Some((name, value, _)) = setting(var, "HEADERS") else {
+fn headers(signal: Signal, var: &dyn Fn(&str) -> Option<String>) -> Result<Vec<(String, String)>, String> {
+    let Some((name, value, _)) = setting(signal, var, "HEADERS") else {
         return Ok(Vec::new());
     };
     let entries = value
@@ -100,7 +106,7 @@ fn headers(var: &dyn Fn(&str) -> Option<String>) -> Result<Vec<(String, String)>
         .collect()
 }
 
-fn percent_decode(text: &str) -> Option<String> {
+pub(crate) fn percent_decode(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
@@ -116,31 +122,41 @@ fn percent_decode(text: &str) -> Option<String> {
 }
 
 impl Export {
-    /// The address to send to, checked.
-    pub(super) fn uri(&self) -> Result<Uri, String> {
+    /// What is asked for, checked.
+    pub(crate) fn uri(&self, signal: Signal) -> Result<Uri, String> {
         let found = &self.endpoint;
         let uri: Uri = found
             .parse()
             .map_err(|error| format!("expected `http://host:port`, found `{found}`: {error}"))?;
-        if uri.scheme() == Some(&Scheme::HTTPS) {
-            return Err(format!(
-                "`{found}`: TLS to the collector is not built in; use `http://` and let the mesh encrypt it"
-            ));
-        }
         let authority = uri.authority().map_or("", |authority| authority.as_str());
-        if uri.scheme() != Some(&Scheme::HTTP) || authority.is_empty() || authority.contains('@') {
+        let is_http = uri.scheme() == Some(&Scheme::HTTP) || uri.scheme() == Some(&Scheme::HTTPS);
+        if !is_http || authority.is_empty() || authority.contains('@') {
             return Err(format!(
-                "expected `http://host:port` without user info, found `{found}`"
+                "expected `http://host:port` or `https://host:port` without user info, found `{found}`"
             ));
         }
-        // `http://host:4318` and nothing behind it: the path is ours to choose.
-        let bare = self.protocol == ExportProtocol::HttpProtobuf && found.ends_with(authority);
-        if !bare {
-            return Ok(uri);
-        }
-        format!("{found}/v1/traces")
-            .parse()
-            .map_err(|error| format!("`{found}`: {error}"))
+        let base = found.trim_end_matches('/');
+        let text = match self.protocol {
+            // Below a path of the endpoint, where it has one.
+            ExportProtocol::Grpc => format!("{base}{}", signal.grpc_path()),
+            // `http://host:4318` and nothing behind it: the path is ours to choose.
+            ExportProtocol::HttpProtobuf if found.ends_with(authority) => format!("{found}{}", signal.http_path()),
+            ExportProtocol::HttpProtobuf => return Ok(uri),
+        };
+        text.parse().map_err(|error| format!("`{found}`: {error}"))
+    }
+
+    /// Whom to connect to. Without a port it is the scheme's.
+    pub(super) fn address(&self, signal: Signal) -> Result<CollectorAddress, String> {
+        let uri = self.uri(signal)?;
+        let tls = uri.scheme() == Some(&Scheme::HTTPS);
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        Ok(CollectorAddress {
+            host,
+            port: uri.port_u16().unwrap_or(if tls { 443 } else { 80 }),
+            tls,
+            http2: self.protocol == ExportProtocol::Grpc,
+        })
     }
 
     /// The extra headers, checked.
