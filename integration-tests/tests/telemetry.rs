@@ -193,6 +193,31 @@ async fn grpc_and_tcp_have_their_own_series() {
     .await;
 }
 
+#[tokio::test]
+async fn a_connection_that_stays_open_is_counted_while_it_does() {
+    let mut world = MeshWorld::new();
+    let db = world.tcp("db", "tcp", Manner::Echo, Reach::Hbone).await;
+    let waypoint = world.start().await;
+    let mut tunnel = world.client(&waypoint).raw(&db.vip).await;
+    let mut answer = [0; 5];
+    tunnel.write_all(b"12345").await.unwrap();
+    soon("the echo", tunnel.read_exact(&mut answer)).await.unwrap();
+    let sum = async |name| waypoint.scrape().await.sum(name, &[("destination_service_name", "db")]);
+    until("its bytes are counted", async || {
+        sum("istio_tcp_sent_bytes_total").await == 5.0 && sum("istio_tcp_received_bytes_total").await == 5.0
+    })
+    .await;
+    assert_eq!(sum("istio_tcp_connections_closed_total").await, 0.0);
+    tunnel.write_all(b"678").await.unwrap();
+    tunnel.shutdown().await.unwrap();
+    soon("the rest", tunnel.read_to_end(&mut Vec::new())).await.unwrap();
+    drop(tunnel);
+    until("the rest is counted once", async || {
+        sum("istio_tcp_connections_closed_total").await == 1.0 && sum("istio_tcp_received_bytes_total").await == 8.0
+    })
+    .await;
+}
+
 async fn traced(protocol: &str) -> (Collector, MeshWorld, Pod<Echo>, Waypoint) {
     let collector = Collector::start().await;
     let endpoint = if protocol == "grpc" {

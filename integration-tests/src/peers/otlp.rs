@@ -1,4 +1,4 @@
-//! A collector in this process: takes OTLP over gRPC and over HTTP and keeps the spans for the test to look at.
+//! A collector in this process: takes OTLP over gRPC and over HTTP and keeps spans and metrics for the test to look at.
 
 use super::waiting::until;
 use bytes::Bytes;
@@ -7,12 +7,19 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
@@ -26,6 +33,7 @@ pub struct Collector {
     /// Where it takes OTLP/HTTP (POST /v1/traces, protobuf).
     pub http: SocketAddr,
     spans: Spans,
+    metrics: Metrics,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -39,6 +47,8 @@ pub struct SeenSpan {
 }
 
 type Spans = Arc<Mutex<Vec<SeenSpan>>>;
+/// The latest sum of a counter, by service and name.
+type Metrics = Arc<Mutex<HashMap<(String, String), f64>>>;
 
 impl Collector {
     /// Listens on two free ports.
@@ -46,18 +56,27 @@ impl Collector {
         let spans = Spans::default();
         let incoming = TcpIncoming::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let grpc = incoming.local_addr().unwrap();
-        let service = TraceServiceServer::new(Service(spans.clone()));
-        let router = tonic::transport::Server::builder().add_service(service);
+        let metrics = Metrics::default();
+        let router = tonic::transport::Server::builder()
+            .add_service(TraceServiceServer::new(Service(spans.clone())))
+            .add_service(MetricsServiceServer::new(MetricService(metrics.clone())));
         let grpc_task = tokio::spawn(async move { router.serve_with_incoming(incoming).await.unwrap() });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let http = listener.local_addr().unwrap();
-        let http_task = tokio::spawn(serve_http(listener, spans.clone()));
+        let http_task = tokio::spawn(serve_http(listener, spans.clone(), metrics.clone()));
         Self {
             grpc,
             http,
             spans,
+            metrics,
             tasks: [grpc_task, http_task],
         }
+    }
+
+    /// The latest sum of a counter that this service pushed.
+    pub fn metric(&self, service: &str, name: &str) -> Option<f64> {
+        let key = (service.to_owned(), name.to_owned());
+        self.metrics.lock().unwrap().get(&key).copied()
     }
 
     /// All spans so far.
@@ -114,12 +133,41 @@ impl TraceService for Service {
     }
 }
 
-async fn serve_http(listener: TcpListener, spans: Spans) {
+struct MetricService(Metrics);
+
+#[tonic::async_trait]
+impl MetricsService for MetricService {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportMetricsServiceRequest>,
+    ) -> Result<tonic::Response<ExportMetricsServiceResponse>, tonic::Status> {
+        keep_metrics(&self.0, request.into_inner());
+        Ok(tonic::Response::new(ExportMetricsServiceResponse::default()))
+    }
+}
+
+fn keep_metrics(metrics: &Metrics, export: ExportMetricsServiceRequest) {
+    let mut metrics = metrics.lock().unwrap();
+    for resource in export.resource_metrics {
+        let attributes = resource.resource.map(|r| r.attributes).unwrap_or_default();
+        let service = text_of(&attributes, "service.name").unwrap_or_default();
+        for metric in resource.scope_metrics.into_iter().flat_map(|scope| scope.metrics) {
+            let Some(Data::Sum(sum)) = metric.data else { continue };
+            let values = sum.data_points.iter().map(|point| match point.value {
+                Some(Number::AsDouble(value)) => value,
+                _ => 0.0,
+            });
+            metrics.insert((service.clone(), metric.name), values.sum());
+        }
+    }
+}
+
+async fn serve_http(listener: TcpListener, spans: Spans, metrics: Metrics) {
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((socket, _)) = listener.accept().await {
-        let spans = spans.clone();
+        let (spans, metrics) = (spans.clone(), metrics.clone());
         connections.spawn(async move {
-            let service = service_fn(|request| export(request, spans.clone()));
+            let service = service_fn(|request| export(request, spans.clone(), metrics.clone()));
             hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(socket), service)
                 .await
@@ -128,13 +176,18 @@ async fn serve_http(listener: TcpListener, spans: Spans) {
     }
 }
 
-async fn export(request: Request<Incoming>, spans: Spans) -> hyper::Result<Response<Full<Bytes>>> {
+async fn export(request: Request<Incoming>, spans: Spans, metrics: Metrics) -> hyper::Result<Response<Full<Bytes>>> {
+    let is_metrics = request.uri().path() == "/v1/metrics";
     let is_traces = request.method() == http::Method::POST && request.uri().path() == "/v1/traces";
     let is_protobuf = request
         .headers()
         .get("content-type")
         .is_some_and(|v| v == "application/x-protobuf");
     let body = request.into_body().collect().await?.to_bytes();
+    if is_metrics && let Ok(export) = ExportMetricsServiceRequest::decode(body.clone()) {
+        keep_metrics(&metrics, export);
+        return Ok(Response::new(Full::default()));
+    }
     let status = match ExportTraceServiceRequest::decode(body) {
         _ if !is_traces => StatusCode::NOT_FOUND,
         _ if !is_protobuf => StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -3,6 +3,9 @@
 use super::loopback::free_port;
 use super::python_tools::installed;
 use super::waiting::until;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -64,6 +67,41 @@ impl Rotel {
         })
         .await;
         Some(rotel)
+    }
+
+    /// Gives it a span, as an application beside the waypoint would.
+    pub async fn take(&self, span: Span) {
+        let scope_spans = vec![ScopeSpans {
+            spans: vec![span],
+            ..ScopeSpans::default()
+        }];
+        let resource_spans = vec![ResourceSpans {
+            scope_spans,
+            ..ResourceSpans::default()
+        }];
+        let mut client = TraceServiceClient::connect(format!("http://{}", self.grpc))
+            .await
+            .unwrap();
+        client
+            .export(ExportTraceServiceRequest { resource_spans })
+            .await
+            .unwrap();
+    }
+
+    /// The spans of a trace that it has printed: id and parent's id, in hex; "" for no parent.
+    pub fn spans(&self, trace: &str) -> Vec<(String, String)> {
+        let output = self.output();
+        let blocks = output.split("Span #").skip(1);
+        let read = |block: &str| {
+            let value = |name: &str| {
+                let line = block
+                    .lines()
+                    .find_map(|line| line.trim().strip_prefix(name)?.trim().strip_prefix(':'));
+                line.map(|value| value.trim().to_owned()).unwrap_or_default()
+            };
+            (value("Trace ID") == trace).then(|| (value("ID"), value("Parent ID")))
+        };
+        blocks.filter_map(read).collect()
     }
 
     /// All it has printed.
