@@ -148,6 +148,7 @@ fn there_is_a_test_for_every_folder() {
             "jwt",
             "mirror",
             "streams",
+            "telemetry",
             "virtual-service"
         ]
     );
@@ -301,6 +302,38 @@ async fn deny() {
     );
     let stranger = ClientTunnel::new(example.waypoint.hbone, &example.pki, "demo", "elsewhere", "curl");
     assert_eq!(stranger.get(&example.reviews(), "/reviews/1").await.status, 403);
+}
+
+#[tokio::test]
+async fn telemetry() {
+    let example = Example::start("telemetry", "reviews", 9080, &[(11, "v1")]).await;
+    let mut client = example.client("curl").http1(&example.reviews()).await;
+    let as_ann = |path| get_with(path, &[("x-user", "ann")]);
+    let reply = client.send(as_ann("/reviews/1")).await;
+    assert_eq!(reply.status, 200);
+    assert!(
+        reply.seen_header("traceparent").unwrap().ends_with("-01"),
+        "every request is sampled"
+    );
+    assert_eq!(client.send(as_ann("/do/status/503")).await.status, 503);
+    until("both are counted for ann", async || {
+        let samples = example.waypoint.scrape().await;
+        samples.sum("istio_requests_total", &[("user", "ann")]) == 2.0
+            && samples.find("istio_request_bytes_count", &[]).next().is_none()
+    })
+    .await;
+    let line = example
+        .waypoint
+        .until_logged("the error", |line| line.contains("\"status\":503"))
+        .await;
+    assert!(
+        line.contains("\"user\":\"ann\"") && line.contains("/do/status/503"),
+        "{line}"
+    );
+    assert!(
+        !example.waypoint.log().contains("/reviews/1"),
+        "what went well is not logged"
+    );
 }
 
 #[tokio::test]
