@@ -1,9 +1,12 @@
-//! What the README promises of memory: a look-up allocates nothing, a plain rule holds less than 2 KiB.
+//! What the README promises of memory: a look-up allocates nothing, a plain rule holds less than 2 KiB; and what
+//! telemetry takes of a request.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use allocation_counter::measure;
-use micro_benches::{Asked, NAMESPACE, RuleKind, World, first_port};
+use http::HeaderMap;
+use micro_benches::{Asked, NAMESPACE, RuleKind, Told, World, first_port, tracer};
+use telemetry::Metrics;
 
 const RULE_BYTES: i64 = 2 << 10;
 
@@ -25,6 +28,30 @@ fn a_look_up_allocates_nothing() {
         assert_eq!(found, matches, "{target}");
         assert_eq!(allocated.count_total, 0, "{target}");
     }
+}
+
+#[test]
+fn telling_of_a_request_that_is_not_sampled_allocates_nothing() {
+    let (told, spans, metrics) = (Told::new(), tracer(0.0, 1), Metrics::new("test"));
+    let headers = HeaderMap::new();
+    metrics.observe(&told.outcome(&spans.begin(told.plan(), &headers)));
+    let allocated = measure(|| {
+        let trace = spans.begin(told.plan(), &headers);
+        metrics.observe(&told.outcome(&trace));
+    });
+    assert_eq!(allocated.count_total, 0);
+}
+
+/// One for the texts, one for the attempts, the place in the queue.
+#[test]
+fn a_sampled_request_leaves_a_small_record() {
+    let (told, spans) = (Told::new(), tracer(1.0, 64));
+    let trace = spans.begin(told.plan(), &HeaderMap::new());
+    let outcome = told.outcome(&trace);
+    spans.record(&outcome);
+    let allocated = measure(|| spans.record(&outcome));
+    assert!(allocated.count_total <= 6, "{} allocations", allocated.count_total);
+    assert!(allocated.bytes_total < 4 << 10, "{} bytes", allocated.bytes_total);
 }
 
 /// In a route of sixteen, and with all that is kept of it: the parsed object, the compiled route, the index, what makes
