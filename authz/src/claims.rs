@@ -31,6 +31,25 @@ impl Claims {
             payload,
         }
     }
+
+    /// The texts that a claim has, which is at the end of this path: one, or those of a list.
+    pub(crate) fn texts(&self, path: &[Box<str>]) -> impl Iterator<Item = &str> {
+        let (one, list) = match self.at(path) {
+            Some(Value::String(text)) => (Some(text.as_str()), &[][..]),
+            Some(Value::Array(list)) => (None, list.as_slice()),
+            _ => (None, &[][..]),
+        };
+        one.into_iter().chain(list.iter().filter_map(Value::as_str))
+    }
+
+    fn at(&self, path: &[Box<str>]) -> Option<&Value> {
+        let (last, parents) = path.split_last()?;
+        let mut object = &self.payload;
+        for parent in parents {
+            object = object.get(&**parent)?.as_object()?;
+        }
+        object.get(&**last)
+    }
 }
 
 /// A claim, possibly nested, that must be a matching string or a list with one.
@@ -42,24 +61,7 @@ pub(crate) struct ClaimPattern {
 
 impl ClaimPattern {
     pub(crate) fn matches(&self, claims: &Claims) -> bool {
-        let Some((last, parents)) = self.path.split_last() else {
-            return false;
-        };
-        let mut object = &claims.payload;
-        for parent in parents {
-            match object.get(&**parent) {
-                Some(Value::Object(inner)) => object = inner,
-                _ => return false,
-            }
-        }
-        match object.get(&**last) {
-            Some(Value::String(text)) => self.values.matches(text),
-            Some(Value::Array(list)) => list
-                .iter()
-                .filter_map(Value::as_str)
-                .any(|text| self.values.matches(text)),
-            _ => false,
-        }
+        claims.texts(&self.path).any(|text| self.values.matches(text))
     }
 }
 

@@ -1,13 +1,15 @@
 //! Finds the first of many rules that matches, without asking each.
 //!
-//! A rule that can match only where a request has one of a few paths, principals, namespaces or hosts is filed under
-//! them. A request brings up the rules filed under what it has; they and those that could not be filed are asked.
+//! A rule that can match only where a request has one of a few paths, principals, headers, claims, namespaces or hosts is
+//! filed under them. A request brings up the rules filed under what it has; they and those that could not be filed are asked.
 
 mod tree;
 
 use crate::identity;
 use crate::policy::Bound;
 use crate::rule::{Conditions, Rule, Test, View};
+use http::HeaderName;
+use request::Request;
 use std::collections::HashMap;
 pub(crate) use tree::Key;
 use tree::Tree;
@@ -23,15 +25,29 @@ pub(crate) struct Index {
     paths: Tree,
     principals: Tree,
     hosts: Tree,
+    headers: Vec<(HeaderName, Filed)>,
+    claims: Vec<(ClaimPath, Filed)>,
     namespaces: HashMap<Box<str>, Vec<usize>>,
     /// Asked always.
     others: Vec<usize>,
+}
+
+/// The names that lead to a claim.
+type ClaimPath = Box<[Box<str>]>;
+
+/// Rules filed under the values of one header or claim.
+#[derive(Debug, Default)]
+struct Filed {
+    values: Tree,
+    /// All of them: asked where the value is not one text.
+    all: Vec<usize>,
 }
 
 impl Index {
     pub(crate) fn of(rules: &[Bound]) -> Self {
         let mut index = Self::default();
         let (mut paths, mut principals, mut hosts) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut headers, mut claims) = (Named::default(), Named::default());
         for (number, bound) in rules.iter().enumerate() {
             let filed = |keys: Vec<Key>| keys.into_iter().map(move |key| (key, number));
             let rule = &bound.rule;
@@ -41,6 +57,10 @@ impl Index {
                 paths.extend(filed(keys));
             } else if let Some(keys) = needed(rule, &principals_of) {
                 principals.extend(filed(keys));
+            } else if let Some(keys) = needed(rule, &headers_of) {
+                headers.file(keys, number);
+            } else if let Some(keys) = needed(rule, &claims_of) {
+                claims.file(keys, number);
             } else if let Some(names) = needed(rule, &namespaces_of) {
                 for name in names {
                     index.namespaces.entry(name).or_default().push(number);
@@ -54,6 +74,8 @@ impl Index {
         index.paths = Tree::new(paths);
         index.principals = Tree::new(principals);
         index.hosts = Tree::new(hosts);
+        index.headers = headers.finish();
+        index.claims = claims.finish();
         index
     }
 
@@ -74,6 +96,14 @@ impl Index {
         if let Some(request) = view.request {
             self.paths.leading_to(request.head.path.as_str(), &mut ask);
             self.hosts.leading_to(request.head.authority.as_str(), &mut ask);
+            for (name, filed) in &self.headers {
+                by_header(request, name, filed, &mut ask);
+            }
+            for (path, filed) in &self.claims {
+                for text in view.claims.into_iter().flat_map(|claims| claims.texts(path)) {
+                    filed.values.leading_to(text, &mut ask);
+                }
+            }
         }
         if let Some(identity) = &view.connection.identity {
             self.principals.leading_to(identity.principal(), &mut ask);
@@ -86,6 +116,48 @@ impl Index {
             }
         }
         best.map(|(_, bound)| bound)
+    }
+}
+
+fn by_header(request: &Request<'_>, name: &HeaderName, filed: &Filed, ask: &mut impl FnMut(&[usize])) {
+    let mut values = request.headers.get_all(name).iter();
+    match (values.next().map(|value| value.to_str()), values.next()) {
+        (None, _) => {}
+        (Some(Ok(text)), None) => filed.values.leading_to(text, ask),
+        _ => ask(&filed.all),
+    }
+}
+
+/// Entries for one [`Filed`] for each name.
+struct Named<N>(Vec<(N, Vec<(Key, usize)>)>);
+
+impl<N> Default for Named<N> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<N: PartialEq> Named<N> {
+    fn file(&mut self, keys: Vec<(N, Key)>, number: usize) {
+        for (name, key) in keys {
+            match self.0.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, entries)) => entries.push((key, number)),
+                None => self.0.push((name, vec![(key, number)])),
+            }
+        }
+    }
+
+    fn finish(self) -> Vec<(N, Filed)> {
+        let filed = |entries: Vec<(Key, usize)>| {
+            let mut all: Vec<usize> = entries.iter().map(|(_, number)| *number).collect();
+            all.dedup();
+            let values = Tree::new(entries);
+            Filed { values, all }
+        };
+        self.0
+            .into_iter()
+            .map(|(name, entries)| (name, filed(entries)))
+            .collect()
     }
 }
 
@@ -131,6 +203,23 @@ fn hosts_of(test: &Test) -> Option<Vec<Key>> {
         Test::Host(set) => set.keys(),
         _ => None,
     }
+}
+
+fn headers_of(test: &Test) -> Option<Vec<(HeaderName, Key)>> {
+    let Test::Header(name, set) = test else { return None };
+    Some(set.keys()?.into_iter().map(|key| (name.clone(), key)).collect())
+}
+
+fn claims_of(test: &Test) -> Option<Vec<(ClaimPath, Key)>> {
+    let Test::Claim(claim) = test else { return None };
+    Some(
+        claim
+            .values
+            .keys()?
+            .into_iter()
+            .map(|key| (claim.path.clone(), key))
+            .collect(),
+    )
 }
 
 fn namespaces_of(test: &Test) -> Option<Vec<Box<str>>> {

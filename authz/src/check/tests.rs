@@ -25,7 +25,7 @@ fn sound_policies() {
         json!({}),
         json!({"rules": []}),
         json!({"action": "DENY", "rules": [{}]}),
-        json!({"action": "AUDIT"}),
+        json!({"action": "AUDIT", "rules": [{}]}),
         json!({"action": "CUSTOM", "provider": {"name": "p"}, "rules": [{}]}),
         json!({"selector": {"matchLabels": {"app": "x"}}}),
         json!({"targetRefs": [{"group": "", "kind": "Service", "name": "x"}]}),
@@ -110,6 +110,15 @@ fn each_problem_is_where_it_stands() {
     let many: Vec<String> = (0..17).map(|n| format!("a{n}")).collect();
     let spec = json!({"rules": [{"from": [{"source": {"serviceAccounts": many}}]}]});
     assert_eq!(errors(spec), ["spec.rules[0].from[0].source.serviceAccounts"]);
+}
+
+#[test]
+fn what_is_never_triggered_is_told() {
+    for rules in [json!(null), json!([])] {
+        let spec = |action: &str| json!({"action": action, "rules": rules, "provider": null});
+        assert_eq!(fields(spec("DENY")), (vec!["spec.rules".to_owned()], vec![]));
+        assert_eq!(fields(spec("AUDIT")), (vec![], vec!["spec.rules".to_owned()]));
+    }
 }
 
 #[test]

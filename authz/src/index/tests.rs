@@ -3,11 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use super::Index;
-use crate::check;
 use crate::policy::Bound;
 use crate::rule::View;
 use crate::spec::Problems;
 use crate::testing::Sample;
+use crate::{Claims, check};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -31,8 +31,20 @@ fn lists() -> impl Strategy<Value = (&'static str, Value)> {
 
 fn rule() -> impl Strategy<Value = Value> {
     let clauses = || prop::collection::vec(lists(), 0..4);
-    let when = prop::option::of(prop::sample::select(&["shop", "bank"][..]));
-    (clauses(), clauses(), when).prop_map(|(one, other, when)| {
+    let when = prop::sample::select(
+        &[
+            ("", ""),
+            ("", ""),
+            ("source.namespace", "shop"),
+            ("source.namespace", "bank"),
+            ("request.headers[x-env]", "prod"),
+            ("request.headers[x-env]", "prod*"),
+            ("request.headers[x-env]", "*,b"),
+            ("request.auth.claims[role]", "admin"),
+            ("request.auth.claims[a][b]", "ad*"),
+        ][..],
+    );
+    (clauses(), clauses(), when).prop_map(|(one, other, (key, value))| {
         let (mut from, mut to) = (Vec::new(), Vec::new());
         for (field, list) in one.into_iter().chain(other) {
             match field {
@@ -46,8 +58,8 @@ fn rule() -> impl Strategy<Value = Value> {
                 rule[field] = json!(clauses);
             }
         }
-        if let Some(namespace) = when {
-            rule["when"] = json!([{"key": "source.namespace", "values": [namespace]}]);
+        if !key.is_empty() {
+            rule["when"] = json!([{"key": key, "values": [value]}]);
         }
         rule
     })
@@ -74,12 +86,20 @@ proptest! {
             "spiffe://mesh.example/ns/ns/shop/sa/cart/x",
             "spiffe://other/x",
         ][..])),
+        headers in prop::collection::vec(prop::sample::select(&["prod", "prod-2", "a", "b", "prod,b"][..]), 0..3),
+        roles in prop::sample::select(vec![json!(null), json!("admin"), json!(["user", "admin"]), json!([7]), json!({"b": "adept"})]),
     ) {
         let rules = bound(rules);
-        let sample = Sample::get(path).from(identity);
+        let mut sample = Sample::get(path).from(identity);
+        for value in headers {
+            sample = sample.header("x-env", value);
+        }
+        let payload = json!({"iss": "i", "sub": "s", "role": roles.clone(), "a": roles});
+        let claims = Claims::from_payload(payload.as_object().unwrap().clone());
         let request = sample.request();
         for request in [Some(&request), None] {
-            let view = View { connection: &sample.connection, request, claims: None };
+            let claims = request.map(|_| &claims);
+            let view = View { connection: &sample.connection, request, claims };
             let one_by_one = rules.iter().find(|bound| bound.rule.matches(view));
             let found = Index::of(&rules).first(&rules, view);
             prop_assert_eq!(found.map(|bound| bound.index), one_by_one.map(|bound| bound.index));
