@@ -6,7 +6,7 @@ TOOLS := $(CURDIR)/.tools
 TARGET := $(if $(CARGO_TARGET_DIR),$(abspath $(CARGO_TARGET_DIR)),$(CURDIR)/target)
 export PATH := $(TOOLS)/cmake/bin:$(PATH)
 
-.PHONY: demo test lint bench clean-tools cmake
+.PHONY: demo test lint bench callgrind fuzz clean-tools cmake
 
 demo: cmake
 	$(CARGO) run --profile demo -p waypoint -- demo $(DEMO_ARGS)
@@ -23,6 +23,20 @@ lint: cmake
 bench: cmake
 	$(CARGO) build --release -p waypoint -p benches
 	$(CARGO) run --release -p benches --bin waypoint-bench -- compare --gate 0.4 --markdown benches/RESULTS.md $(BENCH_ARGS)
+
+# Instructions of one look-up, one decision, one token; needs valgrind.
+callgrind: cmake
+	$(CARGO) build --profile demo -p micro-benches --bin repeat
+	benches/micro/callgrind $(TARGET)/demo/repeat
+
+# Each fuzz target for FUZZ_SECONDS; needs `cargo install cargo-fuzz` and a nightly compiler.
+FUZZ_SECONDS ?= 60
+fuzz: cmake
+	@command -v cargo-fuzz >/dev/null 2>&1 || { echo "skipped: cargo-fuzz is missing (cargo install cargo-fuzz)"; exit 0; } ; \
+	for target in $$(cd fuzz && ls corpus); do \
+	  mkdir -p fuzz/target/found/$$target && \
+	  $(CARGO) +nightly fuzz run $$target fuzz/target/found/$$target fuzz/corpus/$$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	done
 
 cmake:
 	@command -v cmake >/dev/null 2>&1 || $(MAKE) --no-print-directory $(TOOLS)/cmake/bin/cmake

@@ -1,7 +1,7 @@
 //! One request, owned, to be asked about again and again.
 
 use http::{HeaderMap, Method};
-use request::{Connection, Head, Mode, Request};
+use request::{Connection, Head, Mode, Request, SpiffeId};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// A request with the connection it came by.
@@ -44,6 +44,19 @@ impl Asked {
                 sni: None,
             },
         }
+    }
+
+    /// The same from somebody: a SPIFFE id.
+    ///
+    /// # Panics
+    /// When it is none.
+    #[allow(clippy::panic)]
+    pub fn from(mut self, identity: &str) -> Self {
+        match SpiffeId::parse(identity) {
+            Ok(identity) => self.connection.identity = Some(identity),
+            Err(bad) => panic!("{identity}: {bad}"),
+        }
+        self
     }
 
     /// As the routing table takes it.

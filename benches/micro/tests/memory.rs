@@ -1,11 +1,11 @@
-//! What the README promises of memory: a look-up allocates nothing, a plain rule holds less than 2 KiB; and what
+//! What the README promises of memory: look-ups and decisions allocate nothing, a plain rule holds less than 2 KiB; and what
 //! telemetry takes of a request.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use allocation_counter::measure;
 use http::HeaderMap;
-use micro_benches::{Asked, NAMESPACE, RuleKind, Told, World, first_port, tracer};
+use micro_benches::{Asked, Asks, Judged, NAMESPACE, RuleKind, Tokens, Told, World, first_port, tracer};
 use telemetry::Metrics;
 
 const RULE_BYTES: i64 = 2 << 10;
@@ -52,6 +52,26 @@ fn a_sampled_request_leaves_a_small_record() {
     let allocated = measure(|| spans.record(&outcome));
     assert!(allocated.count_total <= 6, "{} allocations", allocated.count_total);
     assert!(allocated.bytes_total < 4 << 10, "{} bytes", allocated.bytes_total);
+}
+
+/// Neither does a decision by 500 rules, nor a token that is known.
+#[test]
+fn a_decision_and_a_known_token_allocate_nothing() {
+    for asks in [Asks::CallerAndPath, Asks::NamespaceAndHeader, Asks::AddressAndHeader] {
+        let judged = Judged::new(asks);
+        for judge in [Judged::allow, Judged::refuse] {
+            let mut as_wanted = false;
+            let allocated = measure(|| as_wanted = judge(&judged));
+            assert!(as_wanted, "{asks:?}");
+            assert_eq!(allocated.count_total, 0, "{asks:?}");
+        }
+    }
+    let tokens = Tokens::es256();
+    assert!(tokens.verify());
+    let mut known = false;
+    let allocated = measure(|| known = tokens.verify());
+    assert!(known);
+    assert_eq!(allocated.count_total, 0);
 }
 
 /// In a route of sixteen, and with all that is kept of it: the parsed object, the compiled route, the index, what makes

@@ -1,0 +1,59 @@
+//! Does one thing a number of times, so that callgrind can count its instructions: `make callgrind`.
+
+use micro_benches::{Asked, Asks, Judged, NAMESPACE, RuleKind, Tokens, World, first_port};
+use std::hint::black_box;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let what = arguments.next().unwrap_or_default();
+    let Some(times) = arguments.next().and_then(|times| times.parse().ok()) else {
+        eprintln!("usage: repeat WHAT TIMES");
+        return ExitCode::FAILURE;
+    };
+    if repeat(&what, times) {
+        ExitCode::SUCCESS
+    } else {
+        eprintln!("{what}: expected find, policies-allow, policies-refuse, token-cached, token-es256 or token-rs256");
+        ExitCode::FAILURE
+    }
+}
+
+fn repeat(what: &str, times: usize) -> bool {
+    let often = |act: &mut dyn FnMut() -> bool| (0..times).all(|_| black_box(act()));
+    match what {
+        "find" => {
+            let world = World {
+                services: 1,
+                routes: 1_000,
+                rules: 1,
+                rule: RuleKind::Rich,
+            };
+            let (_, _, snapshot) = world.compile();
+            let table = first_port(&snapshot).routes(NAMESPACE);
+            let asked = Asked::get("/api/999/0/and/more", &[("x-version", "v1")]);
+            often(&mut || table.find(&asked.request()).is_some())
+        }
+        "policies-allow" => {
+            let judged = Judged::new(Asks::CallerAndPath);
+            often(&mut || judged.allow())
+        }
+        "policies-refuse" => {
+            let judged = Judged::new(Asks::CallerAndPath);
+            often(&mut || judged.refuse())
+        }
+        "token-cached" => {
+            let tokens = Tokens::es256();
+            often(&mut || tokens.verify())
+        }
+        "token-es256" => {
+            let mut tokens = Tokens::es256();
+            often(&mut || tokens.verify_anew())
+        }
+        "token-rs256" => {
+            let mut tokens = Tokens::rs256();
+            often(&mut || tokens.verify_anew())
+        }
+        _ => false,
+    }
+}
