@@ -140,12 +140,14 @@ fn there_is_a_test_for_every_folder() {
         names,
         [
             "canary",
+            "default-deny",
             "deny",
             "destination-rule",
             "egress",
             "ext-authz",
             "grpc",
             "jwt",
+            "jwt-uri",
             "mirror",
             "streams",
             "telemetry",
@@ -279,6 +281,44 @@ async fn jwt() {
     let mut write = post("/reviews/1", "{}");
     write.headers_mut().insert("authorization", writer.try_into().unwrap());
     assert_eq!(client.send(write).await.status, 200);
+}
+
+#[tokio::test]
+async fn jwt_uri() {
+    let example = Example::start("jwt-uri", "reviews", 9080, &[(11, "v1")]).await;
+    let mut client = example.client("curl").http1(&example.reviews()).await;
+    let read = || get_with("/reviews/1", &[("authorization", &demo_token())]);
+    assert_eq!(client.send(read()).await.status, 401, "nobody has the keys yet");
+    assert_eq!(client.get("/reviews/1").await.status, 403);
+    let keys = std::fs::read_to_string(folder("jwt-uri").join("jwks.json")).unwrap();
+    let issuer = Scripted::start(example.subnet.pod(31), 8000, move |mut connection| {
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{keys}", keys.len());
+        async move {
+            if connection.head().await.is_ok() {
+                let _ = connection.send(answer).await;
+            }
+        }
+    });
+    let _issuer = issuer.await;
+    until("the keys are there", async || client.send(read()).await.status == 200).await;
+    let nonsense = get_with("/reviews/1", &[("authorization", "Bearer nonsense")]);
+    assert_eq!(client.send(nonsense).await.status, 401);
+}
+
+#[tokio::test]
+async fn default_deny() {
+    let example = Example::start("default-deny", "reviews", 9080, &[(11, "v1"), (12, "v1-ratings")]).await;
+    let (reviews, ratings) = (example.reviews(), example.vip("ratings", 12, 9080));
+    let mut shop = example.client("shop").http1(&reviews).await;
+    assert_eq!(shop.get("/reviews/1").await.status, 200);
+    assert_eq!(shop.send(post("/reviews/1", "{}")).await.status, 403, "reading only");
+    assert_eq!(example.client("shop").get(&ratings, "/ratings/1").await.status, 403);
+    assert_eq!(example.client("curl").get(&reviews, "/reviews/1").await.status, 403);
+    let tunnel = &example.backends["v1"].1;
+    assert_eq!((tunnel.tunnels(), tunnel.refusals()), (1, Vec::new()));
+    // What the layer 4 policy asks of the node tunnel, and ours here asks it of its clients: to be the waypoint.
+    let manifest = std::fs::read_to_string(folder("default-deny").join("default-deny.yaml")).unwrap();
+    assert!(manifest.contains(r#"principals: ["cluster.local/ns/demo/sa/waypoint"]"#));
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 //! A waypoint binds by `targetRefs` only (Istio: policies without them, or with a selector, are the node tunnel's).
 
 mod doubts;
+mod guard;
 
 use super::Report;
 use super::gateways::Gateways;
@@ -64,7 +65,12 @@ impl<'r> Policies<'r> {
         let mut policies: Vec<doubts::Bound<'r>> = Vec::new();
         for &object in index.all("AuthorizationPolicy") {
             if let Body::Authorization(policy) = &object.body {
-                let bound = binder.services(object, &policy.binding);
+                // Not forgotten, but the other half: what keeps the waypoint from being walked around.
+                let guards = !policy.binding.has_targets && guard::lets_in_waypoints_only(&policy.spec, gateways);
+                let bound = match guards {
+                    true => Vec::new(),
+                    false => binder.services(object, &policy.binding),
+                };
                 for service in &bound {
                     all.authorizations.entry(*service).or_default().push((object, policy));
                 }
