@@ -1,7 +1,9 @@
 //! Where our certificate, key and roots come from, and how a change of them arrives.
 
+use crate::crls::Crls;
 use crate::error::CertError;
 use crate::tls;
+use crate::trust::Trust;
 use arc_swap::ArcSwap;
 use request::SpiffeId;
 use rustls::RootCertStore;
@@ -11,6 +13,7 @@ use rustls::sign::CertifiedKey;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use tokio::sync::watch;
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
 mod files;
@@ -27,6 +30,14 @@ pub struct Identity {
     pub not_after: SystemTime,
     pub(crate) server: Arc<rustls::ServerConfig>,
     pub(crate) client: Arc<rustls::ClientConfig>,
+    pub(crate) trust: Arc<Trust>,
+}
+
+/// What the parts of an identity are called where they come from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Names {
+    pub(crate) chain: &'static str,
+    pub(crate) key: &'static str,
 }
 
 impl Identity {
@@ -36,22 +47,46 @@ impl Identity {
     /// # Errors
     /// Which part (named like the file it usually comes from), what was expected and what was found.
     pub fn from_pem(cert_chain: &[u8], key: &[u8], roots: &[u8]) -> Result<Self, CertError> {
+        Self::from_pem_and_crls(cert_chain, key, roots, Crls::default())
+    }
+
+    /// The same, with what was revoked.
+    pub(crate) fn from_pem_and_crls(
+        cert_chain: &[u8],
+        key: &[u8],
+        roots: &[u8],
+        crls: Crls,
+    ) -> Result<Self, CertError> {
         let roots = parse_roots(roots).map_err(at(files::ROOTS))?;
         let chain = parse_chain(cert_chain).map_err(at(files::CHAIN))?;
-        let (id, not_before, not_after) = read_leaf(&chain).map_err(at(files::CHAIN))?;
         let key = PrivateKeyDer::from_pem_slice(key)
             .map_err(|error| format!("expected a private key in PEM (PKCS#8, SEC1 or PKCS#1), found: {error}"))
             .map_err(at(files::KEY))?;
+        Self::new(chain, key, |_| Trust::new(roots, crls), files::NAMES)
+    }
+
+    /// Builds an identity. `trust` is told the id of the leaf.
+    ///
+    /// # Errors
+    /// Which part by its name in `names`, and what was expected and found.
+    pub(crate) fn new(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+        trust: impl FnOnce(&SpiffeId) -> Trust,
+        names: Names,
+    ) -> Result<Self, CertError> {
+        let (id, not_before, not_after) = read_leaf(&chain).map_err(at(names.chain))?;
         let certified = CertifiedKey::from_der(chain, key, &tls::crypto_provider())
-            .map_err(|error| format!("expected the key of the leaf in {}: {error}", files::CHAIN))
-            .map_err(at(files::KEY))?;
-        let (certified, roots) = (Arc::new(certified), Arc::new(roots));
+            .map_err(|error| format!("expected the key of the leaf in {}: {error}", names.chain))
+            .map_err(at(names.key))?;
+        let (certified, trust) = (Arc::new(certified), Arc::new(trust(&id)));
         Ok(Self {
             id,
             not_before,
             not_after,
-            server: Arc::new(tls::server_config(&certified, &roots).map_err(at(files::ROOTS))?),
-            client: Arc::new(tls::client_config(&certified, &roots).map_err(at(files::ROOTS))?),
+            server: Arc::new(tls::server_config(&certified, &trust).map_err(at(names.chain))?),
+            client: Arc::new(tls::client_config(&certified, &trust).map_err(at(names.chain))?),
+            trust,
         })
     }
 
@@ -74,31 +109,47 @@ impl fmt::Debug for Identity {
 pub trait CertSource: Send + Sync + 'static {
     /// The identity to use now. Cheap. A change of it is a new `Arc`.
     fn current(&self) -> Arc<Identity>;
+
+    /// Told after each change of it, for connections that are open. Without: it never changes.
+    fn changes(&self) -> watch::Receiver<u64> {
+        watch::Sender::default().subscribe()
+    }
 }
 
 /// The simplest source: an identity that its owner replaces. Tests, the demo, and sources that talk to a CA stand on it.
 #[derive(Debug)]
 pub struct SharedCerts {
     current: ArcSwap<Identity>,
+    changes: watch::Sender<u64>,
 }
 
 impl SharedCerts {
     /// A source of this identity.
     pub fn new(identity: Identity) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::of(identity))
+    }
+
+    pub(crate) fn of(identity: Identity) -> Self {
+        Self {
             current: ArcSwap::from_pointee(identity),
-        })
+            changes: watch::Sender::default(),
+        }
     }
 
     /// From now on, handshakes use this one.
     pub fn replace(&self, identity: Identity) {
         self.current.store(Arc::new(identity));
+        self.changes.send_modify(|change| *change = change.wrapping_add(1));
     }
 }
 
 impl CertSource for SharedCerts {
     fn current(&self) -> Arc<Identity> {
         self.current.load_full()
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 }
 

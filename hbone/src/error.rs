@@ -64,6 +64,9 @@ pub enum ServeError {
     /// The client's certificate is missing, or its SPIFFE id is not acceptable.
     #[error("peer identity: {0}")]
     Peer(String),
+    /// The client's certificate was revoked while the connection was open.
+    #[error("the certificate of {0} was revoked")]
+    Revoked(SpiffeId),
     /// HTTP/2 ended with an error.
     #[error("HTTP/2: {0}")]
     H2(#[from] h2::Error),

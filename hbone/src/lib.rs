@@ -5,12 +5,14 @@
 //! Start reading at [`Server::serve`] (tunnels that come in) and [`Pool::dial`] (tunnels that go out).
 
 mod certs;
+mod crls;
 mod drain;
 mod error;
 mod io;
 mod lifetime;
 mod origination;
 mod pool;
+mod recheck;
 mod server;
 mod slots;
 mod splice;
@@ -18,6 +20,7 @@ mod stream;
 #[cfg(test)]
 mod testing;
 mod tls;
+mod trust;
 
 pub use certs::{CertSource, FileCerts, Identity, SharedCerts};
 pub use drain::{Drain, DrainGuard, Drained};

@@ -2,7 +2,9 @@
 
 use crate::io::{Activity, Cork, RequeueOnce, SOCKET_READ_BUFFER_BYTES, Wire};
 use crate::lifetime::{Due, Lifetime, Limits};
+use crate::recheck::{Recheck, Revoked};
 use crate::slots::Slots;
+use crate::trust::Usage;
 use crate::{CertSource, Drain, ServeError, stream, tls};
 use bytes::Bytes;
 use h2::server::Connection;
@@ -80,7 +82,7 @@ impl Default for ServerConfig {
 
 /// Hooks for metrics. All default to nothing.
 pub trait ServerEvents: Send + Sync + 'static {
-    /// A handshake ended: `ok`, `no_certificate`, `untrusted`, `trust_domain`, `timeout`, `not_h2`, `other`.
+    /// A handshake ended: `ok`, `no_certificate`, `untrusted`, `revoked`, `trust_domain`, `timeout`, `not_h2`, `other`.
     fn handshake(&self, _result: &'static str) {}
     /// A connection opened (+1) or closed (-1).
     fn connections(&self, _delta: i64) {}
@@ -132,7 +134,7 @@ impl Server {
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let _guard = drain.guard();
-        let (tls, identity) = match self.accept_tls(io).await {
+        let (tls, identity, recheck) = match self.accept_tls(io).await {
             Ok(accepted) => accepted,
             Err((label, error)) => {
                 self.events.handshake(label);
@@ -149,15 +151,24 @@ impl Server {
         let connection = timeout(self.config.preface_timeout, handshake)
             .await
             .map_err(|_| ServeError::Timeout("the HTTP/2 preface"))??;
-        let serving = Serving::new(self, connection, activity, preface_limit, identity, peer, on_connect);
+        let peer = Peer {
+            identity,
+            address: peer,
+            recheck,
+        };
+        let serving = Serving::new(self, connection, activity, preface_limit, peer, on_connect);
         serving.run(drain, cork).await
     }
 
-    async fn accept_tls<IO>(&self, io: IO) -> Result<(TlsStream<BufReader<IO>>, SpiffeId), (&'static str, ServeError)>
+    async fn accept_tls<IO>(
+        &self,
+        io: IO,
+    ) -> Result<(TlsStream<BufReader<IO>>, SpiffeId, Recheck), (&'static str, ServeError)>
     where
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let acceptor = TlsAcceptor::from(Arc::clone(&self.certs.current().server));
+        let ours = self.certs.current();
+        let acceptor = TlsAcceptor::from(Arc::clone(&ours.server));
         let io = BufReader::with_capacity(SOCKET_READ_BUFFER_BYTES, io);
         let tls = match timeout(self.config.handshake_timeout, acceptor.accept(io)).await {
             Ok(Ok(tls)) => tls,
@@ -177,7 +188,8 @@ impl Server {
             let reason = format!("trust domain of {} is neither ours nor an alias", identity.as_str());
             return Err(("trust_domain", ServeError::Peer(reason)));
         }
-        Ok((tls, identity))
+        let recheck = Recheck::new(&self.certs, &ours, session.peer_certificates(), Usage::Client);
+        Ok((tls, identity, recheck))
     }
 
     fn h2(&self) -> h2::server::Builder {
@@ -213,9 +225,16 @@ impl Server {
 
 fn handshake_failure(error: &std::io::Error) -> (&'static str, ServeError) {
     match tls::failure_label(error) {
-        label @ ("no_certificate" | "untrusted") => (label, ServeError::Peer(error.to_string())),
+        label @ ("no_certificate" | "untrusted" | "revoked") => (label, ServeError::Peer(error.to_string())),
         label => (label, ServeError::Handshake(error.to_string())),
     }
+}
+
+/// Who is there.
+struct Peer {
+    identity: SpiffeId,
+    address: SocketAddr,
+    recheck: Recheck,
 }
 
 /// One HTTP/2 connection with everything its task looks after.
@@ -230,6 +249,7 @@ struct Serving<'a, S, F> {
     is_used: bool,
     /// Until when the first tunnel is waited for while we drain.
     first_tunnel_limit: Pin<Box<tokio::time::Sleep>>,
+    recheck: Recheck,
     answers: connect::Answers<'a>,
     on_connect: F,
 }
@@ -244,8 +264,7 @@ where
         mut connection: Connection<Wire<S>, Bytes>,
         activity: Arc<Activity>,
         preface_limit: Instant,
-        identity: SpiffeId,
-        peer: SocketAddr,
+        peer: Peer,
         on_connect: F,
     ) -> Self {
         let slots = Slots::new();
@@ -258,10 +277,11 @@ where
             preface_limit: Some(Box::pin(tokio::time::sleep_until(preface_limit))),
             is_used: false,
             first_tunnel_limit: Box::pin(tokio::time::sleep(FIRST_TUNNEL)),
+            recheck: peer.recheck,
             answers: connect::Answers {
                 events: server.events.as_ref(),
-                identity,
-                peer,
+                identity: peer.identity,
+                peer: peer.address,
             },
             on_connect,
         }
@@ -298,6 +318,12 @@ where
                 Due::Dead => return Poll::Ready(Err(ServeError::Timeout("the answer to a PING"))),
                 // Nothing when it is leaving already.
                 Due::Idle | Due::Aged => self.connection.graceful_shutdown(),
+            }
+        }
+        while let Poll::Ready(revoked) = self.recheck.poll_revoked(cx) {
+            match revoked {
+                Revoked::Now => self.connection.graceful_shutdown(),
+                Revoked::Over => return Poll::Ready(Err(ServeError::Revoked(self.answers.identity.clone()))),
             }
         }
         loop {

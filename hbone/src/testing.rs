@@ -2,13 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use crate::crls::Crls;
 use crate::pool::testing::PipePool;
 use crate::{
     CertSource, Connect, Drain, Identity, PoolConfig, ServeError, Server, ServerConfig, ServerEvents, SharedCerts,
 };
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType,
 };
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -65,6 +66,31 @@ impl Ca {
         }
     }
 
+    /// What the CA revoked: leaves with these serial numbers.
+    pub(crate) fn crl(&self, serials: &[u64]) -> String {
+        let now = time::OffsetDateTime::now_utc();
+        let revoked = |serial: &u64| RevokedCertParams {
+            serial_number: (*serial).into(),
+            revocation_time: now,
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let params = CertificateRevocationListParams {
+            this_update: now,
+            next_update: now + time::Duration::DAY,
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.issuer).unwrap().pem().unwrap()
+    }
+
+    /// A good leaf with this serial number.
+    pub(crate) fn numbered(&self, account: &str, serial: u64) -> Leaf {
+        self.leaf(&id(account), |params| params.serial_number = Some(serial.into()))
+    }
+
     pub(crate) fn identity(&self, account: &str) -> Identity {
         self.leaf(&id(account), |_| {}).identity(self)
     }
@@ -75,6 +101,13 @@ impl Ca {
 }
 
 impl Leaf {
+    /// With CRLs.
+    pub(crate) fn identity_with(&self, roots: &Ca, crls: &str) -> Identity {
+        let crls = Crls::from_pem(crls.as_bytes()).unwrap();
+        let (chain, key) = (self.chain.as_bytes(), self.key.as_bytes());
+        Identity::from_pem_and_crls(chain, key, roots.pem.as_bytes(), crls).unwrap()
+    }
+
     pub(crate) fn identity(&self, roots: &Ca) -> Identity {
         Identity::from_pem(self.chain.as_bytes(), self.key.as_bytes(), roots.pem.as_bytes()).unwrap()
     }

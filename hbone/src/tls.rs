@@ -5,17 +5,18 @@
 //! certificate (its expiry, and our roots of today), and connections are pooled, so that full handshakes are rare.
 //! Early data is never accepted.
 
+use crate::trust::{Trust, Usage};
 use request::SpiffeId;
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor};
-use rustls::crypto::{CryptoProvider, verify_tls13_signature};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, OtherError, PeerIncompatible,
-    RootCertStore, ServerConfig, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible, ServerConfig,
+    SignatureScheme,
 };
 use std::sync::{Arc, LazyLock};
 use x509_parser::extensions::GeneralName;
@@ -39,17 +40,17 @@ pub fn install_crypto_provider() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
-/// The configuration to accept with: a client certificate under `roots` with one SPIFFE id is required.
-pub(crate) fn server_config(certified: &Arc<CertifiedKey>, roots: &Arc<RootCertStore>) -> Result<ServerConfig, String> {
-    // No hints of our roots' names: a client must not hold its certificate back because of them.
-    let chain = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), crypto_provider())
-        .clear_root_hint_subjects()
-        .build()
-        .map_err(|error| error.to_string())?;
+/// What signatures are checked with.
+pub(crate) fn signature_algorithms() -> &'static WebPkiSupportedAlgorithms {
+    &PROVIDER.signature_verification_algorithms
+}
+
+/// The configuration to accept with: a client certificate that `trust` takes is required.
+pub(crate) fn server_config(certified: &Arc<CertifiedKey>, trust: &Arc<Trust>) -> Result<ServerConfig, String> {
     let mut config = ServerConfig::builder_with_provider(crypto_provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| error.to_string())?
-        .with_client_cert_verifier(Arc::new(SpiffeClients { chain }))
+        .with_client_cert_verifier(Arc::new(SpiffeClients(Arc::clone(trust))))
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(certified))));
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -58,16 +59,14 @@ pub(crate) fn server_config(certified: &Arc<CertifiedKey>, roots: &Arc<RootCertS
     Ok(config)
 }
 
-/// The configuration to dial with: it proves that the server has *a* SPIFFE id under `roots`. Which one is for
+/// The configuration to dial with: it proves that the server has *a* SPIFFE id that `trust` takes. Which one is for
 /// [`peer_id`] to say before anything is sent, so that one configuration serves all destinations.
-pub(crate) fn client_config(certified: &Arc<CertifiedKey>, roots: &Arc<RootCertStore>) -> Result<ClientConfig, String> {
+pub(crate) fn client_config(certified: &Arc<CertifiedKey>, trust: &Arc<Trust>) -> Result<ClientConfig, String> {
     let mut config = ClientConfig::builder_with_provider(crypto_provider())
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| error.to_string())?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(SpiffeServers {
-            roots: Arc::clone(roots),
-        }))
+        .with_custom_certificate_verifier(Arc::new(SpiffeServers(Arc::clone(trust))))
         .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(certified))));
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.resumption = Resumption::disabled();
@@ -125,21 +124,21 @@ pub(crate) fn failure_label(error: &std::io::Error) -> &'static str {
             Error::NoCertificatesPresented
             | Error::PeerIncompatible(PeerIncompatible::NoCertificateRequestSignatureSchemesInCommon),
         ) => "no_certificate",
-        Some(Error::InvalidCertificate(_)) => "untrusted",
+        Some(Error::InvalidCertificate(CertificateError::Revoked)) => "revoked",
+        Some(Error::InvalidCertificate(_) | Error::InvalidCertRevocationList(_)) => "untrusted",
         Some(Error::NoApplicationProtocol) => "not_h2",
         _ => "other",
     }
 }
 
-/// Clients: webpki's verdict on the chain, then exactly one SPIFFE id.
+/// Clients: the verdict of [`Trust`], which takes exactly one SPIFFE id.
 #[derive(Debug)]
-struct SpiffeClients {
-    chain: Arc<dyn ClientCertVerifier>,
-}
+struct SpiffeClients(Arc<Trust>);
 
 impl ClientCertVerifier for SpiffeClients {
+    /// No hints of our roots' names: a client must not hold its certificate back because of them.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.chain.root_hint_subjects()
+        &[]
     }
 
     fn verify_client_cert(
@@ -148,9 +147,8 @@ impl ClientCertVerifier for SpiffeClients {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let verified = self.chain.verify_client_cert(leaf, intermediates, now)?;
-        leaf_id(leaf).map_err(no_id)?;
-        Ok(verified)
+        self.0.verify(leaf, intermediates, now, Usage::Client)?;
+        Ok(ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
@@ -168,19 +166,17 @@ impl ClientCertVerifier for SpiffeClients {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.chain.verify_tls13_signature(message, certificate, signature)
+        verify_tls13_signature(message, certificate, signature, signature_algorithms())
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chain.supported_verify_schemes()
+        signature_algorithms().supported_schemes()
     }
 }
 
-/// Servers: webpki's verdict on chain, validity and EKU serverAuth, then exactly one SPIFFE id. DNS names mean nothing.
+/// Servers: the same, for a certificate with EKU serverAuth. DNS names mean nothing.
 #[derive(Debug)]
-struct SpiffeServers {
-    roots: Arc<RootCertStore>,
-}
+struct SpiffeServers(Arc<Trust>);
 
 impl ServerCertVerifier for SpiffeServers {
     fn verify_server_cert(
@@ -191,10 +187,7 @@ impl ServerCertVerifier for SpiffeServers {
         _ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let parsed = ParsedCertificate::try_from(leaf)?;
-        let algorithms = PROVIDER.signature_verification_algorithms.all;
-        verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, intermediates, now, algorithms)?;
-        leaf_id(leaf).map_err(no_id)?;
+        self.0.verify(leaf, intermediates, now, Usage::Server)?;
         Ok(ServerCertVerified::assertion())
     }
 
@@ -213,23 +206,10 @@ impl ServerCertVerifier for SpiffeServers {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &PROVIDER.signature_verification_algorithms,
-        )
+        verify_tls13_signature(message, certificate, signature, signature_algorithms())
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        PROVIDER.signature_verification_algorithms.supported_schemes()
+        signature_algorithms().supported_schemes()
     }
 }
-
-fn no_id(reason: String) -> Error {
-    Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(BadLeaf(reason)))))
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct BadLeaf(String);

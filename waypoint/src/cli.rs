@@ -47,7 +47,8 @@ pub struct RunArgs {
         value_delimiter = ':'
     )]
     pub config: Vec<PathBuf>,
-    /// The folder with root-cert.pem, cert-chain.pem and key.pem, re-read when they change.
+    /// The folder with root-cert.pem, cert-chain.pem and key.pem, and CRLs in crl.pem or ca-crl.pem, if any; re-read when
+    /// they change.
     #[arg(
         long,
         value_name = "DIR",

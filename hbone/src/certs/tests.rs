@@ -220,3 +220,57 @@ async fn swapped_links_are_followed() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(certs.current().id.service_account(), "second");
 }
+
+fn number(certs: &FileCerts, serial: u64, ca: &Ca) -> bool {
+    use rustls::pki_types::UnixTime;
+    let leaf = CertificateDer::from_pem_slice(ca.numbered("client", serial).chain.as_bytes()).unwrap();
+    let trust = &certs.current().trust;
+    trust
+        .verify(&leaf, &[], UnixTime::now(), crate::trust::Usage::Client)
+        .is_ok()
+}
+
+#[tokio::test(start_paused = true)]
+async fn crls_come_change_and_go() {
+    let ca = Ca::new();
+    let watched = Watched::new(&ca, &leaf(&ca, "first"));
+    let folder = watched.folder.path();
+    assert!(number(&watched.certs, 1, &ca));
+    for name in files::CRLS {
+        std::fs::write(folder.join(name), ca.crl(&[1])).unwrap();
+        watched.account().await;
+        assert!(!number(&watched.certs, 1, &ca), "{name}");
+        std::fs::write(folder.join(name), ca.crl(&[2])).unwrap();
+        watched.account().await;
+        assert!(number(&watched.certs, 1, &ca), "{name}");
+        assert!(!number(&watched.certs, 2, &ca), "{name}");
+        std::fs::write(folder.join(name), "").unwrap();
+        watched.account().await;
+        assert!(number(&watched.certs, 2, &ca), "{name}");
+        std::fs::write(folder.join(name), ca.crl(&[3])).unwrap();
+        watched.account().await;
+        std::fs::remove_file(folder.join(name)).unwrap();
+        watched.account().await;
+        assert!(number(&watched.certs, 3, &ca), "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn broken_crls_keep_the_last_good_ones_and_hold_no_rotation_up() {
+    let ca = Ca::new();
+    let watched = Watched::new(&ca, &leaf(&ca, "first"));
+    let crl = watched.folder.path().join(files::CRLS[0]);
+    std::fs::write(&crl, ca.crl(&[1])).unwrap();
+    watched.account().await;
+    for garbage in ["garbage", &ca.crl(&[2])[..100]] {
+        std::fs::write(&crl, garbage).unwrap();
+        watched.account().await;
+        assert!(!number(&watched.certs, 1, &ca), "{garbage}");
+    }
+    write(watched.folder.path(), &ca, &leaf(&ca, "second"));
+    assert_eq!(watched.account().await, "second");
+    assert!(!number(&watched.certs, 1, &ca));
+    // From the start there is no last good state.
+    let error = FileCerts::load(watched.folder.path()).unwrap_err();
+    assert!(error.file.ends_with(files::CRLS[0]), "{error}");
+}

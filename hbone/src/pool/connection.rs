@@ -5,7 +5,9 @@ use super::entry::Entry;
 use super::{Destination, Shared};
 use crate::io::{Activity, Cork, RequeueOnce, SOCKET_READ_BUFFER_BYTES, Wire};
 use crate::lifetime::{Due, Lifetime, Limits};
+use crate::recheck::{Recheck, Revoked};
 use crate::slots::{Slot, Slots};
+use crate::trust::Usage;
 use crate::{DialError, Identity, stream, tls};
 use bytes::Bytes;
 use h2::client::{Connection, SendRequest};
@@ -104,14 +106,16 @@ async fn dial_and_spawn(
     let activity = Activity::new();
     let handshake = async {
         let tls = handshake_tls(&identity, destination, socket).await?;
+        let shown = tls.get_ref().1.peer_certificates();
+        let recheck = Recheck::new(&shared.certs, &identity, shown, Usage::Server);
         let wire = Wire::new(tls, Arc::clone(&activity));
         let cork = wire.cork();
         let (send, connection) = handshake_h2(shared, wire)
             .await
             .map_err(|reason| broken("tls", reason))?;
-        Ok((send, connection, cork))
+        Ok((send, connection, cork, recheck))
     };
-    let (send, mut connection, cork) = match timeout(shared.config.handshake_timeout, handshake).await {
+    let (send, mut connection, cork, recheck) = match timeout(shared.config.handshake_timeout, handshake).await {
         Ok(done) => done?,
         Err(_) => {
             let limit = shared.config.handshake_timeout;
@@ -131,6 +135,7 @@ async fn dial_and_spawn(
         connection,
         cork,
         lifetime,
+        recheck,
         conn: Arc::downgrade(&conn),
         entry,
     };
@@ -228,6 +233,7 @@ struct Task {
     connection: Connection<Wire<Tls>, Bytes>,
     cork: Cork<Tls>,
     lifetime: Lifetime,
+    recheck: Recheck,
     conn: Weak<Conn>,
     entry: Weak<Entry>,
 }
@@ -248,6 +254,12 @@ impl Task {
             match due {
                 Due::Dead => return Poll::Ready(Err("a PING was not answered".to_owned())),
                 Due::Idle | Due::Aged => self.leave_if_idle(),
+            }
+        }
+        while let Poll::Ready(revoked) = self.recheck.poll_revoked(cx) {
+            match revoked {
+                Revoked::Now => self.leave(),
+                Revoked::Over => return Poll::Ready(Err("the certificate of the peer was revoked".to_owned())),
             }
         }
         let connection = Pin::new(&mut self.connection);

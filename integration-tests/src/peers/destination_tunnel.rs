@@ -41,8 +41,13 @@ impl DestinationTunnel {
         service_account: &str,
         waypoint_namespace: &str,
     ) -> Self {
-        hbone::install_crypto_provider();
         let certs = pki.issue(namespace, service_account);
+        Self::with_certs(pki, pod, waypoint_namespace, certs).await
+    }
+
+    /// The same as whoever these certificates are of.
+    pub async fn with_certs(pki: &Pki, pod: Ipv4Addr, waypoint_namespace: &str, certs: Certs) -> Self {
+        hbone::install_crypto_provider();
         let source = FileCerts::load(certs.path()).unwrap_or_else(|e| panic!("destination certificate: {e}"));
         let trust_domain = pki.trust_domain().to_owned();
         let trusts = Arc::new(move |domain: &str| domain == trust_domain);

@@ -3,8 +3,8 @@
 //! ECDSA P-256 throughout, as Istio's CA issues. A workload's folder has the three files that `--certs` wants.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType,
 };
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -25,6 +25,8 @@ pub struct Leaf {
     pub not_before: OffsetDateTime,
     /// End of validity.
     pub not_after: OffsetDateTime,
+    /// Its number; any when absent.
+    pub serial: Option<u64>,
 }
 
 /// A folder with `root-cert.pem`, `cert-chain.pem` and `key.pem`; it goes when this is dropped.
@@ -85,6 +87,26 @@ impl Pki {
         format!("{}{}", self.root_pem, other.root_pem)
     }
 
+    /// A revocation list of certificates with these numbers, PEM.
+    pub fn crl(&self, serials: &[u64]) -> String {
+        let now = OffsetDateTime::now_utc();
+        let revoked = |serial: &u64| RevokedCertParams {
+            serial_number: (*serial).into(),
+            revocation_time: now,
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: now,
+            next_update: now + Duration::days(1),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).unwrap().pem().unwrap()
+    }
+
     fn sign(&self, leaf: &Leaf) -> (String, String) {
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
@@ -96,6 +118,7 @@ impl Pki {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         params.not_before = leaf.not_before;
         params.not_after = leaf.not_after;
+        params.serial_number = leaf.serial.map(Into::into);
         let key = KeyPair::generate().unwrap();
         let cert = params.signed_by(&key, &self.issuer).unwrap();
         (cert.pem(), key.serialize_pem())
@@ -110,7 +133,14 @@ impl Leaf {
             uri: Some(spiffe(trust_domain, namespace, service_account)),
             not_before: now - Duration::minutes(5),
             not_after: now + Duration::days(1),
+            serial: None,
         }
+    }
+
+    /// The same with this number, to be revoked by.
+    pub fn numbered(mut self, serial: u64) -> Self {
+        self.serial = Some(serial);
+        self
     }
 
     /// The same, but its time is over.

@@ -109,3 +109,20 @@ async fn connections_to_workloads_that_have_gone_are_dropped() {
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(pool.seen.count("-1"), 1);
 }
+
+/// A destination that is revoked is not dialled again, and what leads to it is cut.
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_becomes_revoked_is_cut() {
+    let ca = Ca::new();
+    let server = SharedCerts::new(ca.numbered("server", 7).identity(&ca));
+    let server = TestServer::new(server, ServerConfig::default());
+    let leaf = ca.numbered("client", 1);
+    let certs = SharedCerts::new(leaf.identity(&ca));
+    let pool = server.pool(Arc::clone(&certs) as _, PoolConfig::default(), echo);
+    let mut tunnel = pool.dial().await.unwrap();
+    works(&mut tunnel).await;
+    certs.replace(leaf.identity_with(&ca, &ca.crl(&[7])));
+    let cut = tokio::time::timeout(Duration::from_secs(1), tunnel.read(&mut [0; 1])).await;
+    assert!(!matches!(cut, Ok(Ok(1)) | Err(_)), "{cut:?}");
+    assert!(matches!(pool.dial().await, Err(DialError::Tls { .. })));
+}

@@ -159,3 +159,53 @@ async fn client(io: DuplexStream, identity: &Identity) -> (h2::client::SendReque
 fn connect_request() -> http::Request<()> {
     http::Request::connect("10.0.0.1:80").body(()).unwrap()
 }
+
+/// Whose certificate is revoked while it is connected is told to leave, and cut soon after. Others stay.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_becomes_revoked_is_cut() {
+    let ca = Ca::new();
+    let leaf = ca.numbered("server", 1);
+    let certs = crate::SharedCerts::new(leaf.identity(&ca));
+    let bench = Bench {
+        server: TestServer::new(Arc::clone(&certs) as _, ServerConfig::default()),
+        ca,
+    };
+    let (bad, good) = (bench.ca.numbered("bad", 7), bench.ca.numbered("good", 8));
+    let (near, cut) = bench.pipe(echo);
+    let mut bad = RawClient::open(near, &bad.identity(&bench.ca)).await;
+    let (near, _stays) = bench.pipe(echo);
+    let mut good = RawClient::open(near, &good.identity(&bench.ca)).await;
+    for client in [&mut bad, &mut good] {
+        client.connect(1, "10.0.0.1:80").await;
+        assert_eq!(client.status(1).await, Ok(200));
+    }
+    // A rotation without a revocation ends nothing.
+    certs.replace(leaf.identity(&bench.ca));
+    bad.send(DATA, 0, 1, b"still here").await;
+    assert_eq!(bad.next_of_note().await.unwrap().payload, b"still here");
+
+    certs.replace(leaf.identity_with(&bench.ca, &bench.ca.crl(&[7])));
+    let begun = Instant::now();
+    assert_eq!(bad.next_of_note().await.unwrap().kind, GOAWAY);
+    while bad.next().await.is_some() {}
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    let ended = cut.await.unwrap();
+    assert!(
+        matches!(&ended, Err(ServeError::Revoked(who)) if who.service_account() == "bad"),
+        "{ended:?}"
+    );
+    good.send(DATA, 0, 1, b"as before").await;
+    assert_eq!(good.next_of_note().await.unwrap().payload, b"as before");
+}
+
+/// What is revoked between the handshake and the first look has told nobody.
+#[tokio::test(start_paused = true)]
+async fn a_revocation_during_the_handshake_is_not_missed() {
+    let ca = Ca::new();
+    let certs: Arc<dyn CertSource> = crate::SharedCerts::new(ca.identity("server"));
+    let used = Arc::new(ca.identity("server"));
+    let recheck = crate::recheck::Recheck::new(&certs, &used, None, crate::trust::Usage::Client);
+    assert!(recheck.is_due());
+    let recheck = crate::recheck::Recheck::new(&certs, &certs.current(), None, crate::trust::Usage::Client);
+    assert!(!recheck.is_due());
+}

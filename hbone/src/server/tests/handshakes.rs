@@ -1,6 +1,8 @@
 //! Who gets through TLS, and what becomes of the others.
 
 use super::*;
+use crate::crls::Crls;
+use crate::trust::Trust;
 
 #[tokio::test(start_paused = true)]
 async fn clients_that_are_not_of_the_mesh_are_told_apart() {
@@ -87,7 +89,8 @@ fn client_with(ca: &Ca, names: Vec<SanType>) -> Arc<rustls::ClientConfig> {
     roots
         .add(rustls::pki_types::CertificateDer::from_pem_slice(ca.pem.as_bytes()).unwrap())
         .unwrap();
-    Arc::new(tls::client_config(&Arc::new(certified), &Arc::new(roots)).unwrap())
+    let trust = Trust::new(roots, Crls::default());
+    Arc::new(tls::client_config(&Arc::new(certified), &Arc::new(trust)).unwrap())
 }
 
 #[tokio::test(start_paused = true)]
@@ -153,4 +156,19 @@ async fn a_rotation_shows_in_new_handshakes_and_old_tunnels_live_on() {
     assert_eq!(shown(&new).as_str(), id("after"));
     old.send(DATA, 0, 1, b"alive").await;
     assert_eq!(old.next_of_note().await.unwrap().payload, b"alive");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revoked_client_is_refused_by_its_name() {
+    let ca = Ca::new();
+    let server = ca.numbered("server", 1).identity_with(&ca, &ca.crl(&[7]));
+    let bench = Bench {
+        server: TestServer::new(crate::SharedCerts::new(server), ServerConfig::default()),
+        ca,
+    };
+    let revoked = bench.ca.numbered("client", 7).identity(&bench.ca);
+    assert_eq!(bench.label_of(revoked.client).await, "revoked");
+    let (near, _served) = bench.pipe(echo);
+    let good = bench.ca.numbered("client", 8).identity(&bench.ca);
+    RawClient::tls(near, good.client).await.unwrap();
 }
