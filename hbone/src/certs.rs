@@ -17,8 +17,10 @@ use tokio::sync::watch;
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
 mod files;
+mod workload_api;
 
 pub use files::FileCerts;
+pub use workload_api::WorkloadApi;
 
 /// Certificate chain, key and roots at one moment, with the TLS configurations built from them (once, shared).
 pub struct Identity {

@@ -44,7 +44,6 @@ impl Trust {
     }
 
     /// These authorities for `domain` alone, others for others (SPIFFE federation).
-    #[cfg(test)]
     pub(crate) fn federated(
         roots: RootCertStore,
         domain: String,

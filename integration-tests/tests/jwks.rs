@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::net::TcpStream;
 
 /// A key server: what it answers by path, and what it was asked.
@@ -43,7 +44,21 @@ impl KeyServer {
                 let _ = connection.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n").await;
                 while connection.send(" ".repeat(64 << 10)).await.is_ok() {}
             }
+            Some(answer) if answer == DRIP => {
+                let _ = connection
+                    .send("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+                    .await;
+                while connection.send(" ").await.is_ok() {
+                    // The server's own time, not the test's.
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
             Some(answer) if answer == SILENCE => std::future::pending().await,
+            Some(answer) if answer.starts_with(SLOWLY) => {
+                // The server's own time, not the test's.
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                drop(connection.send(answer.replacen(SLOWLY, "", 1)).await);
+            }
             Some(answer) => drop(connection.send(answer).await),
             None => drop(connection.send("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n").await),
         }
@@ -75,6 +90,8 @@ impl KeyServer {
 
 const ENDLESS: &str = "endless";
 const SILENCE: &str = "silence";
+const DRIP: &str = "a byte now and then";
+const SLOWLY: &str = "slowly: ";
 
 /// A Service whose tokens are checked by this rule.
 async fn guarded(world: &mut MeshWorld, name: &str, rule: Value) -> Pod<Echo> {
@@ -169,6 +186,7 @@ async fn a_server_that_misbehaves_refuses_its_tokens_and_nothing_else() {
     let base = format!("http://{}", server.address());
     keys.say("/endless", ENDLESS);
     keys.say("/silence", SILENCE);
+    keys.say("/drip", DRIP);
     keys.redirect("/loop", "/loop");
     keys.redirect("/metadata", "http://169.254.169.254/latest");
     keys.redirect("/file", "file:///etc/passwd");
@@ -179,6 +197,7 @@ async fn a_server_that_misbehaves_refuses_its_tokens_and_nothing_else() {
     for (name, uri, result) in [
         ("endless", format!("{base}/endless"), "answer"),
         ("silence", format!("{base}/silence"), "timeout"),
+        ("drip", format!("{base}/drip"), "timeout"),
         ("looping", format!("{base}/loop"), "redirects"),
         ("metadata", format!("{base}/metadata"), "connect"),
         ("file", format!("{base}/file"), "refused"),
@@ -212,4 +231,78 @@ async fn a_server_that_misbehaves_refuses_its_tokens_and_nothing_else() {
             .sum("waypoint_jwks_fetches_total", &[("result", "ok")]),
         0.0
     );
+}
+
+#[tokio::test]
+async fn readiness_waits_for_the_first_keys() {
+    let keys = KeyServer::default();
+    let server = keys.start().await;
+    let issuer = TokenIssuer::new("https://issuer.example", "k1");
+    let text = issuer.jwks().to_string();
+    keys.say(
+        "/keys",
+        format!(
+            "{SLOWLY}HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}",
+            text.len()
+        ),
+    );
+    let uri = format!("http://{}/keys", server.address());
+    let mut world = MeshWorld::new();
+    let echo = guarded(&mut world, "slow", json!({ "issuer": issuer.issuer, "jwksUri": uri })).await;
+    let waypoint = world.start().await;
+    let client = world.client(&waypoint);
+    let token = issuer.sign("alice", json!({}));
+    assert_eq!(status(&client, &echo, Some(&token)).await, 200, "the first request");
+}
+
+#[tokio::test]
+async fn readiness_does_not_wait_for_ever() {
+    let keys = KeyServer::default();
+    let server = keys.start().await;
+    keys.say("/silence", SILENCE);
+    let uri = format!("http://{}/silence", server.address());
+    let mut world = MeshWorld::new();
+    let rule = json!({ "issuer": "https://issuer.example", "jwksUri": uri, "timeout": "600s" });
+    let echo = guarded(&mut world, "silent", rule).await;
+    let waypoint = world.start().await;
+    assert!(waypoint.log().contains("ready without all key sets"));
+    let client = world.client(&waypoint);
+    assert_eq!(status(&client, &echo, None).await, 200);
+}
+
+#[tokio::test]
+async fn a_set_of_rubbish_with_one_good_key_works_and_floods_no_log() {
+    let keys = KeyServer::default();
+    let server = keys.start().await;
+    let issuer = TokenIssuer::new("https://issuer.example", "k1");
+    let mut set = issuer.jwks();
+    let list = set["keys"].as_array_mut().unwrap();
+    let good = list[0].clone();
+    list.splice(0..0, (0..20_000).map(|n| json!({ "kty": "?", "kid": n })));
+    assert_eq!(list.last(), Some(&good));
+    // As many key servers do, whatever it is.
+    let text = set.to_string();
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}",
+        text.len()
+    );
+    keys.say("/keys", format!("{head}\r\n\r\n{text}"));
+    let uri = format!("http://{}/keys", server.address());
+    let mut world = MeshWorld::new();
+    let echo = guarded(
+        &mut world,
+        "rubbish",
+        json!({ "issuer": issuer.issuer, "jwksUri": uri }),
+    )
+    .await;
+    let waypoint = world.start().await;
+    let client = world.client(&waypoint);
+    let token = issuer.sign("alice", json!({}));
+    assert_eq!(status(&client, &echo, Some(&token)).await, 200);
+    let told = waypoint
+        .log()
+        .lines()
+        .filter(|line| line.contains("is not used"))
+        .count();
+    assert!((1..=10).contains(&told), "{told} lines");
 }

@@ -48,14 +48,13 @@ pub struct RunArgs {
     )]
     pub config: Vec<PathBuf>,
     /// The folder with root-cert.pem, cert-chain.pem and key.pem, and CRLs in crl.pem or ca-crl.pem, if any; re-read when
-    /// they change.
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "WAYPOINT_CERTS",
-        default_value = "/var/run/secrets/workload-spiffe-credentials"
-    )]
-    pub certs: PathBuf,
+    /// they change. Default: /var/run/secrets/workload-spiffe-credentials.
+    #[arg(long, value_name = "DIR", env = "WAYPOINT_CERTS", conflicts_with = "workload_api")]
+    pub certs: Option<PathBuf>,
+    /// The socket of a SPIFFE agent to get certificates from instead, for example unix:/run/spire/agent.sock. Without both
+    /// flags: SPIFFE_ENDPOINT_SOCKET, then Istio's WORKLOAD_IDENTITY_SOCKET_FILE, where they are set.
+    #[arg(long, value_name = "ADDR", env = "WAYPOINT_WORKLOAD_API")]
+    pub workload_api: Option<String>,
     /// HBONE listener. Port 0: any free port, printed at start.
     #[arg(long, value_name = "ADDR", env = "WAYPOINT_HBONE", default_value = "[::]:15008")]
     pub hbone: SocketAddr,
@@ -138,6 +137,12 @@ pub struct RunArgs {
     /// Pod IP, for telemetry and locality.
     #[arg(long, env = "INSTANCE_IP", hide = true)]
     pub instance_ip: Option<String>,
+    /// SPIFFE's own name for --workload-api.
+    #[arg(long, env = "SPIFFE_ENDPOINT_SOCKET", hide = true)]
+    pub spiffe_socket: Option<String>,
+    /// Istio's: a name in /var/run/secrets/workload-spiffe-uds.
+    #[arg(long, env = "WORKLOAD_IDENTITY_SOCKET_FILE", hide = true)]
+    pub istio_socket: Option<PathBuf>,
     /// Cluster id, for telemetry.
     #[arg(long, env = "ISTIO_META_CLUSTER_ID", hide = true, default_value = "Kubernetes")]
     pub cluster: String,

@@ -1,8 +1,9 @@
 //! Everything that is not a request: config and certificates that change, spans that leave, pools that are swept.
 
+use crate::own_certs::OwnCerts;
 use crate::proxy::Node;
 use async_trait::async_trait;
-use hbone::{CertSource, Destination, FileCerts, Identity};
+use hbone::{Destination, Identity};
 use mesh::{Files, Finding, Severity, Snapshot};
 use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
@@ -11,9 +12,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 /// Between two looks for connections that were idle too long.
 const SWEEP: Duration = Duration::from_secs(10);
+
+/// The first key sets are waited for this long before the first request may come: tokens of those that are missing are
+/// refused then.
+const FIRST_KEYS: Duration = Duration::from_secs(5);
 
 /// Writing the last lines of the access log takes at most this long.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -21,9 +27,11 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 /// The control thread.
 pub(crate) struct Control {
     node: Arc<Node>,
-    certs: Arc<FileCerts>,
+    certs: OwnCerts,
     /// Taken when the thread starts.
     files: Mutex<Option<Files>>,
+    /// Every file was read whole.
+    read: watch::Sender<bool>,
     ready: Arc<AtomicBool>,
     /// True: no request will come any more. Taken when the thread starts, dropped when the last words have left.
     ended: Mutex<Option<watch::Receiver<bool>>>,
@@ -32,7 +40,7 @@ pub(crate) struct Control {
 impl Control {
     pub(crate) fn new(
         node: Arc<Node>,
-        certs: Arc<FileCerts>,
+        certs: OwnCerts,
         files: Files,
         ready: Arc<AtomicBool>,
         ended: watch::Receiver<bool>,
@@ -41,6 +49,7 @@ impl Control {
             node,
             certs,
             files: Mutex::new(Some(files)),
+            read: watch::Sender::default(),
             ready,
             ended: Mutex::new(Some(ended)),
         }
@@ -54,7 +63,7 @@ impl Control {
         let first_findings = files.findings.borrow().clone();
         let mut published = |snapshot: &Arc<Snapshot>, findings: &[Finding]| {
             told.published(&self.node, snapshot, findings);
-            self.become_ready(findings);
+            self.note_unread(findings);
         };
         published(&first, &first_findings);
         files.watch(published).await;
@@ -62,20 +71,27 @@ impl Control {
 
     /// Ready once every file was read whole. A file that is broken from the start has no last good state, and the policy
     /// that may be in it is not in force: that is not a state to send traffic to.
-    fn become_ready(&self, findings: &[Finding]) {
+    fn note_unread(&self, findings: &[Finding]) {
         let unread = findings.iter().find(|finding| is_unread_file(finding));
         match unread {
-            Some(finding) if !self.ready.load(Ordering::Acquire) => {
+            Some(finding) if !*self.read.borrow() => {
                 tracing::warn!(target: "waypoint::config", "not ready until this file can be read: {finding}");
             }
             Some(_) => {}
-            None => {
-                if !self.ready.swap(true, Ordering::AcqRel) {
-                    // Nobody may be reading: the process serves all the same.
-                    let _ = writeln!(std::io::stdout(), "ready");
-                }
-            }
+            None => drop(self.read.send_replace(true)),
         }
+    }
+
+    /// Then the key sets are waited for: the first requests are not refused for want of keys that are on their way.
+    async fn become_ready(&self) {
+        // The sender lives in `self`: it ends only by the value.
+        let _ = self.read.subscribe().wait_for(|read| *read).await;
+        if timeout(FIRST_KEYS, self.node.jwks.settled()).await.is_err() {
+            tracing::warn!(limit = ?FIRST_KEYS, "ready without all key sets: tokens of those that are missing are refused");
+        }
+        self.ready.store(true, Ordering::Release);
+        // Nobody may be reading: the process serves all the same.
+        let _ = writeln!(std::io::stdout(), "ready");
     }
 
     async fn sweep(&self) {
@@ -93,12 +109,12 @@ impl Control {
             own.certificate_expiry
                 .set(i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
         };
-        expiry(&self.certs.current());
+        expiry(&self.certs.source().current());
         let rotated = |identity: &Identity| {
             own.certificate_rotations.inc();
             expiry(identity);
         };
-        Arc::clone(&self.certs).watch(rotated).await;
+        self.certs.watch(rotated).await;
     }
 
     /// Exports spans until the end, and sends then what waits: the last spans, the last lines of the access log.
@@ -130,6 +146,7 @@ impl BackgroundService for Control {
     async fn start(&self, _shutdown: ShutdownWatch) {
         tokio::join!(
             self.watch_files(),
+            self.become_ready(),
             self.watch_certs(),
             self.sweep(),
             self.export(),

@@ -14,7 +14,7 @@ use crate::proxy::Node;
 use authz::KeySource;
 use fetch::Http;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use worker::{Worker, World};
 
 /// Wishes that wait to be taken up; beyond, they are forgotten.
@@ -26,6 +26,7 @@ pub(crate) struct Jwks {
     wishes: mpsc::Sender<Arc<str>>,
     /// Taken by the worker.
     wished: Mutex<Option<mpsc::Receiver<Arc<str>>>>,
+    settled: watch::Sender<bool>,
 }
 
 impl Jwks {
@@ -34,6 +35,7 @@ impl Jwks {
         Self {
             wishes,
             wished: Mutex::new(Some(wished)),
+            settled: watch::Sender::default(),
         }
     }
 
@@ -45,6 +47,12 @@ impl Jwks {
         }
     }
 
+    /// Resolves when every source of the first config was fetched, or has failed once.
+    pub(crate) async fn settled(&self) {
+        // The sender lives in `self`: it ends only by the value.
+        let _ = self.settled.subscribe().wait_for(|settled| *settled).await;
+    }
+
     /// Keeps the sets fresh, for as long as the process lives.
     pub(crate) async fn run(&self, node: &Arc<Node>) {
         let wished = self.wished.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -54,6 +62,7 @@ impl Jwks {
             changes: node.changes.subscribe(),
             keys: &node.keys,
             metrics: &node.metrics.own,
+            settled: &self.settled,
         };
         Worker::new(world, Arc::new(Http::new(node))).run(wished).await;
     }

@@ -11,6 +11,7 @@ mod dns;
 pub mod http1;
 mod jwks;
 pub mod logging;
+mod own_certs;
 mod proxy;
 pub mod run;
 mod server;

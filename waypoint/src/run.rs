@@ -6,10 +6,11 @@ use crate::dns::{Dns, DnsConfig};
 use crate::http1::Limits;
 use crate::jwks::Jwks;
 use crate::logging::Logging;
+use crate::own_certs::OwnCerts;
 use crate::proxy::{Clock, Collectors, Connector, Node, OwnIdentity, Sealer, Shares};
 use crate::server::{Admin, Bound, BoundService, HboneApp, Metrics, Readiness, Signals};
 use arc_swap::ArcSwap;
-use hbone::{CertSource, Drain, FileCerts, Pool, PoolConfig, PoolEvents, Server, ServerConfig, ServerEvents};
+use hbone::{CertSource, Drain, Pool, PoolConfig, PoolEvents, Server, ServerConfig, ServerEvents};
 use http::StatusCode;
 use mesh::{Files, Scope, Snapshot};
 use pingora_core::apps::http_app::HttpServer;
@@ -71,9 +72,9 @@ pub fn run(args: RunArgs) -> ExitCode {
 fn start(args: &RunArgs) -> Result<(), StartError> {
     let logging = Logging::start(&args.log, args.log_json).map_err(StartError::Log)?;
     hbone::install_crypto_provider();
-    let certs = FileCerts::load(&args.certs)?;
+    let certs = OwnCerts::load(args)?;
     let files = Files::load(args.config.clone(), scope(args)).map_err(StartError::Config)?;
-    let node = node(args, &files.snapshot, &certs)?;
+    let node = node(args, &files.snapshot, certs.source())?;
     let listeners = Listeners::bind(args)?;
     listeners.announce();
     serve(args, node, certs, files, listeners, logging);
@@ -97,10 +98,13 @@ fn scope(args: &RunArgs) -> Scope {
     }
 }
 
-fn node(args: &RunArgs, snapshot: &Arc<ArcSwap<Snapshot>>, certs: &Arc<FileCerts>) -> Result<Arc<Node>, StartError> {
+fn node(
+    args: &RunArgs,
+    snapshot: &Arc<ArcSwap<Snapshot>>,
+    source: Arc<dyn CertSource>,
+) -> Result<Arc<Node>, StartError> {
     let metrics = Arc::new(telemetry::Metrics::with_limit(env!("CARGO_PKG_VERSION"), SERIES));
     let events = Arc::new(Events(Arc::clone(&metrics)));
-    let source: Arc<dyn CertSource> = Arc::clone(certs) as _;
     let tunnels = Pool::new(PoolConfig::default(), Arc::clone(&source), events);
     let limits = Limits::default();
     let connector = Connector::new(tunnels, limits, Arc::clone(&metrics));
@@ -272,7 +276,7 @@ impl Listeners {
     }
 }
 
-fn serve(args: &RunArgs, node: Arc<Node>, certs: Arc<FileCerts>, files: Files, listeners: Listeners, logging: Logging) {
+fn serve(args: &RunArgs, node: Arc<Node>, certs: OwnCerts, files: Files, listeners: Listeners, logging: Logging) {
     let workers = args
         .workers
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into))
@@ -283,12 +287,7 @@ fn serve(args: &RunArgs, node: Arc<Node>, certs: Arc<FileCerts>, files: Files, l
     let mut server = Pingora::new_with_opt_and_conf(options(args), configuration(args, workers));
     server.bootstrap();
     let events = Arc::new(Events(Arc::clone(&node.metrics)));
-    let hbone = Server::new(
-        server_config(args),
-        Arc::clone(&certs) as _,
-        trusts(&node.snapshot),
-        events,
-    );
+    let hbone = Server::new(server_config(args), certs.source(), trusts(&node.snapshot), events);
     let app = HboneApp {
         server: hbone,
         node: Arc::clone(&node),

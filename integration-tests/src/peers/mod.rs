@@ -23,6 +23,7 @@ pub mod raw_http;
 pub mod raw_http2;
 pub mod rotel;
 pub mod scripted;
+pub mod spiffe_agent;
 pub mod tcp_backend;
 pub mod tls_backend;
 pub mod tls_server;

@@ -85,10 +85,16 @@ impl Launch {
 impl Waypoint {
     /// Starts it and waits until it says `ready`; panics with its log when it dies before.
     pub async fn start(config: &Path, certs: &Path, namespace: &str, trust_domain: &str, launch: Launch) -> Self {
+        let launch = launch.arg("--certs", certs.display());
+        Self::start_without_files(config, namespace, trust_domain, launch).await
+    }
+
+    /// The same, with certificates from elsewhere.
+    pub async fn start_without_files(config: &Path, namespace: &str, trust_domain: &str, launch: Launch) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let [hbone, admin, metrics, ready] = launch.addresses.unwrap_or([any; 4]).map(|a| a.to_string());
         let mut command = Command::new(binary());
-        command.arg("run").arg("--config").arg(config).arg("--certs").arg(certs);
+        command.arg("run").arg("--config").arg(config);
         command.args([
             "--hbone",
             &hbone,

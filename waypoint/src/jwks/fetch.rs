@@ -60,6 +60,9 @@ pub(super) enum FetchFault {
     /// The issuer's configuration does not name its keys.
     #[error("expected the issuer's configuration with a jwks_uri")]
     Discovery,
+    /// Its task panicked, or was killed.
+    #[error("the fetch broke off: {0}")]
+    Broke(String),
 }
 
 impl FetchFault {
@@ -73,6 +76,7 @@ impl FetchFault {
             Self::Redirects => "redirects",
             Self::Answer(_) => "answer",
             Self::Discovery => "discovery",
+            Self::Broke(_) => "broke",
         }
     }
 }

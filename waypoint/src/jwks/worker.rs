@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use telemetry::OwnMetrics;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
 /// A set that was fetched is fetched again after this, as Istio does, give or take a tenth.
@@ -20,6 +20,8 @@ const RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
 /// Unknown keys lead to a fetch this often at most.
 const WISH: Duration = Duration::from_secs(5);
+/// Faults of a set that are told; a hostile one could have as many as it has bytes.
+const WARNINGS: usize = 10;
 /// Fetches at one time.
 const AT_ONCE: usize = 8;
 /// Nothing to do.
@@ -31,6 +33,8 @@ pub(super) struct World<'n> {
     pub(super) changes: watch::Receiver<u64>,
     pub(super) keys: &'n ArcSwap<KeySets>,
     pub(super) metrics: &'n OwnMetrics,
+    /// True once every source of the first config was fetched, or has failed.
+    pub(super) settled: &'n watch::Sender<bool>,
 }
 
 /// The worker.
@@ -38,7 +42,7 @@ pub(super) struct Worker<'n> {
     world: World<'n>,
     fetch: Arc<dyn Fetch>,
     sources: HashMap<Arc<str>, State>,
-    fetching: JoinSet<(Arc<str>, Result<String, FetchFault>)>,
+    fetching: JoinSet<Result<String, FetchFault>>,
 }
 
 /// One source.
@@ -46,7 +50,8 @@ struct State {
     source: KeySource,
     due: Instant,
     begun: Option<Instant>,
-    is_fetching: bool,
+    /// The fetch under way.
+    task: Option<Id>,
     failures: u32,
     /// What was published last.
     text: Option<String>,
@@ -66,10 +71,11 @@ impl<'n> Worker<'n> {
         loop {
             self.take_up();
             self.begin();
+            self.settle();
             let next = self.next();
             tokio::select! {
                 changed = self.world.changes.changed() => if changed.is_err() { return },
-                Some(done) = self.fetching.join_next() => if let Ok((id, result)) = done { self.end(&id, result) },
+                Some(done) = self.fetching.join_next_with_id() => self.joined(done),
                 Some(id) = wished.recv() => self.wish(&id),
                 () = sleep_until(next) => {}
             }
@@ -98,21 +104,18 @@ impl<'n> Worker<'n> {
         let room = AT_ONCE.saturating_sub(self.fetching.len());
         let due = self
             .sources
-            .iter_mut()
-            .filter(|(_, state)| !state.is_fetching && state.due <= now);
-        for (id, state) in due.take(room) {
-            state.is_fetching = true;
+            .values_mut()
+            .filter(|state| state.task.is_none() && state.due <= now);
+        for state in due.take(room) {
             state.begun = Some(now);
-            let (fetch, source, id) = (Arc::clone(&self.fetch), state.source.clone(), Arc::clone(id));
-            self.fetching.spawn(async move {
-                let result = fetch.fetch(&source).await;
-                (id, result)
-            });
+            let (fetch, source) = (Arc::clone(&self.fetch), state.source.clone());
+            let task = self.fetching.spawn(async move { fetch.fetch(&source).await });
+            state.task = Some(task.id());
         }
     }
 
     fn next(&self) -> Instant {
-        let waiting = self.sources.values().filter(|state| !state.is_fetching);
+        let waiting = self.sources.values().filter(|state| state.task.is_none());
         let next = waiting.map(|state| state.due).min();
         next.unwrap_or_else(|| Instant::now() + LONG)
     }
@@ -128,9 +131,28 @@ impl<'n> Worker<'n> {
         }
     }
 
+    /// A fetch that panicked is one that failed: its source is tried again.
+    fn joined(&mut self, done: Result<(Id, Result<String, FetchFault>), JoinError>) {
+        let (task, result) = match done {
+            Ok((task, result)) => (task, result),
+            Err(error) => (error.id(), Err(FetchFault::Broke(error.to_string()))),
+        };
+        let of_task = self.sources.iter().find(|(_, state)| state.task == Some(task));
+        // Unless the config does not name it any more.
+        if let Some(id) = of_task.map(|(id, _)| Arc::clone(id)) {
+            self.end(&id, result);
+        }
+    }
+
+    fn settle(&self) {
+        if !*self.world.settled.borrow() && self.sources.values().all(State::was_tried) {
+            self.world.settled.send_replace(true);
+        }
+    }
+
     fn end(&mut self, id: &Arc<str>, result: Result<String, FetchFault>) {
         let Some(state) = self.sources.get_mut(id) else { return };
-        state.is_fetching = false;
+        state.task = None;
         let parsed = result
             .map_err(|fault| (fault.label(), fault.to_string()))
             .and_then(|text| {
@@ -145,7 +167,7 @@ impl<'n> Worker<'n> {
                 state.failures = 0;
                 state.due = Instant::now() + jittered(REFRESH);
                 if state.text.as_ref() != Some(&text) {
-                    for warning in set.warnings() {
+                    for warning in set.warnings().iter().take(WARNINGS) {
                         tracing::warn!(target: "waypoint::jwks", source = %id, "{warning}");
                     }
                     tracing::info!(target: "waypoint::jwks", source = %id, "keys in force");
@@ -169,12 +191,16 @@ impl<'n> Worker<'n> {
 }
 
 impl State {
+    fn was_tried(&self) -> bool {
+        self.text.is_some() || self.failures > 0
+    }
+
     fn new(source: KeySource) -> Self {
         Self {
             source,
             due: Instant::now(),
             begun: None,
-            is_fetching: false,
+            task: None,
             failures: 0,
             text: None,
         }

@@ -77,7 +77,11 @@ impl ServeHttp for Readiness {
             return page(StatusCode::SERVICE_UNAVAILABLE, TEXT, "draining\n");
         }
         if !self.ready.load(Ordering::Acquire) {
-            return page(StatusCode::SERVICE_UNAVAILABLE, TEXT, "waiting for the first config\n");
+            return page(
+                StatusCode::SERVICE_UNAVAILABLE,
+                TEXT,
+                "waiting for the first config and key sets\n",
+            );
         }
         page(StatusCode::OK, TEXT, "ready\n")
     }

@@ -49,6 +49,37 @@ async fn leaves_that_are_no_svid_are_untrusted() {
     assert_eq!(bench.label_of_leaf(&id("client"), server_only).await, "untrusted");
 }
 
+#[tokio::test(start_paused = true)]
+async fn leaves_that_no_authority_of_ours_signed_are_untrusted() {
+    use rcgen::{BasicConstraints, IsCa, KeyUsagePurpose};
+    let bench = Bench::new();
+    // An authority's certificate is nobody's, even with an id.
+    let authority = |params: &mut CertificateParams| {
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+    };
+    assert_eq!(bench.label_of_leaf(&id("client"), authority).await, "untrusted");
+    // Nor is what a workload signs with its own key, under its own name or alone.
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = CertificateParams::default();
+    params.subject_alt_names = vec![SanType::URI(id("client").as_str().try_into().unwrap())];
+    let own = Leaf {
+        chain: params.self_signed(&key).unwrap().pem(),
+        key: key.serialize_pem(),
+    };
+    assert_eq!(bench.label_of(own.identity(&bench.ca).client).await, "untrusted");
+    let issuer = rcgen::Issuer::new(params, key);
+    let mut params = CertificateParams::default();
+    params.subject_alt_names = vec![SanType::URI(id("admin").as_str().try_into().unwrap())];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let key = rcgen::KeyPair::generate().unwrap();
+    let below = Leaf {
+        chain: format!("{}{}", params.signed_by(&key, &issuer).unwrap().pem(), own.chain),
+        key: key.serialize_pem(),
+    };
+    assert_eq!(bench.label_of(below.identity(&bench.ca).client).await, "untrusted");
+}
+
 /// Our own `Identity` refuses such leaves, so that the client's configuration is put together here.
 #[tokio::test(start_paused = true)]
 async fn leaves_without_exactly_one_spiffe_id_are_untrusted() {

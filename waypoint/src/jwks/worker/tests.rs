@@ -3,6 +3,7 @@ use super::*;
 use async_trait::async_trait;
 use mesh::{Compiler, Resources, Scope};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Notify;
 
 const SET: &str = r#"{"keys":[]}"#;
@@ -14,6 +15,8 @@ struct Script {
     answer: Mutex<Option<Result<String, FetchFault>>>,
     asked: Mutex<Vec<Instant>>,
     told: Notify,
+    /// Panics instead.
+    panics: AtomicBool,
 }
 
 #[async_trait]
@@ -21,6 +24,7 @@ impl Fetch for Script {
     async fn fetch(&self, _: &KeySource) -> Result<String, FetchFault> {
         self.asked.lock().unwrap().push(Instant::now());
         self.told.notify_one();
+        assert!(!self.panics.load(Ordering::SeqCst), "as told");
         self.answer.lock().unwrap().clone().unwrap_or(Err(FetchFault::Timeout))
     }
 }
@@ -31,6 +35,7 @@ struct Stage {
     snapshot: Arc<ArcSwap<Snapshot>>,
     changes: watch::Sender<u64>,
     wishes: mpsc::Sender<Arc<str>>,
+    settled: watch::Sender<bool>,
     start: Instant,
 }
 
@@ -45,6 +50,7 @@ impl Stage {
             snapshot: Arc::new(ArcSwap::from(config(true))),
             changes: watch::Sender::default(),
             wishes,
+            settled: watch::Sender::default(),
             start: Instant::now(),
         };
         let (keys, snapshot, changes) = (
@@ -52,6 +58,7 @@ impl Stage {
             Arc::clone(&stage.snapshot),
             stage.changes.subscribe(),
         );
+        let settled = stage.settled.clone();
         tokio::spawn(async move {
             let metrics = OwnMetrics::default();
             let world = World {
@@ -59,6 +66,7 @@ impl Stage {
                 changes,
                 keys: &keys,
                 metrics: &metrics,
+                settled: &settled,
             };
             Worker::new(world, script).run(wished).await;
         });
@@ -179,4 +187,24 @@ async fn what_the_config_does_not_name_is_forgotten() {
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert!(stage.keys.load().sets.is_empty());
     assert_eq!(stage.script.asked.lock().unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fetch_that_panics_is_one_that_failed() {
+    let stage = Stage::new(Ok(SET));
+    stage.script.panics.store(true, Ordering::SeqCst);
+    assert_eq!(stage.fetched().await, 0);
+    stage.script.panics.store(false, Ordering::SeqCst);
+    assert_eq!(stage.fetched().await, 1);
+    assert!(stage.keys.load().sets.contains_key(&stage.id()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_settled_when_every_source_was_tried() {
+    for answer in [Ok(SET), Err(FetchFault::Timeout)] {
+        let stage = Stage::new(answer);
+        assert!(!*stage.settled.borrow());
+        stage.fetched().await;
+        assert!(*stage.settled.borrow());
+    }
 }
