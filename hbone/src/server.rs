@@ -144,6 +144,7 @@ impl Server {
         self.events.handshake("ok");
         let _counted = Counted::new(self.events.as_ref());
         let activity = Activity::new();
+        let fingerprint = tls::fingerprint(tls.get_ref().1.peer_certificates());
         let preface_limit = Instant::now() + self.config.preface_timeout;
         let wire = Wire::new(tls, Arc::clone(&activity));
         let cork = wire.cork();
@@ -153,6 +154,7 @@ impl Server {
             .map_err(|_| ServeError::Timeout("the HTTP/2 preface"))??;
         let peer = Peer {
             identity,
+            fingerprint,
             address: peer,
             recheck,
         };
@@ -233,6 +235,7 @@ fn handshake_failure(error: &std::io::Error) -> (&'static str, ServeError) {
 /// Who is there.
 struct Peer {
     identity: SpiffeId,
+    fingerprint: Arc<str>,
     address: SocketAddr,
     recheck: Recheck,
 }
@@ -281,6 +284,7 @@ where
             answers: connect::Answers {
                 events: server.events.as_ref(),
                 identity: peer.identity,
+                fingerprint: peer.fingerprint,
                 peer: peer.address,
             },
             on_connect,

@@ -1,5 +1,5 @@
 //! Promise: WebSocket over HTTP/2 (RFC 8441) reaches endpoints of either version, judged and routed as the GET it is over
-//! HTTP/1.1; what an endpoint does not offer is 501.
+//! HTTP/1.1; what an endpoint does not offer is 501. Open ones, of either version, end when a policy comes against them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -8,11 +8,14 @@ use h2::ext::Protocol;
 use h2::{Ping, RecvStream, SendStream};
 use http::{HeaderMap, Method, Request, Response};
 use integration_tests::peers::client_tunnel::ClientTunnel;
+use integration_tests::peers::http_client::get_with;
 use integration_tests::peers::mesh_world::{MeshWorld, POD_PORT, Reach, Vip, backend};
 use integration_tests::peers::raw_http::RawHttp;
-use integration_tests::peers::waiting::soon;
+use integration_tests::peers::waiting::{soon, until};
+use integration_tests::peers::waypoint_process::Waypoint;
 use serde_json::json;
 use std::net::Ipv4Addr;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
@@ -80,6 +83,11 @@ impl Socket {
             }
         }
         true
+    }
+
+    /// Whether it was ended otherwise than in order.
+    async fn is_cut(&mut self) -> bool {
+        matches!(soon("the end", self.receive.data()).await, Some(Err(_)))
     }
 
     async fn echoes(&mut self) {
@@ -248,4 +256,73 @@ async fn routes_and_policies_see_a_get() {
     }
     // An endpoint that takes it for a plain GET has switched nothing, and must not seem to.
     assert_eq!(ask(&client, &front.vip, "/plain", "websocket").await.status, 501);
+}
+
+/// A policy that denies who asks for `/do/upgrade` with this header.
+fn deny(world: &mut MeshWorld, service: &str, name: &str, user: &str) {
+    let rules = json!([{ "to": [{ "operation": { "paths": ["/do/upgrade"] } }],
+        "when": [{ "key": "request.headers[x-user]", "values": [user] }] }]);
+    world.policy(name, service, "DENY", rules);
+}
+
+async fn generation(waypoint: &Waypoint) -> f64 {
+    waypoint.scrape().await.sum("waypoint_config_generation", &[])
+}
+
+#[tokio::test]
+async fn an_open_upgrade_ends_when_a_policy_comes_against_it() {
+    let mut world = MeshWorld::new();
+    let pod = world.echo("ws", "v1", Reach::Hbone).await;
+    let waypoint = world.start().await;
+    let mut client = world.client(&waypoint).http1(&pod.vip).await;
+    let request = get_with(
+        "/do/upgrade",
+        &[("connection", "Upgrade"), ("upgrade", "websocket"), ("x-user", "alice")],
+    );
+    let answer = soon("101", client.begin(request)).await.unwrap();
+    assert_eq!(answer.status().as_u16(), 101);
+    let mut io = hyper_util::rt::TokioIo::new(soon("the upgrade", hyper::upgrade::on(answer)).await.unwrap());
+    let before = generation(&waypoint).await;
+    deny(&mut world, "ws", "others", "eve");
+    until("the policy is in force", async || generation(&waypoint).await > before).await;
+    io.write_all(b"still here").await.unwrap();
+    let mut got = [0; 10];
+    soon("an echo", io.read_exact(&mut got)).await.unwrap();
+    assert_eq!(&got, b"still here");
+
+    deny(&mut world, "ws", "alice", "alice");
+    let end = soon("the end", io.read(&mut got)).await;
+    assert!(!matches!(end, Ok(1..)), "{end:?}");
+    let counted = async || waypoint.scrape().await.sum("waypoint_policy_denials_total", &[]) >= 1.0;
+    until("the denial is counted", counted).await;
+}
+
+#[tokio::test]
+async fn an_open_stream_ends_when_a_policy_comes_against_it() {
+    let mut world = MeshWorld::new();
+    let pod = world.echo("ws", "v1", Reach::Hbone).await;
+    let ip = world.dead_pod("h2", Reach::Clear);
+    let h2 = world.service("h2", "http2", &[ip]);
+    let _endpoint = h2_endpoint(ip, true);
+    let waypoint = world.start().await;
+    let client = world.client(&waypoint);
+    for (service, vip) in [("ws", &pod.vip), ("h2", &h2)] {
+        let mut socket = ask(&client, vip, "/do/upgrade", "websocket").await;
+        assert_eq!(socket.status, 200, "{service}");
+        socket.say(b"x").await;
+        assert_eq!(socket.hear(1).await, b"x", "{service}");
+        let before = generation(&waypoint).await;
+        deny(&mut world, service, &format!("{service}-others"), "eve");
+        until("the policy is in force", async || generation(&waypoint).await > before).await;
+        socket.say(b"y").await;
+        assert_eq!(socket.hear(1).await, b"y", "{service}");
+        let rules = json!([{ "to": [{ "operation": { "paths": ["/do/upgrade"], "methods": ["GET"] } }] }]);
+        world.policy(&format!("{service}-all"), service, "DENY", rules);
+        assert!(socket.is_cut().await, "{service}");
+        assert_eq!(
+            ask(&client, vip, "/do/upgrade", "websocket").await.status,
+            403,
+            "{service}"
+        );
+    }
 }

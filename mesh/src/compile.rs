@@ -22,6 +22,7 @@ mod routes;
 mod service_entries;
 mod services;
 mod telemetry;
+mod topology;
 mod virtual_services;
 mod workloads;
 
@@ -31,7 +32,7 @@ use crate::kinds::mesh_config::{self, MeshConfig};
 use crate::kinds::telemetry_provider::Defaults;
 use crate::object::Object;
 use crate::resources::Index;
-use crate::snapshot::{Builder, Settings};
+use crate::snapshot::{Builder, Settings, Topology};
 use crate::{Finding, Resources, Scope, Snapshot};
 use authz::TrustDomains;
 pub(crate) use locality::Place;
@@ -97,6 +98,7 @@ impl Compiler {
 
         let (mut settings, providers, defaults, mesh_object) = settings(&self.scope, &index, &mut report);
         let gateways = gateways::Gateways::find(&self.scope, &index, &mut report);
+        settings.topology = gateways.topology(&index, &mut report);
         let workloads = workloads::Workloads::build(&index, &settings.trust, &mut self.kept_workloads);
         let rules = destination_rules::DestinationRules::build(&index, &settings.root_namespace, &mut report);
         let own = locality::Own::find(&self.scope, &workloads);
@@ -204,6 +206,7 @@ fn settings<'r>(
         path_mode: config.path_mode,
         access_log: config.access_log,
         trace_sampling_percent: config.trace_sampling_percent,
+        topology: Topology::default(),
         locality: config.locality,
         place: locality::Place::default(),
         telemetry: Arc::default(),

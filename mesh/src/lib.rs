@@ -22,4 +22,4 @@ pub use files::{Files, check};
 pub use finding::{Finding, Place, Severity};
 pub use resources::Resources;
 pub use scope::Scope;
-pub use snapshot::{Name, Named, Resolve, ServicePort, Settings, Snapshot, Wildcard};
+pub use snapshot::{ClientCert, Name, Named, Resolve, ServicePort, Settings, Snapshot, Topology, Wildcard};

@@ -68,10 +68,36 @@ pub struct Settings {
     pub several_providers: bool,
     /// What is told of requests that belong to no Service of ours.
     pub telemetry: Arc<Plan>,
+    /// What the waypoint's Gateway says of clients.
+    pub topology: Topology,
     /// `localityLbSetting`.
     pub(crate) locality: Option<Locality>,
     /// Where this waypoint runs, as far as it knows.
     pub(crate) place: Place,
+}
+
+/// What stands before the waypoint, and what endpoints are told of clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Topology {
+    /// `numTrustedProxies`: so many entries of `x-forwarded-for`, from the right, are those of proxies; the one before
+    /// them is the client.
+    pub trusted_proxies: usize,
+    /// What becomes of `x-forwarded-client-cert`.
+    pub client_cert: ClientCert,
+}
+
+/// What becomes of the `x-forwarded-client-cert` that a client sends (Istio's `ForwardClientCertDetails`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientCert {
+    /// It is removed.
+    #[default]
+    Remove,
+    /// It passes as it is.
+    Forward,
+    /// The client's own identity is added to it.
+    Append,
+    /// The client's own identity takes its place.
+    Set,
 }
 
 /// One port of one Service that is ours, or of one pod that is addressed by itself: all a tunnel to it needs.

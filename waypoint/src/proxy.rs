@@ -31,6 +31,7 @@ mod pump;
 mod reason;
 mod record;
 mod rehearsal;
+mod rejudge;
 mod respond;
 mod session;
 mod shares;

@@ -21,6 +21,8 @@ pub struct Connect {
     pub authority: Authority,
     /// Who asks: from the client certificate.
     pub identity: SpiffeId,
+    /// SHA-256 of that certificate, in hexadecimal.
+    pub fingerprint: Arc<str>,
     /// Peer address of the connection.
     pub peer: SocketAddr,
     /// CONNECT headers (`baggage`, `forwarded`, `traceparent`): untrusted.
@@ -96,6 +98,7 @@ fn refuse(respond: &mut SendResponse<Bytes>, status: StatusCode) {
 pub(super) struct Answers<'a> {
     pub(super) events: &'a dyn ServerEvents,
     pub(super) identity: SpiffeId,
+    pub(super) fingerprint: Arc<str>,
     pub(super) peer: SocketAddr,
 }
 
@@ -113,6 +116,7 @@ impl Answers<'_> {
                 Some(Connect {
                     authority,
                     identity: self.identity.clone(),
+                    fingerprint: Arc::clone(&self.fingerprint),
                     peer: self.peer,
                     headers: head.headers,
                     unanswered: Unanswered(Some(Parts {

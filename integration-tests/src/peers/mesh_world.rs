@@ -97,7 +97,7 @@ impl MeshWorld {
             vips: Vec::new(),
             objects: 0,
         };
-        world.mesh();
+        world.annotate_gateway(json!({}));
         world
     }
 
@@ -348,7 +348,8 @@ impl MeshWorld {
         Arc::new(ClientTunnel::with_certs(waypoint.hbone, &self.pki, NAMESPACE, certs))
     }
 
-    fn mesh(&mut self) {
+    /// Gives the waypoint's Gateway these annotations, and no others.
+    pub fn annotate_gateway(&mut self, annotations: Value) {
         let namespace = self.meta(
             NAMESPACE,
             None,
@@ -360,7 +361,7 @@ impl MeshWorld {
         let gateway = self.meta(
             "waypoint",
             Some(NAMESPACE),
-            json!({ "labels": { "istio.io/waypoint-for": "service" } }),
+            json!({ "labels": { "istio.io/waypoint-for": "service" }, "annotations": annotations }),
         );
         let objects = [
             json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": namespace }),

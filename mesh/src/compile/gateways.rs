@@ -1,6 +1,6 @@
 //! Which Gateway is ours, and which Services and pods name it and may.
 
-use super::Report;
+use super::{Report, topology};
 use crate::Scope;
 use crate::finding::Severity;
 use crate::kinds::Body;
@@ -8,6 +8,7 @@ use crate::kinds::backend_ref::ParentRef;
 use crate::kinds::gateway::{Allowed, Gateway, Listener};
 use crate::object::{Meta, Object};
 use crate::resources::Index;
+use crate::snapshot::Topology;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -72,6 +73,14 @@ impl<'r> Gateways<'r> {
             .map(|object| (&*object.meta.name, &object.meta))
             .collect();
         Self { ours, namespaces }
+    }
+
+    /// What the first of ours is annotated with.
+    pub(crate) fn topology(&self, index: &Index<'r>, report: &mut Report) -> Topology {
+        let first = self.ours.first();
+        first.map_or_else(Topology::default, |ours| {
+            topology::read(ours.object, &ours.gateway.class, index, report)
+        })
     }
 
     /// Whether a Gateway is ours.

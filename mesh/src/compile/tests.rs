@@ -11,5 +11,6 @@ mod routes;
 mod service_entries;
 mod services;
 mod telemetry;
+mod topology;
 mod virtual_services;
 mod world;

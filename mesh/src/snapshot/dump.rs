@@ -32,6 +32,8 @@ pub(super) fn dump(snapshot: &Snapshot, now_ms: u64) -> Value {
                 "zone": settings.place.zone,
                 "node": settings.place.node,
             },
+            "numTrustedProxies": settings.topology.trusted_proxies,
+            "clientCert": format!("{:?}", settings.topology.client_cert),
             "traceSamplingPercent": settings.trace_sampling_percent,
             "extensionProviders": settings.auth_providers.keys().map(|name| &**name).collect::<Vec<_>>(),
         },

@@ -1,7 +1,6 @@
 //! Consistent hashing: what of a request decides its endpoint, and the cookie for a client that has none yet.
 
 use super::exchange::Admitted;
-use super::headers;
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue};
 use rand::Rng;
@@ -18,12 +17,11 @@ pub(crate) struct Affinity {
 
 impl Affinity {
     /// Of a request, from the headers as the client sent them.
-    pub(crate) fn of(cluster: &Cluster, admitted: &Admitted, headers: &HeaderMap, peer: IpAddr) -> Self {
+    pub(crate) fn of(cluster: &Cluster, admitted: &Admitted, headers: &HeaderMap) -> Self {
         let Balance::Hash(key) = &cluster.policy.balance else {
             return Self::default();
         };
-        let source = headers::remote_ip(headers, peer);
-        if let Some(hash) = key.hash(headers, admitted.head.query.as_deref(), source) {
+        if let Some(hash) = key.hash(headers, admitted.head.query.as_deref(), admitted.remote_ip) {
             return Self {
                 hash: Some(hash),
                 cookie: None,

@@ -78,6 +78,29 @@ pub(crate) async fn connection(
     Ok(())
 }
 
+/// Asks the providers of all CUSTOM policies that match a request whose stream is still open. What they change is of no
+/// use any more.
+pub(crate) async fn again(
+    tunnel: &Tunnel,
+    snapshot: &Snapshot,
+    port: &ServicePort,
+    admitted: &Admitted,
+) -> Result<(), Reason> {
+    let request = view(tunnel, admitted);
+    for ask in port.policies.asks(&request) {
+        let auth = provider(snapshot, &ask).ok_or_else(|| Reason::denied(Some(ask.by)))?;
+        let question = Question {
+            connection: &tunnel.connection,
+            peer: tunnel.peer,
+            own: tunnel.node.own.id(),
+            told: Some(told(admitted)),
+        };
+        let asked = ext_authz::ask(&tunnel.node, snapshot, auth, &question).await;
+        asked.map_err(|refused| refusal(refused, Some(policy_name(ask.by))))?;
+    }
+    Ok(())
+}
+
 fn provider<'s>(snapshot: &'s Snapshot, ask: &Ask<'_>) -> Option<&'s Arc<ExternalAuth>> {
     snapshot.settings.auth_providers.get(ask.provider?)
 }

@@ -13,6 +13,7 @@ use super::pump::Meter;
 use super::reason::Reason;
 use super::record::Record;
 use super::rehearsal;
+use super::rejudge::Rejudge;
 use super::respond::{self, Asked};
 use super::session::{self, Pinned};
 use super::tunnel::Tunnel;
@@ -26,6 +27,7 @@ use mesh::{ServicePort, Snapshot};
 use rand::Rng;
 use request::{Head, Request};
 use routing::{Backend, Filters, Match, Pick, Rule, Target};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use telemetry::OwnMetrics;
@@ -47,6 +49,8 @@ pub(crate) struct Admitted {
     /// `Host` as received: sent on as it is when it says the same as the authority.
     pub(crate) host: Option<HeaderValue>,
     pub(crate) headers: HeaderMap,
+    /// The client's address, as far as trusted proxies tell it.
+    pub(crate) remote_ip: IpAddr,
     pub(crate) upgrade: Option<HeaderValue>,
     /// How the body is delimited.
     pub(crate) framing: Framing,
@@ -140,7 +144,8 @@ impl Exchange<'_> {
         if let Some(answer) = self.direct(&[&rule.filters, &backend.filters], &admitted, matched.prefix)? {
             return self.answer(client, &admitted, answer).await;
         }
-        self.forward(client, admitted, matched, backend, pinned.as_ref()).await
+        self.forward(client, admitted, &port, matched, backend, pinned.as_ref())
+            .await
     }
 
     /// 400: the head is parsed once; what a client may never set goes.
@@ -152,13 +157,17 @@ impl Exchange<'_> {
         let upgrade = client.upgrade(&headers)?;
         let host = headers.remove(HOST);
         strip_hop_by_hop(&mut headers);
+        let topology = self.snapshot.settings.topology;
+        let sent = headers::sent_client_cert(&headers, topology.client_cert);
         headers::strip_untrusted(&mut headers);
+        headers::tell_client(&mut headers, sent, topology.client_cert, || self.tunnel.client_cert());
         headers::join_cookies(&mut headers);
         for name in port.authn.owned_headers() {
             headers.remove(name);
         }
         Ok(Admitted {
             framing: client.request_framing(&headers),
+            remote_ip: headers::remote_ip(&headers, self.tunnel.connection.source_ip, topology.trusted_proxies),
             http2: parts.version == Version::HTTP_2,
             early: Early::default(),
             to_client: Vec::new(),
@@ -249,11 +258,16 @@ impl Exchange<'_> {
         &mut self,
         client: &mut Client<'_>,
         mut admitted: Admitted,
+        port: &ServicePort,
         matched: Match<'_>,
         backend: &Backend,
         pinned: Option<&Pinned<'_>>,
     ) -> Result<(), Reason> {
-        let headers = std::mem::take(&mut admitted.headers);
+        let headers = match &admitted.upgrade {
+            None => std::mem::take(&mut admitted.headers),
+            // It is judged again by them for as long as the other protocol is spoken.
+            Some(_) => admitted.headers.clone(),
+        };
         let early = std::mem::take(&mut admitted.early);
         let forward = Forward {
             tunnel: self.tunnel,
@@ -284,7 +298,18 @@ impl Exchange<'_> {
         let sent = match sent {
             Sent::Switched(switch) => {
                 let _counted = switch.serving;
-                upgrade::carry(client, switch.parts, switch.upstream, switch.body, &mut self.meter).await
+                let denied = Rejudge::new(self.tunnel, &admitted, port).denied();
+                // Boxed: every request would carry the room for it.
+                let denied = Box::pin(denied);
+                upgrade::carry(
+                    client,
+                    switch.parts,
+                    switch.upstream,
+                    switch.body,
+                    denied,
+                    &mut self.meter,
+                )
+                .await
             }
             sent => sent,
         };
@@ -292,12 +317,23 @@ impl Exchange<'_> {
             match reason {
                 Reason::ClientGone => self.tunnel.node.metrics.own.reset("downstream"),
                 Reason::Reset | Reason::BadAnswer => self.tunnel.node.metrics.own.reset("upstream"),
+                Reason::Policy(_) | Reason::Token(_) | Reason::Denied(_) | Reason::AuthFailed(..) => {
+                    self.count_refusal(&reason);
+                }
                 _ => {}
             }
             self.record.broke_off(&reason);
             client.abort();
         }
         Ok(())
+    }
+
+    fn count_refusal(&self, reason: &Reason) {
+        let own = &self.tunnel.node.metrics.own;
+        own.refusal(reason.refusal().label);
+        if let Some(policy) = reason.policy() {
+            own.denial(policy);
+        }
     }
 
     async fn refuse(&mut self, client: &mut Client<'_>, reason: Reason) {
@@ -308,10 +344,7 @@ impl Exchange<'_> {
             client.abort();
             return;
         }
-        own.refusal(reason.refusal().label);
-        if let Some(policy) = reason.policy() {
-            own.denial(policy);
-        }
+        self.count_refusal(&reason);
         let realm = matches!(reason, Reason::Token(_))
             .then(|| self.record.realm())
             .flatten();
@@ -355,7 +388,7 @@ pub(crate) fn view<'r>(tunnel: &'r Tunnel, admitted: &'r Admitted) -> Request<'r
         head: &admitted.head,
         headers: &admitted.headers,
         connection,
-        remote_ip: headers::remote_ip(&admitted.headers, connection.source_ip),
+        remote_ip: admitted.remote_ip,
     }
 }
 
@@ -376,7 +409,7 @@ pub(crate) fn client_fault(fault: ClientFault) -> Reason {
     }
 }
 
-fn unix_seconds() -> u64 {
+pub(crate) fn unix_seconds() -> u64 {
     // A clock before 1970 makes every token invalid, which is the closed side.
     SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -107,7 +107,7 @@ impl Forward<'_> {
         let dns = &self.tunnel.node.dns;
         let cluster = dns.endpoints(self.snapshot, &backend.target, Some(host)).await?;
         let cluster: &Arc<Cluster> = &cluster;
-        let affinity = Affinity::of(cluster, self.admitted, &headers, self.tunnel.peer.ip());
+        let affinity = Affinity::of(cluster, self.admitted, &headers);
         let mut outbound = Outbound::build(self, headers, backend, client, record)?;
         // What follows a wish over HTTP/2 is no body that a mirror could read.
         let tee = if client.is_extended_connect() {

@@ -2,6 +2,7 @@
 
 use http::HeaderMap;
 use http::header::{COOKIE, EXPECT, HeaderName, HeaderValue};
+use mesh::ClientCert;
 use rand::Rng;
 use std::net::IpAddr;
 use telemetry::TraceContext;
@@ -31,6 +32,34 @@ pub(crate) fn strip_untrusted(headers: &mut HeaderMap) {
     }
 }
 
+/// `x-forwarded-client-cert` as the Gateway wants it; `client` makes the client's element.
+pub(crate) fn tell_client<'c>(
+    headers: &mut HeaderMap,
+    sent: Vec<HeaderValue>,
+    rule: ClientCert,
+    client: impl FnOnce() -> Option<&'c HeaderValue>,
+) {
+    if matches!(rule, ClientCert::Forward | ClientCert::Append) {
+        for value in sent {
+            headers.append(FORWARDED_CLIENT_CERT, value);
+        }
+    }
+    if matches!(rule, ClientCert::Set | ClientCert::Append)
+        && let Some(client) = client()
+    {
+        // Fields of one name are one list (RFC 9110 section 5.3).
+        headers.append(FORWARDED_CLIENT_CERT, client.clone());
+    }
+}
+
+/// What the client itself sent as `x-forwarded-client-cert`.
+pub(crate) fn sent_client_cert(headers: &HeaderMap, rule: ClientCert) -> Vec<HeaderValue> {
+    match rule {
+        ClientCert::Remove | ClientCert::Set => Vec::new(),
+        ClientCert::Forward | ClientCert::Append => headers.get_all(FORWARDED_CLIENT_CERT).iter().cloned().collect(),
+    }
+}
+
 /// One Cookie field: HTTP/2 may send it in crumbs, which HTTP/1.1 has not (RFC 9113 section 8.2.3).
 pub(crate) fn join_cookies(headers: &mut HeaderMap) {
     if headers.get_all(COOKIE).iter().nth(1).is_none() {
@@ -53,16 +82,13 @@ fn is_control(name: &HeaderName) -> bool {
     name.as_str().starts_with("x-envoy-")
 }
 
-/// The client's address as Istio's waypoint reads it: the right-most `x-forwarded-for` entry, else the peer.
-pub(crate) fn remote_ip(headers: &HeaderMap, peer: IpAddr) -> IpAddr {
-    headers
-        .get_all(FORWARDED_FOR)
-        .iter()
-        .next_back()
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| text.rsplit(',').next())
-        .and_then(|entry| entry.trim().parse().ok())
-        .unwrap_or(peer)
+/// The client's address as Istio's waypoint reads it: the right-most `x-forwarded-for` entry before those of `proxies`
+/// trusted proxies; the peer where there is no such entry, or it is no address.
+pub(crate) fn remote_ip(headers: &HeaderMap, peer: IpAddr, proxies: usize) -> IpAddr {
+    let values = headers.get_all(FORWARDED_FOR).iter().rev();
+    let mut entries = values.flat_map(|value| value.to_str().unwrap_or_default().rsplit(','));
+    let entry = entries.nth(proxies).and_then(|entry| entry.trim().parse().ok());
+    entry.unwrap_or(peer)
 }
 
 /// What every upstream request carries, whatever the client sent. `trace` is `None` when nothing is traced here:

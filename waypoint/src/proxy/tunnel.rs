@@ -15,7 +15,7 @@ use request::{Authority, Connection, Workload};
 use routing::Protocol;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use telemetry::{Plan, ServiceName};
 
 /// What is known of a tunnel for as long as it lives.
@@ -28,6 +28,9 @@ pub(crate) struct Tunnel {
     pub(crate) service: Arc<ServiceName>,
     pub(crate) lane: Lane,
     authority: Authority,
+    fingerprint: Arc<str>,
+    /// The client in an `x-forwarded-client-cert`, made when one is first asked for.
+    client_cert: OnceLock<Option<HeaderValue>>,
     /// The Service port of the latest snapshot a request of this tunnel used.
     port: ArcSwapOption<(u64, Arc<ServicePort>)>,
 }
@@ -106,6 +109,8 @@ impl Tunnel {
                 namespace: Arc::clone(&port.namespace),
             }),
             authority: connect.authority.clone(),
+            fingerprint: Arc::clone(&connect.fingerprint),
+            client_cert: OnceLock::new(),
             port: ArcSwapOption::new(Some(Arc::new((snapshot.generation, Arc::clone(port))))),
         }
     }
@@ -149,6 +154,18 @@ impl Tunnel {
     /// The host that CONNECT asked for.
     pub(crate) fn asked_host(&self) -> &str {
         self.authority.host()
+    }
+
+    /// The client as an element of `x-forwarded-client-cert`, in Envoy's form: by whom it was seen, the SHA-256 of its
+    /// certificate, and its identity. (Istio's certificates have no subject.)
+    pub(crate) fn client_cert(&self) -> Option<&HeaderValue> {
+        let made = self.client_cert.get_or_init(|| {
+            let client = self.connection.identity.as_ref()?;
+            let (by, hash) = (self.node.own.id(), &self.fingerprint);
+            let text = format!("By={};Hash={hash};URI={}", by.as_str(), client.as_str());
+            HeaderValue::try_from(text).ok()
+        });
+        made.as_ref()
     }
 
     /// The client's namespace, from its certificate.

@@ -11,7 +11,7 @@ use crate::http1::{ClientConn, Framing, strip_hop_by_hop};
 use bytes::BytesMut;
 use hbone::TunnelStream;
 use http::{HeaderMap, Method, StatusCode, response};
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -144,18 +144,32 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Primed<S> {
     }
 }
 
-/// Answers that the other protocol is granted, and carries bytes both ways until both sides have ended.
+/// Answers that the other protocol is granted, and carries bytes both ways until both sides have ended, or `denied`
+/// says why they must.
 pub(crate) async fn carry(
     client: &mut Client<'_>,
     parts: response::Parts,
     upstream: Upstream,
     body: Body,
+    denied: impl Future<Output = Reason> + Unpin,
     meter: &mut Meter,
 ) -> Sent {
     match upstream {
-        Upstream::H1(server) if client.is_extended_connect() => bridge(client, parts, *server, meter).await,
-        Upstream::H1(server) => splice(client, parts, *server, meter).await,
-        Upstream::H2(_) => relay(client, parts, upstream, body, meter).await,
+        Upstream::H1(server) if client.is_extended_connect() => bridge(client, parts, *server, denied, meter).await,
+        Upstream::H1(server) => splice(client, parts, *server, denied, meter).await,
+        Upstream::H2(_) => relay(client, parts, upstream, body, denied, meter).await,
+    }
+}
+
+/// Bytes both ways; why they did not come whole.
+async fn copy<A, B>(a: &mut A, b: &mut B, denied: impl Future<Output = Reason>) -> Result<(), Option<Reason>>
+where
+    A: AsyncRead + AsyncWrite + Unpin + ?Sized,
+    B: AsyncRead + AsyncWrite + Unpin + ?Sized,
+{
+    tokio::select! {
+        copied = tokio::io::copy_bidirectional(a, b) => copied.map(drop).map_err(|_| None),
+        reason = denied => Err(Some(reason)),
     }
 }
 
@@ -164,6 +178,7 @@ async fn splice(
     client: &mut Client<'_>,
     parts: response::Parts,
     server: ClientConn<Transport>,
+    denied: impl Future<Output = Reason>,
     meter: &mut Meter,
 ) -> Sent {
     let Client::H1(conn) = client else {
@@ -177,16 +192,16 @@ async fn splice(
     let mut server = Primed::new(first, server);
     let (stream, first) = conn.raw_parts();
     let mut downstream = Primed::new(first, stream);
-    let copied = tokio::io::copy_bidirectional(&mut downstream, &mut server).await;
+    let copied = copy(&mut downstream, &mut server, denied).await;
     meter.request_bytes = downstream.read();
     meter.response_bytes = downstream.written();
     match copied {
-        Ok(_) => Sent::Whole,
+        Ok(()) => Sent::Whole,
         // The endpoint's side is cut when it is dropped.
-        Err(_) => {
+        Err(reason) => {
             let ended = downstream.ended;
             cut(downstream.stream, ended);
-            Sent::Broken(Reason::Reset)
+            Sent::Broken(reason.unwrap_or(Reason::Reset))
         }
     }
 }
@@ -196,6 +211,7 @@ async fn bridge(
     client: &mut Client<'_>,
     mut parts: response::Parts,
     server: ClientConn<Transport>,
+    denied: impl Future<Output = Reason>,
     meter: &mut Meter,
 ) -> Sent {
     strip_hop_by_hop(&mut parts.headers);
@@ -208,13 +224,14 @@ async fn bridge(
     let Some(mut bytes) = client.h2_bytes() else {
         return Sent::Broken(Reason::ClientGone);
     };
-    let copied = tokio::io::copy_bidirectional(&mut bytes, &mut server).await;
+    let copied = copy(&mut bytes, &mut server, denied).await;
     meter.request_bytes = server.written();
     meter.response_bytes = server.read();
     match copied {
-        Ok(_) => Sent::Whole,
-        Err(_) if server.is_broken() => Sent::Broken(Reason::Reset),
-        Err(_) => Sent::Broken(Reason::ClientGone),
+        Ok(()) => Sent::Whole,
+        Err(Some(reason)) => Sent::Broken(reason),
+        Err(None) if server.is_broken() => Sent::Broken(Reason::Reset),
+        Err(None) => Sent::Broken(Reason::ClientGone),
     }
 }
 
@@ -224,12 +241,17 @@ async fn relay(
     parts: response::Parts,
     mut upstream: Upstream,
     mut body: Body,
+    denied: impl Future<Output = Reason>,
     meter: &mut Meter,
 ) -> Sent {
     if let Err(broken) = grant(client, parts.headers).await {
         return broken;
     }
-    match stream_response(client, &mut upstream, &mut body, meter).await {
+    let streamed = tokio::select! {
+        streamed = stream_response(client, &mut upstream, &mut body, meter) => streamed,
+        reason = denied => return Sent::Broken(reason),
+    };
+    match streamed {
         Ok(()) => Sent::Whole,
         Err(Fault::Client(_)) => Sent::Broken(Reason::ClientGone),
         Err(Fault::Upstream(_)) => Sent::Broken(Reason::Reset),

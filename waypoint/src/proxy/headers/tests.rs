@@ -24,7 +24,7 @@ fn what_a_client_may_never_set_is_removed() {
 #[test]
 fn the_right_most_forwarded_address_counts() {
     let peer = "10.0.0.1".parse().unwrap();
-    let seen = |pairs| remote_ip(&headers(pairs), peer);
+    let seen = |pairs| remote_ip(&headers(pairs), peer, 0);
     assert_eq!(seen(&[]), peer);
     assert_eq!(
         seen(&[("x-forwarded-for", "1.2.3.4, 5.6.7.8")]),
@@ -35,6 +35,41 @@ fn the_right_most_forwarded_address_counts() {
         "::1".parse::<IpAddr>().unwrap()
     );
     assert_eq!(seen(&[("x-forwarded-for", "nonsense")]), peer);
+}
+
+#[test]
+fn trusted_proxies_are_left_out_from_the_right() {
+    let peer = "10.0.0.1".parse().unwrap();
+    let map = headers(&[
+        ("x-forwarded-for", "1.1.1.1, nonsense"),
+        ("x-forwarded-for", "3.3.3.3,4.4.4.4"),
+    ]);
+    let seen: Vec<String> = (0..6)
+        .map(|proxies| remote_ip(&map, peer, proxies).to_string())
+        .collect();
+    // What is no address, and what is not there, is the peer's.
+    assert_eq!(
+        seen,
+        ["4.4.4.4", "3.3.3.3", "10.0.0.1", "1.1.1.1", "10.0.0.1", "10.0.0.1"]
+    );
+}
+
+#[test]
+fn the_client_is_told_of_as_the_gateway_wants() {
+    let own = HeaderValue::from_static("By=us;URI=them");
+    for (rule, expected) in [
+        (ClientCert::Remove, vec![]),
+        (ClientCert::Forward, vec!["URI=old"]),
+        (ClientCert::Append, vec!["URI=old", "By=us;URI=them"]),
+        (ClientCert::Set, vec!["By=us;URI=them"]),
+    ] {
+        let mut map = headers(&[("x-forwarded-client-cert", "URI=old")]);
+        let sent = sent_client_cert(&map, rule);
+        strip_untrusted(&mut map);
+        tell_client(&mut map, sent, rule, || Some(&own));
+        let told: Vec<_> = map.get_all(FORWARDED_CLIENT_CERT).iter().collect();
+        assert_eq!(told, expected, "{rule:?}");
+    }
 }
 
 #[test]
