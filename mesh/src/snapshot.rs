@@ -144,6 +144,11 @@ impl ServicePort {
         self.consumers.get(client_namespace).unwrap_or(&self.producer)
     }
 
+    /// Whether clients of this namespace have routes of their own, in place of the Service's.
+    pub fn has_routes_of(&self, client_namespace: &str) -> bool {
+        self.consumers.contains_key(client_namespace)
+    }
+
     /// Whether clients of this namespace may come (`exportTo` of a ServiceEntry).
     pub fn is_visible_to(&self, client_namespace: &str) -> bool {
         self.exports.reach(client_namespace, &self.namespace)
@@ -192,6 +197,17 @@ impl Snapshot {
                 .filter_map(|suffix| self.by_wildcard.get(suffix))
                 .find_map(with_port)
         })
+    }
+
+    /// The addresses of a Service port, in order. For people: it looks at all there are.
+    pub fn addresses(&self, port: &ServicePort) -> Vec<IpAddr> {
+        let own = self
+            .by_address
+            .iter()
+            .filter(|(_, service)| std::ptr::eq(&***service, port));
+        let mut addresses: Vec<IpAddr> = own.map(|((ip, _), _)| *ip).collect();
+        addresses.sort_unstable();
+        addresses
     }
 
     /// Where the endpoints of a target are to be looked up, when they are not in its cluster.

@@ -8,9 +8,12 @@ use std::fmt::Write;
 /// Longer values are cut.
 const MAX_SHOWN_CHARS: usize = 200;
 
-/// Headers whose values are never shown.
+/// Headers whose values are never shown: those that carry credentials, and those whose names say that they do.
 pub fn is_secret(name: &HeaderName) -> bool {
+    const SAID: [&str; 6] = ["api-key", "apikey", "token", "secret", "password", "credential"];
+    let text = name.as_str();
     [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE, SET_COOKIE].contains(name)
+        || SAID.iter().any(|word| text.contains(word))
 }
 
 /// A value in quotes, cut at 200 characters; what has the form of a token is named and not shown.

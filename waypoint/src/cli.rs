@@ -28,6 +28,20 @@ pub enum Command {
     #[command(after_help = "EXAMPLES:\n  waypoint check config-examples/canary\n  \
         waypoint check deploy routes --format json\n\nExits 0 without errors, 1 with, 2 when a folder cannot be read.")]
     Check(CheckArgs),
+    /// What would become of a request, and why: each rule and policy, and what it lacked. No network, or a running one.
+    #[command(
+        override_usage = "waypoint explain [OPTIONS] --from <NS/SA> <DIR>... <REQUEST>\n       \
+            waypoint explain [OPTIONS] --from <NS/SA> --live <ADDR> <REQUEST>",
+        after_help = "EXAMPLES:\n  \
+        waypoint explain config-examples/deny 'http://reviews:9080/admin/x' --from demo/curl\n  \
+        waypoint explain DIR 'POST http://reviews/x' --from demo/curl --header 'x-user: tester'\n  \
+        waypoint explain DIR http://reviews.demo/ --from demo/curl --jwt FILE --format json\n  \
+        waypoint explain DIR tls://db.demo:5432 --from demo/curl        # a connection\n  \
+        waypoint explain --live 127.0.0.1:15000 'DELETE http://10.96.0.10/x' --from shop/cart\n\n\
+        Nothing is sent and nobody is asked: names in DNS and external authorisers are only told of.\n\
+        Exits 0 when some backend or filter would answer, 1 when the waypoint would refuse, 2 when that cannot be told."
+    )]
+    Explain(ExplainArgs),
     /// A whole mesh on this machine: CA, tunnels, two versions of a service, a canary that moves.
     #[command(
         after_help = "EXAMPLES:\n  waypoint demo\n  waypoint demo --keep     # leave it running, and try the curl lines"
@@ -163,6 +177,49 @@ pub struct CheckArgs {
     /// Name of the Gateway; else every waypoint Gateway found counts.
     #[arg(long, value_name = "NAME")]
     pub gateway: Option<String>,
+    /// CUSTOM policies of one Service may ask several providers (Istio's istiod has the same variable).
+    #[arg(long, env = "PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS", hide = true, value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_value = "false", default_missing_value = "true")]
+    pub several_auth_providers: bool,
+}
+
+/// `waypoint explain`.
+#[derive(Clone, Debug, Args)]
+pub struct ExplainArgs {
+    /// Folders of manifests (not with --live), then the request: 'GET http://reviews:9080/x'. GET may be left out. The
+    /// host is a Service as the client would name it (reviews, reviews.ns, a full name), its address, or a pod's.
+    /// tls://host:port and tcp://host:port are connections.
+    #[arg(value_name = "DIR... REQUEST", required = true)]
+    pub words: Vec<String>,
+    /// Who asks: namespace/serviceAccount, or a SPIFFE id.
+    #[arg(long, value_name = "NS/SA")]
+    pub from: String,
+    /// A running waypoint's admin port, in place of manifests.
+    #[arg(long, value_name = "ADDR")]
+    pub live: Option<SocketAddr>,
+    /// A header, name:value. Repeatable. `host` goes before the URL's; it does not choose the Service.
+    #[arg(long, value_name = "NAME:VALUE")]
+    pub header: Vec<String>,
+    /// A file with a token, sent as authorization: Bearer. It is never printed.
+    #[arg(long, value_name = "FILE")]
+    pub jwt: Option<PathBuf>,
+    /// A file with the JWKS that a running waypoint would fetch.
+    #[arg(long, value_name = "FILE", conflicts_with = "live")]
+    pub jwks: Option<PathBuf>,
+    /// The client's address; else that of a pod with its identity.
+    #[arg(long, value_name = "IP")]
+    pub source_ip: Option<std::net::IpAddr>,
+    /// How it is printed.
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
+    pub format: String,
+    /// Namespace of the Gateway; else every waypoint Gateway found counts.
+    #[arg(long, value_name = "NS", conflicts_with = "live")]
+    pub namespace: Option<String>,
+    /// Name of the Gateway; else every waypoint Gateway found counts.
+    #[arg(long, value_name = "NAME", conflicts_with = "live")]
+    pub gateway: Option<String>,
+    /// Trust domain; else MeshConfig's, else cluster.local.
+    #[arg(long, value_name = "TD", conflicts_with = "live")]
+    pub trust_domain: Option<String>,
     /// CUSTOM policies of one Service may ask several providers (Istio's istiod has the same variable).
     #[arg(long, env = "PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS", hide = true, value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     pub several_auth_providers: bool,

@@ -3,11 +3,13 @@
 //! It wires the other crates together and knows nothing of matching, policy or YAML. Start reading at [`run`] (how a
 //! process is put together), then `proxy` (what happens to a request).
 
+mod admin_client;
 pub mod check;
 pub mod cli;
 mod control;
 pub mod demo;
 mod dns;
+pub mod explain;
 pub mod http1;
 mod jwks;
 pub mod logging;

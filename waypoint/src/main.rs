@@ -11,6 +11,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => waypoint::run::run(*args),
         Command::Check(args) => waypoint::check::run(args),
+        Command::Explain(args) => waypoint::explain::run(args),
         Command::Demo(args) => waypoint::demo::run(args),
     }
 }

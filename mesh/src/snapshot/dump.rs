@@ -46,13 +46,8 @@ pub(super) fn dump(snapshot: &Snapshot, now_ms: u64) -> Value {
 }
 
 fn service(snapshot: &Snapshot, port: &ServicePort, now_ms: u64) -> Value {
-    let mut addresses: Vec<String> = snapshot
-        .by_address
-        .iter()
-        .filter(|(_, service)| std::ptr::eq(&***service, port))
-        .map(|((ip, _), _)| ip.to_string())
-        .collect();
-    addresses.sort();
+    let addresses = snapshot.addresses(port);
+    let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     let cluster = snapshot.endpoints_of(&port.cluster);
     json!({
         "host": &*port.host,

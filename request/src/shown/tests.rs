@@ -24,7 +24,14 @@ fn credentials_are_never_shown() {
     for value in [token, &format!("Bearer {token}"), &format!("a=1;jwt={token}")] {
         assert!(!shown(value).contains("eyJ"), "{value}");
     }
-    for name in ["authorization", "cookie", "set-cookie", "proxy-authorization"] {
+    for name in [
+        "authorization",
+        "cookie",
+        "set-cookie",
+        "proxy-authorization",
+        "x-api-key",
+        "x-amz-security-token",
+    ] {
         let name = HeaderName::try_from(name).unwrap();
         assert!(is_secret(&name));
         assert!(!shown_header(&name, "hunter2").contains("hunter2"));

@@ -26,7 +26,7 @@ pub(crate) async fn providers(
     admitted: &mut Admitted,
 ) -> Result<(), Reason> {
     let asks: Vec<(Option<&Arc<ExternalAuth>>, String)> = {
-        let request = view(tunnel, admitted);
+        let request = view(&tunnel.connection, admitted);
         let asks = port.policies.asks(&request);
         asks.map(|ask| (provider(snapshot, &ask), policy_name(ask.by)))
             .collect()
@@ -86,7 +86,7 @@ pub(crate) async fn again(
     port: &ServicePort,
     admitted: &Admitted,
 ) -> Result<(), Reason> {
-    let request = view(tunnel, admitted);
+    let request = view(&tunnel.connection, admitted);
     for ask in port.policies.asks(&request) {
         let auth = provider(snapshot, &ask).ok_or_else(|| Reason::denied(Some(ask.by)))?;
         let question = Question {

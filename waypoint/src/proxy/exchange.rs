@@ -23,9 +23,9 @@ use authz::{Verdict, Verified};
 use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Version};
-use mesh::{ServicePort, Snapshot};
+use mesh::{ClientCert, ServicePort, Snapshot};
 use rand::Rng;
-use request::{Head, Request};
+use request::{Connection, Head, Request};
 use routing::{Backend, Filters, Match, Pick, Rule, Target};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -101,7 +101,9 @@ impl Exchange<'_> {
     async fn run(&mut self, client: &mut Client<'_>, parts: Parts) -> Result<(), Reason> {
         let port = self.tunnel.port(&self.snapshot).ok_or(Reason::NoService)?;
         let mut admitted = self.admit(client, &port, parts)?;
-        let matched = port.routes(self.tunnel.namespace()).find(&view(self.tunnel, &admitted));
+        let matched = port
+            .routes(self.tunnel.namespace())
+            .find(&view(&self.tunnel.connection, &admitted));
         if port.policies.has_custom() {
             // Boxed: few requests are asked about, and every request would carry the room for it.
             Box::pin(consult::providers(
@@ -113,7 +115,7 @@ impl Exchange<'_> {
             ))
             .await?;
         }
-        let request = view(self.tunnel, &admitted);
+        let request = view(&self.tunnel.connection, &admitted);
         let verified = self.authenticate(&port, &request)?;
         self.authorise(&port, &request, verified.as_ref())?;
         admitted.verified = verified;
@@ -153,18 +155,9 @@ impl Exchange<'_> {
         let head = Head::parse(&parts, self.snapshot.settings.path_mode).map_err(|bad| Reason::BadRequest(bad.0))?;
         let head = Arc::new(head);
         self.record.head = Some((Arc::clone(&head), parts.version));
-        let mut headers = parts.headers;
-        let upgrade = client.upgrade(&headers)?;
-        let host = headers.remove(HOST);
-        strip_hop_by_hop(&mut headers);
+        let upgrade = client.upgrade(&parts.headers)?;
         let topology = self.snapshot.settings.topology;
-        let sent = headers::sent_client_cert(&headers, topology.client_cert);
-        headers::strip_untrusted(&mut headers);
-        headers::tell_client(&mut headers, sent, topology.client_cert, || self.tunnel.client_cert());
-        headers::join_cookies(&mut headers);
-        for name in port.authn.owned_headers() {
-            headers.remove(name);
-        }
+        let (headers, host) = clean(parts.headers, port, topology.client_cert, || self.tunnel.client_cert());
         Ok(Admitted {
             framing: client.request_framing(&headers),
             remote_ip: headers::remote_ip(&headers, self.tunnel.connection.source_ip, topology.trusted_proxies),
@@ -380,9 +373,28 @@ impl Drop for InFlight<'_> {
     }
 }
 
+/// The headers as routes, policies and backends see them, and Host: what a client may never set is gone, and what was for
+/// us alone.
+pub(crate) fn clean<'c>(
+    mut headers: HeaderMap,
+    port: &ServicePort,
+    rule: ClientCert,
+    client: impl FnOnce() -> Option<&'c HeaderValue>,
+) -> (HeaderMap, Option<HeaderValue>) {
+    let host = headers.remove(HOST);
+    strip_hop_by_hop(&mut headers);
+    let sent = headers::sent_client_cert(&headers, rule);
+    headers::strip_untrusted(&mut headers);
+    headers::tell_client(&mut headers, sent, rule, client);
+    headers::join_cookies(&mut headers);
+    for name in port.authn.owned_headers() {
+        headers.remove(name);
+    }
+    (headers, host)
+}
+
 /// The request as routes and policies see it.
-pub(crate) fn view<'r>(tunnel: &'r Tunnel, admitted: &'r Admitted) -> Request<'r> {
-    let connection = &tunnel.connection;
+pub(crate) fn view<'r>(connection: &'r Connection, admitted: &'r Admitted) -> Request<'r> {
     Request {
         method: &admitted.method,
         head: &admitted.head,

@@ -20,13 +20,17 @@ pub(crate) async fn inject(fault: &Fault, client: &mut Client<'_>, record: &mut 
     if let Some(abort) = &abort {
         record.event("fault", || ("fault.abort", format!("{abort:?}")));
     }
+    abort.map_or(Ok(()), |abort| Err(reason(abort)))
+}
+
+/// The refusal that an abort is.
+pub(crate) fn reason(abort: Abort) -> Reason {
     match abort {
-        None => Ok(()),
-        Some(Abort::Http(status)) => Err(Reason::Fault { status, grpc: None }),
-        Some(Abort::Grpc(grpc)) => Err(Reason::Fault {
+        Abort::Http(status) => Reason::Fault { status, grpc: None },
+        Abort::Grpc(grpc) => Reason::Fault {
             status: 200,
             grpc: Some(grpc),
-        }),
+        },
     }
 }
 

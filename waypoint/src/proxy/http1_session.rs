@@ -78,7 +78,7 @@ async fn begun(tunnel: &Tunnel, conn: &mut ServerConn<TunnelStream>) -> Option<O
 }
 
 /// How a head that could not be read is answered; `None`: nobody is there.
-fn head_reason(error: &HeadError) -> Option<Refusal> {
+pub(crate) fn head_reason(error: &HeadError) -> Option<Refusal> {
     match error {
         HeadError::Malformed(why) => Some(Refusal::BadRequest(why)),
         HeadError::TooLarge(_) | HeadError::UriTooLong => Some(Refusal::HeadersTooLarge),

@@ -69,7 +69,7 @@ impl<'x> Rejudge<'x> {
         if port.policies.has_custom() {
             consult::again(self.tunnel, snapshot, port, self.admitted).await?;
         }
-        let request = view(self.tunnel, self.admitted);
+        let request = view(&self.tunnel.connection, self.admitted);
         let verified = if port.authn.is_empty() {
             None
         } else {

@@ -11,10 +11,10 @@ use arc_swap::ArcSwapOption;
 use hbone::{Connect, TunnelStream};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use mesh::{ServicePort, Snapshot};
-use request::{Authority, Connection, Workload};
+use request::{Authority, Connection, SpiffeId, Workload};
 use routing::Protocol;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use telemetry::{Plan, ServiceName};
 
@@ -76,7 +76,7 @@ pub(crate) async fn serve_inner(mut stream: TunnelStream, tunnel: Tunnel, protoc
 }
 
 /// What is spoken on a port: TLSRoutes and TCPRoutes make bytes of it, whatever it is declared.
-fn spoken_on(port: &ServicePort, namespace: &str) -> Protocol {
+pub(crate) fn spoken_on(port: &ServicePort, namespace: &str) -> Protocol {
     match port.routes(namespace).streams() {
         Some(_) => Protocol::Tcp,
         None => port.protocol,
@@ -91,13 +91,7 @@ impl Tunnel {
         Self {
             node: Arc::clone(node),
             peer: connect.peer,
-            connection: Connection {
-                identity: Some(connect.identity.clone()),
-                source_ip: connect.peer.ip(),
-                destination_ip: port.judged_at.or_else(|| connect.authority.ip()),
-                destination_port: port.port,
-                sni: None,
-            },
+            connection: connection(port, &connect.authority, &connect.identity, connect.peer.ip()),
             lane: Lane {
                 source: hasher.finish(),
                 baggage: baggage(&source),
@@ -174,6 +168,22 @@ impl Tunnel {
             .identity
             .as_ref()
             .map_or("", |identity| identity.namespace())
+    }
+}
+
+/// What policies and routes know of a tunnel that asks for `authority`.
+pub(crate) fn connection(
+    port: &ServicePort,
+    authority: &Authority,
+    identity: &SpiffeId,
+    source_ip: IpAddr,
+) -> Connection {
+    Connection {
+        identity: Some(identity.clone()),
+        source_ip,
+        destination_ip: port.judged_at.or_else(|| authority.ip()),
+        destination_port: port.port,
+        sni: None,
     }
 }
 

@@ -1,5 +1,8 @@
 //! The small HTTP pages beside the data path: admin, readiness. (Metrics are streamed: see `metrics`.)
 
+mod guard;
+
+use crate::explain;
 use crate::logging::Logging;
 use crate::proxy::Node;
 use async_trait::async_trait;
@@ -8,9 +11,13 @@ use pingora_core::apps::http_app::ServeHttp;
 use pingora_core::protocols::http::ServerSession;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
+
+/// A question comes in this time.
+const BODY_TIME: Duration = Duration::from_secs(5);
 
 /// 127.0.0.1:15000.
 pub(crate) struct Admin {
@@ -29,6 +36,9 @@ pub(crate) struct Readiness {
 impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let request = session.req_header();
+        if let Some(why) = guard::refusal(&request.headers) {
+            return page(StatusCode::FORBIDDEN, TEXT, format!("{why}\n"));
+        }
         let post = request.method == http::Method::POST;
         match request.uri.path() {
             "/" => page(StatusCode::OK, TEXT, HELP),
@@ -36,6 +46,7 @@ impl ServeHttp for Admin {
                 let dump = self.node.snapshot.load().dump(self.node.clock.now_ms());
                 page(StatusCode::OK, JSON, format!("{dump:#}\n"))
             }
+            "/explain" => self.explain(session).await,
             "/logging" => self.set_logging(request.uri.query().unwrap_or_default(), post),
             "/stats/prometheus" => page(
                 StatusCode::OK,
@@ -49,11 +60,31 @@ impl ServeHttp for Admin {
 
 const HELP: &str = "waypoint admin\n\n\
     GET  /config_dump           the config in force, as JSON\n\
+    POST /explain               what would become of a request, and why: {\"request\": \"GET http://reviews:9080/x\",\n\
+    \x20                             \"from\": \"namespace/serviceAccount\", \"headers\": [[\"name\", \"value\"]]}\n\
     GET  /logging               the log filter in force\n\
     POST /logging?level=FILTER  sets it: debug, or waypoint::proxy=debug,hbone=info\n\
     GET  /stats/prometheus      metrics (also on the metrics port)\n";
 
 impl Admin {
+    async fn explain(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        if session.req_header().method != http::Method::POST {
+            return page(
+                StatusCode::METHOD_NOT_ALLOWED,
+                TEXT,
+                "use POST with a question as JSON\n",
+            );
+        }
+        let body = match body(session, explain::question::MOST_BYTES).await {
+            Ok(body) => body,
+            Err(status) => return page(status, TEXT, "the question could not be read\n"),
+        };
+        match explain::answer(&self.node, &body) {
+            Ok(text) => page(StatusCode::OK, JSON, text + "\n"),
+            Err(why) => page(StatusCode::BAD_REQUEST, TEXT, format!("{why}\n")),
+        }
+    }
+
     fn set_logging(&self, query: &str, post: bool) -> Response<Vec<u8>> {
         let level = query.split('&').find_map(|pair| pair.strip_prefix("level="));
         match (level, post) {
@@ -85,6 +116,23 @@ impl ServeHttp for Readiness {
         }
         page(StatusCode::OK, TEXT, "ready\n")
     }
+}
+
+/// The body of a request, if it is not longer than `most` bytes and comes within a few seconds.
+async fn body(session: &mut ServerSession, most: usize) -> Result<Vec<u8>, StatusCode> {
+    let reading = async {
+        let mut held = Vec::new();
+        while let Some(piece) = session.read_request_body().await.map_err(|_| StatusCode::BAD_REQUEST)? {
+            if held.len().saturating_add(piece.len()) > most {
+                return Err(StatusCode::PAYLOAD_TOO_LARGE);
+            }
+            held.extend_from_slice(&piece);
+        }
+        Ok(held)
+    };
+    tokio::time::timeout(BODY_TIME, reading)
+        .await
+        .unwrap_or(Err(StatusCode::REQUEST_TIMEOUT))
 }
 
 fn metrics(node: &Node) -> String {
