@@ -13,6 +13,8 @@ use std::sync::Arc;
 pub struct PolicyExplanation {
     /// Every rule of every policy that is bound, in the order in which they are asked: CUSTOM, AUDIT, DENY, ALLOW.
     pub considered: Vec<ConsideredRule>,
+    /// The rules of policies in dry run (`istio.io/dry-run`), which decide nothing.
+    pub rehearsed: Vec<ConsideredRule>,
     /// The verdict of DENY and ALLOW, as [`crate::Policies::decide`] gives it. Nobody is asked for CUSTOM.
     pub verdict: Verdict,
     /// The policy and rule that decided, as [`crate::Decision::by`].
@@ -79,6 +81,7 @@ impl PolicyExplanation {
         };
         Self {
             considered,
+            rehearsed: Vec::new(),
             verdict,
             by,
             why,

@@ -88,6 +88,11 @@ impl Policies {
         !self.closed && self.http.is_empty() && self.dry_run.is_none()
     }
 
+    /// Every policy that is bound and what it does. An id stays where it is as long as these policies.
+    pub fn ids(&self) -> impl Iterator<Item = (&PolicyId, Action)> {
+        self.ids.iter().zip(self.actions.iter().copied())
+    }
+
     /// Some rule asks for `connection.sni`: a TCP connection cannot be judged before its ClientHello was read.
     pub fn needs_sni(&self) -> bool {
         self.needs_sni
@@ -234,7 +239,11 @@ impl Policies {
             request: Some(request),
             claims,
         };
-        self.explain_by(&self.http, view)
+        let mut explained = self.explain_by(&self.http, view);
+        if let Some(dry) = &self.dry_run {
+            explained.rehearsed = dry.explain_by(&dry.http, view).considered;
+        }
+        explained
     }
 
     /// [`decide_tcp`](Self::decide_tcp), likewise.
@@ -244,7 +253,11 @@ impl Policies {
             request: None,
             claims: None,
         };
-        self.explain_by(&self.tcp, view)
+        let mut explained = self.explain_by(&self.tcp, view);
+        if let Some(dry) = &self.dry_run {
+            explained.rehearsed = dry.explain_by(&dry.tcp, view).considered;
+        }
+        explained
     }
 
     fn explain_by(&self, rules: &Rules, view: View<'_>) -> PolicyExplanation {

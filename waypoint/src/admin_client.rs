@@ -1,4 +1,4 @@
-//! Calls to the admin port of a running waypoint, for `explain --live`.
+//! Calls to the admin port of a running waypoint, for `explain --live`, `tap` and `top`.
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST};
@@ -22,6 +22,14 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    pub(crate) fn get(path: impl Into<String>) -> Self {
+        Self {
+            method: Method::GET,
+            path: path.into(),
+            body: Vec::new(),
+        }
+    }
+
     pub(crate) fn post(path: impl Into<String>, body: Vec<u8>) -> Self {
         Self {
             method: Method::POST,
@@ -40,6 +48,30 @@ pub(crate) fn call(address: SocketAddr, call: Call) -> Result<Vec<u8>, String> {
         let body = begin(address, call).await?;
         let whole = body.collect().await.map_err(|error| format!("{address}: {error}"))?;
         Ok(whole.to_bytes().to_vec())
+    })
+}
+
+/// One call whose answer is read line by line, until it ends or `line` says that it is enough.
+///
+/// # Errors
+/// As [`call`].
+pub(crate) fn lines(address: SocketAddr, call: Call, mut line: impl FnMut(&str) -> bool) -> Result<(), String> {
+    runtime()?.block_on(async {
+        let mut body = begin(address, call).await?;
+        let mut held = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| format!("{address}: {error}"))?;
+            let Ok(data) = frame.into_data() else { continue };
+            held.extend_from_slice(&data);
+            while let Some(end) = held.iter().position(|byte| *byte == b'\n') {
+                let rest = held.split_off(end + 1);
+                let whole = std::mem::replace(&mut held, rest);
+                if !line(String::from_utf8_lossy(&whole).trim_end()) {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
     })
 }
 

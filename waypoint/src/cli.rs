@@ -42,6 +42,22 @@ pub enum Command {
         Exits 0 when some backend or filter would answer, 1 when the waypoint would refuse, 2 when that cannot be told."
     )]
     Explain(ExplainArgs),
+    /// Finished requests of a running waypoint as they come, one line each.
+    #[command(after_help = "EXAMPLES:\n  \
+        waypoint tap                                     # everything, of the waypoint on this machine\n  \
+        waypoint tap --status 5xx --service reviews.demo --limit 20\n  \
+        waypoint tap --source demo/curl --path /api --min-ms 100 --format json\n  \
+        kubectl port-forward deploy/waypoint 15000 & waypoint tap --sample 0.01\n\n\
+        What comes faster than it is read is dropped, and told. No header, query or token is shown.\n\
+        Exits 0 after --limit lines, 2 when there is no waypoint to ask.")]
+    Tap(TapArgs),
+    /// Rates, shares, latencies, errors and denials of a running waypoint, by rule and backend.
+    #[command(after_help = "EXAMPLES:\n  \
+        waypoint top                                     # the waypoint on this machine, every second, until Ctrl-C\n  \
+        waypoint top --once --interval 5                 # one table, of five seconds\n\n\
+        Rates, shares and percentiles are those between two looks; totals and errors since the start.\n\
+        Exits 2 when there is no waypoint to ask.")]
+    Top(TopArgs),
     /// A whole mesh on this machine: CA, tunnels, two versions of a service, a canary that moves.
     #[command(
         after_help = "EXAMPLES:\n  waypoint demo\n  waypoint demo --keep     # leave it running, and try the curl lines"
@@ -223,6 +239,61 @@ pub struct ExplainArgs {
     /// CUSTOM policies of one Service may ask several providers (Istio's istiod has the same variable).
     #[arg(long, env = "PILOT_ENABLE_MULTIPLE_CUSTOM_AUTHZ_PROVIDERS", hide = true, value_parser = clap::builder::BoolishValueParser::new(), num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     pub several_auth_providers: bool,
+}
+
+/// `waypoint tap`.
+#[derive(Clone, Debug, Args)]
+pub struct TapArgs {
+    /// The admin port of the waypoint.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:15000")]
+    pub live: SocketAddr,
+    /// Only of this Service: reviews, reviews.ns, or its full name.
+    #[arg(long, value_name = "SERVICE")]
+    pub service: Option<String>,
+    /// Only by routes whose name has this in it: demo/reviews, or canary.
+    #[arg(long, value_name = "TEXT")]
+    pub route: Option<String>,
+    /// Only with this status: 404, or 5xx.
+    #[arg(long, value_name = "STATUS")]
+    pub status: Option<String>,
+    /// Only with this response flag: UH, UF, NR, ..
+    #[arg(long, value_name = "FLAG")]
+    pub flag: Option<String>,
+    /// Only with this method.
+    #[arg(long, value_name = "METHOD")]
+    pub method: Option<String>,
+    /// Only from this client: namespace/serviceAccount, a namespace, or a workload.
+    #[arg(long, value_name = "CLIENT")]
+    pub source: Option<String>,
+    /// Only where the normalised path begins with this.
+    #[arg(long, value_name = "PREFIX")]
+    pub path: Option<String>,
+    /// Only what took at least so many milliseconds.
+    #[arg(long, value_name = "MS")]
+    pub min_ms: Option<f64>,
+    /// A share of what passes the other filters: 0.01 is one of a hundred.
+    #[arg(long, value_name = "SHARE")]
+    pub sample: Option<f64>,
+    /// Ends after so many.
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+    /// How they are printed.
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
+    pub format: String,
+}
+
+/// `waypoint top`.
+#[derive(Clone, Debug, Args)]
+pub struct TopArgs {
+    /// The admin port of the waypoint.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:15000")]
+    pub live: SocketAddr,
+    /// Seconds between two looks.
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0)]
+    pub interval: f64,
+    /// One table, and that is all.
+    #[arg(long)]
+    pub once: bool,
 }
 
 /// `waypoint demo`.

@@ -12,6 +12,8 @@ fn main() -> ExitCode {
         Command::Run(args) => waypoint::run::run(*args),
         Command::Check(args) => waypoint::check::run(args),
         Command::Explain(args) => waypoint::explain::run(args),
+        Command::Tap(args) => waypoint::tap::run(args),
+        Command::Top(args) => waypoint::top::run(args),
         Command::Demo(args) => waypoint::demo::run(args),
     }
 }

@@ -50,6 +50,7 @@ pub(crate) use connect::Connector;
 pub(crate) use explain::{World, explain};
 pub(crate) use node::{Node, OwnIdentity};
 pub(crate) use reason::Reason;
+pub(crate) use record::route_name;
 pub(crate) use session::Sealer;
 pub(crate) use shares::Shares;
 pub(crate) use tunnel::on_connect;

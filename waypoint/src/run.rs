@@ -5,6 +5,7 @@ use crate::control::Control;
 use crate::dns::{Dns, DnsConfig};
 use crate::http1::Limits;
 use crate::jwks::Jwks;
+use crate::live::Live;
 use crate::logging::Logging;
 use crate::own_certs::OwnCerts;
 use crate::proxy::{Clock, Collectors, Connector, Node, OwnIdentity, Sealer, Shares};
@@ -122,6 +123,7 @@ fn node(
         keys: ArcSwap::default(),
         connector,
         shares: Shares::default(),
+        live: Live::default(),
         dns: Dns::new(dns(args)),
         jwks: Jwks::new(),
         spans: spans(args, Arc::clone(&dial) as _, &metrics)?,
@@ -260,17 +262,20 @@ impl Listeners {
         })
     }
 
+    fn addresses(&self) -> [(&'static str, SocketAddr); 4] {
+        [
+            ("hbone", self.hbone.address()),
+            ("admin", self.admin.address()),
+            ("metrics", self.metrics.address()),
+            ("readiness", self.ready.address()),
+        ]
+    }
+
     fn announce(&self) {
         let mut out = std::io::stdout().lock();
-        let named = [
-            ("hbone", &self.hbone),
-            ("admin", &self.admin),
-            ("metrics", &self.metrics),
-            ("readiness", &self.ready),
-        ];
-        for (name, bound) in named {
+        for (name, address) in self.addresses() {
             // Nobody may be reading: the process serves all the same.
-            let _ = writeln!(out, "{name} listening on {}", bound.address());
+            let _ = writeln!(out, "{name} listening on {address}");
         }
         let _ = out.flush();
     }
@@ -284,6 +289,7 @@ fn serve(args: &RunArgs, node: Arc<Node>, certs: OwnCerts, files: Files, listene
     let (stop_hbone, no_hbone) = watch::channel(false);
     let (stop_others, stop) = watch::channel(false);
     let ready = Arc::new(AtomicBool::new(false));
+    let addresses = listeners.addresses();
     let mut server = Pingora::new_with_opt_and_conf(options(args), configuration(args, workers));
     server.bootstrap();
     let events = Arc::new(Events(Arc::clone(&node.metrics)));
@@ -293,10 +299,11 @@ fn serve(args: &RunArgs, node: Arc<Node>, certs: OwnCerts, files: Files, listene
         node: Arc::clone(&node),
     };
     server.add_service(BoundService::new("hbone", app, listeners.hbone, workers, no_hbone));
-    let admin = HttpServer::new_app(Admin {
+    let admin = Admin {
         node: Arc::clone(&node),
         logging,
-    });
+        listeners: addresses,
+    };
     server.add_service(BoundService::new("admin", admin, listeners.admin, 1, stop.clone()));
     let metrics = Metrics::new(Arc::clone(&node));
     server.add_service(BoundService::new(

@@ -6,7 +6,7 @@ use super::PolicyExplanation;
 use crate::Policies;
 use crate::claims::Claims;
 use crate::testing::{Sample, policies};
-use crate::{Action, Verdict};
+use crate::{Action, AuthorizationPolicySpec, Verdict};
 use http::Method;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -73,6 +73,17 @@ fn no_credential_is_shown() {
         .header("cookie", "a=s3cret3");
     let text = lines(&policies(&specs).0.explain(&sample.request(), None)).join("\n");
     assert!(!text.contains("s3cret"), "{text}");
+}
+
+#[test]
+fn what_is_in_dry_run_is_told_and_decides_nothing() {
+    let mut deny: AuthorizationPolicySpec = serde_json::from_value(json!({"action": "DENY", "rules": [{}]})).unwrap();
+    deny.dry_run = true;
+    let (policies, _) = Policies::build(&[(crate::testing::id("dry"), deny)], &crate::TrustDomains::default());
+    let explained = policies.explain(&Sample::get("/").request(), None);
+    assert_eq!((explained.verdict, explained.considered.len()), (Verdict::Allow, 0));
+    assert!(explained.rehearsed[0].matches());
+    assert_eq!(policies.explain_tcp(&Sample::get("/").connection).rehearsed.len(), 1);
 }
 
 #[test]

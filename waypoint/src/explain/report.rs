@@ -138,6 +138,8 @@ pub(crate) struct PolicyTold {
     pub(crate) provider: Option<String>,
     /// `None`: it matches.
     pub(crate) lost_because: Option<String>,
+    /// Its policy is in dry run: it decides nothing.
+    pub(crate) dry_run: bool,
 }
 
 /// The verdict.

@@ -157,7 +157,8 @@ impl Text<'_> {
                 .provider
                 .as_ref()
                 .map_or(String::new(), |name| format!(" (asks {name})"));
-            let what = format!("{} {}{place}{provider}", rule.action, rule.policy);
+            let dry_run = if rule.dry_run { " (dry run)" } else { "" };
+            let what = format!("{} {}{place}{provider}{dry_run}", rule.action, rule.policy);
             self.line(
                 rule.lost_because.is_none(),
                 &what,

@@ -139,6 +139,7 @@ impl Exchange<'_> {
             Some(pinned) => pinned.backend,
             None => pick(rule)?,
         };
+        self.record.backend = rule.backends.iter().position(|other| std::ptr::eq(other, backend));
         if let Some(answer) = filters::preflight(&backend.filters, &admitted) {
             return self.answer(client, &admitted, answer).await;
         }
@@ -216,6 +217,9 @@ impl Exchange<'_> {
         match decision.verdict {
             Verdict::Allow => {
                 self.tunnel.node.metrics.own.verdict("allow");
+                if let Some((policy, _)) = decision.by {
+                    self.tunnel.node.live.passed(policy);
+                }
                 Ok(())
             }
             Verdict::Deny => {
@@ -326,6 +330,7 @@ impl Exchange<'_> {
         own.refusal(reason.refusal().label);
         if let Some(policy) = reason.policy() {
             own.denial(policy);
+            self.tunnel.denied(policy, || self.record.asked());
         }
     }
 

@@ -174,7 +174,9 @@ impl Walk<'_> {
 
     /// Policies, told and judged.
     fn judged(&mut self, explained: PolicyExplanation) {
-        self.report.policies = explained.considered.into_iter().map(policy_told).collect();
+        let enforced = explained.considered.into_iter().map(|rule| policy_told(rule, false));
+        let rehearsed = explained.rehearsed.into_iter().map(|rule| policy_told(rule, true));
+        self.report.policies = enforced.chain(rehearsed).collect();
         let by = explained.by.as_ref().map(|(id, rule)| (id, *rule));
         self.report.verdict = Some(VerdictTold {
             allowed: explained.verdict == Verdict::Allow,
@@ -217,13 +219,14 @@ enum Where {
     Nowhere,
 }
 
-fn policy_told(rule: authz::ConsideredRule) -> PolicyTold {
+fn policy_told(rule: authz::ConsideredRule, dry_run: bool) -> PolicyTold {
     PolicyTold {
         policy: format!("{}/{}", rule.policy.namespace, rule.policy.name),
         action: rule.action.to_string(),
         rule: rule.rule,
         provider: rule.provider.map(|provider| provider.to_string()),
         lost_because: rule.lost_because,
+        dry_run,
     }
 }
 

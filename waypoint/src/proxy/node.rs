@@ -9,6 +9,7 @@ use super::shares::Shares;
 use crate::dns::Dns;
 use crate::http1::Limits;
 use crate::jwks::Jwks;
+use crate::live::Live;
 use arc_swap::ArcSwap;
 use authz::KeySets;
 use hbone::{CertSource, Drain};
@@ -38,6 +39,8 @@ pub(crate) struct Node {
     pub(crate) jwks: Jwks,
     /// Counts what each backend of a rule gets.
     pub(crate) shares: Shares,
+    /// What is shown of requests while the process runs.
+    pub(crate) live: Live,
     /// Metrics.
     pub(crate) metrics: Arc<Metrics>,
     /// Spans. Whether they go anywhere, the plan of a request says.

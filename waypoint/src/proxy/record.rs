@@ -4,6 +4,7 @@ use super::headers::{FORWARDED_FOR, REQUEST_ID};
 use super::pump::Meter;
 use super::reason::{Reason, with_delay};
 use super::tunnel::Tunnel;
+use crate::live::Finished;
 use http::header::USER_AGENT;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
@@ -29,6 +30,8 @@ pub(crate) struct Record {
     pub(crate) grpc: bool,
     pub(crate) head: Option<(Arc<Head>, Version)>,
     pub(crate) route: Option<Arc<Rule>>,
+    /// Place in the rule of the backend that was picked.
+    pub(crate) backend: Option<usize>,
     pub(crate) destination: Option<(Arc<Workload>, SocketAddr)>,
     pub(crate) tries: Vec<Try>,
     /// The status sent, once a final answer has begun.
@@ -81,6 +84,7 @@ impl Record {
             grpc: false,
             head: None,
             route: None,
+            backend: None,
             destination: None,
             tries: Vec::new(),
             status: None,
@@ -135,6 +139,14 @@ impl Record {
         self.details = reason
             .details()
             .replace("before_response_started", "after_response_started");
+    }
+
+    /// `GET host/path`, without the query.
+    pub(crate) fn asked(&self) -> String {
+        match &self.head {
+            Some((head, _)) => format!("{} {}{}", self.method, head.authority.as_str(), head.path.as_str()),
+            None => self.method.to_string(),
+        }
     }
 
     /// `http://host/path`, for the realm of a 401.
@@ -205,6 +217,13 @@ impl Record {
             local_address: tunnel.local_address(),
         };
         node.metrics.observe(&outcome);
+        let finished = Finished {
+            outcome: &outcome,
+            rule: self.route.as_ref(),
+            backend: self.backend,
+            head: self.head.as_ref().map(|(head, _)| &**head),
+        };
+        node.live.seen(&tunnel.edge, &finished);
         if self.trace.sampled {
             node.spans.record(&outcome);
         }

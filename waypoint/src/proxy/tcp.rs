@@ -116,6 +116,10 @@ async fn carry(tunnel: &Tunnel, stream: &mut Primed<TunnelStream>) -> End {
         Err(reason) => {
             end.refuse(&reason);
             tunnel.node.metrics.own.refusal(reason.refusal().label);
+            if let Some(policy) = reason.policy() {
+                tunnel.node.metrics.own.denial(policy);
+                tunnel.denied(policy, || "a connection".to_owned());
+            }
             tunnel.node.metrics.tcp_opened(&outcome(tunnel, &end, None));
             return end;
         }

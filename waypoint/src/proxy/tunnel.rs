@@ -7,6 +7,7 @@ use super::node::Node;
 use super::sniff::{self, Spoken};
 use super::tcp;
 use super::upgrade::Primed;
+use crate::live::Edge;
 use arc_swap::ArcSwapOption;
 use hbone::{Connect, TunnelStream};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -27,6 +28,8 @@ pub(crate) struct Tunnel {
     pub(crate) source: Arc<Workload>,
     pub(crate) service: Arc<ServiceName>,
     pub(crate) lane: Lane,
+    /// Counts its requests for its client and Service.
+    pub(crate) edge: Edge,
     authority: Authority,
     fingerprint: Arc<str>,
     /// The client in an `x-forwarded-client-cert`, made when one is first asked for.
@@ -86,6 +89,11 @@ pub(crate) fn spoken_on(port: &ServicePort, namespace: &str) -> Protocol {
 impl Tunnel {
     fn new(node: &Arc<Node>, snapshot: &Snapshot, port: &Arc<ServicePort>, connect: &Connect) -> Self {
         let source = source_workload(snapshot, connect);
+        let service = Arc::new(ServiceName {
+            host: Arc::clone(&port.host),
+            name: Arc::clone(&port.name),
+            namespace: Arc::clone(&port.namespace),
+        });
         let mut hasher = DefaultHasher::new();
         source.hash(&mut hasher);
         Self {
@@ -96,12 +104,9 @@ impl Tunnel {
                 source: hasher.finish(),
                 baggage: baggage(&source),
             },
+            edge: node.live.edges.of(&source, &service, port.port),
             source,
-            service: Arc::new(ServiceName {
-                host: Arc::clone(&port.host),
-                name: Arc::clone(&port.name),
-                namespace: Arc::clone(&port.namespace),
-            }),
+            service,
             authority: connect.authority.clone(),
             fingerprint: Arc::clone(&connect.fingerprint),
             client_cert: OnceLock::new(),
@@ -143,6 +148,15 @@ impl Tunnel {
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
         let ip = self.connection.destination_ip?;
         Some(SocketAddr::new(ip, self.connection.destination_port))
+    }
+
+    /// A policy has denied something in it.
+    pub(crate) fn denied(&self, policy: &str, what: impl FnOnce() -> String) {
+        let client = self.connection.identity.as_ref();
+        let client = client.map(|id| format!("{}/{}", id.namespace(), id.service_account()));
+        self.node
+            .live
+            .denied(policy, client.as_deref().unwrap_or("unknown"), what);
     }
 
     /// The host that CONNECT asked for.

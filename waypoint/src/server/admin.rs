@@ -1,14 +1,20 @@
 //! The small HTTP pages beside the data path: admin, readiness. (Metrics are streamed: see `metrics`.)
 
+mod api;
 mod guard;
+mod tap;
 
 use crate::explain;
 use crate::logging::Logging;
 use crate::proxy::Node;
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::{Response, StatusCode, header};
 use pingora_core::apps::http_app::ServeHttp;
+use pingora_core::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
 use pingora_core::protocols::http::ServerSession;
+use pingora_core::server::ShutdownWatch;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,6 +22,8 @@ use std::time::Duration;
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
+/// Idle connections are kept so long.
+const KEEP_ALIVE_SECONDS: u64 = 60;
 /// A question comes in this time.
 const BODY_TIME: Duration = Duration::from_secs(5);
 
@@ -23,6 +31,8 @@ const BODY_TIME: Duration = Duration::from_secs(5);
 pub(crate) struct Admin {
     pub(crate) node: Arc<Node>,
     pub(crate) logging: Logging,
+    /// By name.
+    pub(crate) listeners: [(&'static str, SocketAddr); 4],
 }
 
 /// 15021 `/healthz/ready`.
@@ -33,12 +43,41 @@ pub(crate) struct Readiness {
 }
 
 #[async_trait]
-impl ServeHttp for Admin {
+impl HttpServerApp for Admin {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        mut session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        if !session.read_request().await.ok()? {
+            return None;
+        }
+        session.set_keepalive((!*shutdown.borrow()).then_some(KEEP_ALIVE_SECONDS));
+        let answered = match guard::refusal(&session.req_header().headers) {
+            Some(why) => write(&mut session, page(StatusCode::FORBIDDEN, TEXT, format!("{why}\n"))).await,
+            None if session.req_header().uri.path() == "/tap" => tap::stream(&self.node, &mut session, shutdown).await,
+            None => {
+                let response = self.response(&mut session).await;
+                write(&mut session, response).await
+            }
+        };
+        answered.ok()?;
+        let settings = HttpPersistentSettings::for_session(&session);
+        let reusable = session.finish().await.ok()??;
+        Some(ReusedHttpStream::from_reusable_stream(reusable, settings))
+    }
+}
+
+/// Sends a whole answer.
+async fn write(session: &mut ServerSession, response: Response<Vec<u8>>) -> pingora_core::Result<()> {
+    let (parts, body) = response.into_parts();
+    session.write_response_header(Box::new(parts.into())).await?;
+    session.write_response_body(Bytes::from(body), true).await
+}
+
+impl Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         let request = session.req_header();
-        if let Some(why) = guard::refusal(&request.headers) {
-            return page(StatusCode::FORBIDDEN, TEXT, format!("{why}\n"));
-        }
         let post = request.method == http::Method::POST;
         match request.uri.path() {
             "/" => page(StatusCode::OK, TEXT, HELP),
@@ -46,6 +85,9 @@ impl ServeHttp for Admin {
                 let dump = self.node.snapshot.load().dump(self.node.clock.now_ms());
                 page(StatusCode::OK, JSON, format!("{dump:#}\n"))
             }
+            "/api/config" => page(StatusCode::OK, JSON, format!("{}\n", api::config(self))),
+            "/api/traces" => page(StatusCode::OK, JSON, format!("{}\n", self.node.live.traces())),
+            "/api/stats" => page(StatusCode::OK, JSON, format!("{}\n", self.node.live.stats(&self.node))),
             "/explain" => self.explain(session).await,
             "/logging" => self.set_logging(request.uri.query().unwrap_or_default(), post),
             "/stats/prometheus" => page(
@@ -60,6 +102,11 @@ impl ServeHttp for Admin {
 
 const HELP: &str = "waypoint admin\n\n\
     GET  /config_dump           the config in force, as JSON\n\
+    GET  /api/config            the same with findings, our certificate and listeners\n\
+    GET  /api/stats             requests by rule, backend, client and Service; denials by policy\n\
+    GET  /api/traces            the last requests that were traced or failed, with their tries\n\
+    GET  /tap?FILTERS           finished requests as they come, a line of JSON each: service, route, status, flag,\n\
+    \x20                             method, source, path, minMs, sample, limit\n\
     POST /explain               what would become of a request, and why: {\"request\": \"GET http://reviews:9080/x\",\n\
     \x20                             \"from\": \"namespace/serviceAccount\", \"headers\": [[\"name\", \"value\"]]}\n\
     GET  /logging               the log filter in force\n\
