@@ -16,6 +16,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
     ScopeMetrics, Sum,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
+use prost::Message;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -114,7 +115,7 @@ impl MetricsPush {
             rendered.map_err(|error| error.to_string())?
         };
         for batch in batches {
-            let payload = client.payload(&self.request(batch));
+            let payload = client.payload(self.request(batch).encode_to_vec());
             match client.send(&payload, self.export.timeout).await {
                 Sent::Taken { .. } => self.metrics.own.metric_push("ok"),
                 Sent::Later { why, .. } | Sent::Never { why } => {

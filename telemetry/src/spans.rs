@@ -5,6 +5,7 @@
 //! batch are held. Not here: which parts of a request are worth a span attribute is in `spans/otlp.rs`.
 
 mod environment;
+mod proto;
 mod record;
 mod shape;
 mod worker;
@@ -16,7 +17,6 @@ use crate::otlp::Export;
 use crate::plan::Plan;
 use crate::{Metrics, Outcome, SpanId, TraceContext, TraceId};
 use http::HeaderMap;
-use prost::Message;
 use record::Record;
 use shape::Shape;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
@@ -157,7 +157,7 @@ impl Spans {
     pub fn otlp(&self, outcome: &Outcome<'_>) -> Vec<u8> {
         let export = outcome.plan.tracing().export.as_ref().or(self.export.as_ref());
         let records = export.map(|export| Record::of(outcome, export));
-        self.shape.request(records.as_slice()).encode_to_vec()
+        self.shape.request(records.as_slice())
     }
 
     /// Exports batches until `shutdown` resolves, then flushes within 2 s.

@@ -82,15 +82,14 @@ impl Client {
     }
 
     /// A batch as it goes over the wire; made once, sent as often as needed.
-    pub(crate) fn payload(&self, request: &impl Message) -> Bytes {
-        let length = request.encoded_len();
-        let mut bytes = BytesMut::with_capacity(length.saturating_add(5));
-        if self.grpc {
-            bytes.put_u8(0); // Not compressed.
-            bytes.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
+    pub(crate) fn payload(&self, request: Vec<u8>) -> Bytes {
+        if !self.grpc {
+            return request.into();
         }
-        // Fails only for want of room, and there is room.
-        let _ = request.encode(&mut bytes);
+        let mut bytes = BytesMut::with_capacity(request.len().saturating_add(5));
+        bytes.put_u8(0); // Not compressed.
+        bytes.put_u32(u32::try_from(request.len()).unwrap_or(u32::MAX));
+        bytes.extend_from_slice(&request);
         bytes.freeze()
     }
 

@@ -4,27 +4,39 @@
 //! and people's saved searches know them by those names).
 
 use super::SpansConfig;
+use super::proto;
 use super::record::{Record, Text};
 use crate::ended::cluster_name;
 use crate::{RequestProtocol, SpanEvent, SpanId, Try};
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value::Value};
-use opentelemetry_proto::tonic::resource::v1::Resource;
-use opentelemetry_proto::tonic::trace::v1::span::{Event, SpanKind};
-use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
 use request::{SpiffeId, Workload};
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// What is the same in every span.
+// Fields of OTLP's messages (opentelemetry/proto/trace/v1/trace.proto and common/v1/common.proto).
+const REQUEST_RESOURCE_SPANS: u32 = 1;
+const RESOURCE_SPANS_RESOURCE: u32 = 1;
+const RESOURCE_SPANS_SCOPE_SPANS: u32 = 2;
+const SCOPE_SPANS_SCOPE: u32 = 1;
+const SCOPE_SPANS_SPANS: u32 = 2;
+const RESOURCE_ATTRIBUTES: u32 = 1;
+const SPAN_ATTRIBUTES: u32 = 9;
+const SPAN_EVENTS: u32 = 11;
+const EVENT_ATTRIBUTES: u32 = 3;
+/// What the attributes of most spans fit into.
+const SPAN_BYTES: usize = 3 * 1_024;
+const KIND_SERVER: u64 = 2;
+const KIND_CLIENT: u64 = 3;
+const STATUS_ERROR: u64 = 2;
+
+/// What is the same in every span, encoded.
 #[derive(Debug)]
 pub(super) struct Shape {
-    resource: Resource,
-    scope: InstrumentationScope,
-    /// In every span.
-    plain: Vec<KeyValue>,
+    resource: Vec<u8>,
+    scope: Vec<u8>,
+    /// Attributes of every span.
+    plain: Vec<u8>,
     /// The same with Istio's tags.
-    common: Vec<KeyValue>,
+    common: Vec<u8>,
 }
 
 impl Shape {
@@ -33,7 +45,7 @@ impl Shape {
             .service_name
             .split_once('.')
             .unwrap_or((&config.service_name, ""));
-        let mut resource = Attributes::default();
+        let mut resource = Attributes::of(RESOURCE_ATTRIBUTES);
         resource.text("service.name", &config.service_name);
         resource.text("telemetry.sdk.language", "rust");
         resource.text("telemetry.sdk.name", "waypoint");
@@ -41,59 +53,52 @@ impl Shape {
         for (key, value) in &config.resource {
             resource.text(key, value);
         }
-        let mut plain = Attributes::default();
-        plain.text("component", "proxy");
-        plain.text("node_id", &config.node_id);
-        let mut common = Attributes(plain.0.clone());
+        let mut common = Attributes::of(SPAN_ATTRIBUTES);
+        common.text("component", "proxy");
+        common.text("node_id", &config.node_id);
+        let plain = common.out.clone();
         common.text("istio.mesh_id", &config.cluster);
         common.text("istio.cluster_id", &config.cluster);
         common.text("istio.canonical_service", name);
         common.text("istio.canonical_revision", "latest");
         common.text("istio.namespace", namespace);
+        let mut scope = Vec::new();
+        proto::bytes(&mut scope, 1, b"waypoint");
+        proto::bytes(&mut scope, 2, env!("CARGO_PKG_VERSION").as_bytes());
         Self {
-            resource: Resource {
-                attributes: resource.0,
-                ..Resource::default()
-            },
-            scope: InstrumentationScope {
-                name: "waypoint".to_owned(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                ..InstrumentationScope::default()
-            },
-            plain: plain.0,
-            common: common.0,
+            resource: resource.out,
+            scope,
+            plain,
+            common: common.out,
         }
     }
 
-    /// One export call.
-    pub(super) fn request(&self, records: &[Record]) -> ExportTraceServiceRequest {
-        let spans = records.iter().flat_map(|record| {
-            let tries = record
-                .tries
-                .iter()
-                .enumerate()
-                .map(|(index, attempt)| self.client(record, index, attempt));
-            std::iter::once(self.server(record)).chain(tries)
-        });
-        let scope_spans = ScopeSpans {
-            scope: Some(self.scope.clone()),
-            spans: spans.collect(),
-            ..Default::default()
-        };
-        let resource_spans = ResourceSpans {
-            resource: Some(self.resource.clone()),
-            scope_spans: vec![scope_spans],
-            ..ResourceSpans::default()
-        };
-        ExportTraceServiceRequest {
-            resource_spans: vec![resource_spans],
+    /// One export call: an `ExportTraceServiceRequest`.
+    pub(super) fn request(&self, records: &[Record]) -> Vec<u8> {
+        let mut scope_spans = Vec::new();
+        proto::bytes(&mut scope_spans, SCOPE_SPANS_SCOPE, &self.scope);
+        for record in records {
+            proto::bytes(&mut scope_spans, SCOPE_SPANS_SPANS, &self.server(record));
+            for (index, attempt) in record.tries.iter().enumerate() {
+                let span = self.client(record, index, attempt);
+                proto::bytes(&mut scope_spans, SCOPE_SPANS_SPANS, &span);
+            }
         }
+        let mut resource_spans = Vec::with_capacity(scope_spans.len() + self.resource.len() + 16);
+        proto::bytes(&mut resource_spans, RESOURCE_SPANS_RESOURCE, &self.resource);
+        proto::bytes(&mut resource_spans, RESOURCE_SPANS_SCOPE_SPANS, &scope_spans);
+        let mut request = Vec::with_capacity(resource_spans.len() + 8);
+        proto::bytes(&mut request, REQUEST_RESOURCE_SPANS, &resource_spans);
+        request
     }
 
     /// What every span of this request has.
     fn begin(&self, record: &Record) -> Attributes {
         let tracing = record.plan.tracing();
-        let mut attributes = Attributes(if tracing.istio_tags { &self.common } else { &self.plain }.clone());
+        let mut attributes = Attributes::of(SPAN_ATTRIBUTES);
+        attributes.out.reserve(SPAN_BYTES);
+        let common = if tracing.istio_tags { &self.common } else { &self.plain };
+        attributes.out.extend_from_slice(common);
         for (tag, value) in tracing.tags.iter().zip(&record.tags) {
             if let Some(value) = value {
                 attributes.text(&tag.name, value);
@@ -103,7 +108,7 @@ impl Shape {
     }
 
     /// The request as the client saw it.
-    fn server(&self, record: &Record) -> Span {
+    fn server(&self, record: &Record) -> Vec<u8> {
         let mut attributes = self.begin(record);
         http(&mut attributes, record);
         envoy(&mut attributes, record);
@@ -116,8 +121,8 @@ impl Shape {
             attributes.text("error.type", &error_type(record));
         }
         let name = match record.text(Text::Route) {
-            "" => format!("{}:{}/*", record.service.host, record.port),
-            route => route.to_owned(),
+            "" => Cow::Owned(format!("{}:{}/*", record.service.host, record.port)),
+            route => Cow::Borrowed(route),
         };
         let span = Place {
             record,
@@ -126,18 +131,18 @@ impl Shape {
             remote_parent: true,
         };
         let mut span = span.build(
-            name,
-            SpanKind::Server,
+            &name,
+            KIND_SERVER,
             (Duration::ZERO, record.duration),
             attributes,
             failed,
         );
-        span.events = events(record);
+        events(&mut span, record);
         span
     }
 
     /// One attempt, as the workload should see it as its parent.
-    fn client(&self, record: &Record, index: usize, attempt: &Try) -> Span {
+    fn client(&self, record: &Record, index: usize, attempt: &Try) -> Vec<u8> {
         let last = index + 1 == record.tries.len();
         let cluster = cluster_name(&record.service.host, record.port);
         let mut attributes = self.begin(record);
@@ -170,12 +175,7 @@ impl Shape {
             && record.plan.tracing().istio_tags
             && let Some(destination) = &record.destination
         {
-            workload(
-                &mut attributes,
-                "destination",
-                destination,
-                destination.identity.as_ref(),
-            );
+            workload(&mut attributes, DESTINATION, destination, destination.identity.as_ref());
         }
         let place = Place {
             record,
@@ -184,13 +184,7 @@ impl Shape {
             remote_parent: false,
         };
         let name = format!("router {cluster} egress");
-        place.build(
-            name,
-            SpanKind::Client,
-            (attempt.began, attempt.took),
-            attributes,
-            failed,
-        )
+        place.build(&name, KIND_CLIENT, (attempt.began, attempt.took), attributes, failed)
     }
 }
 
@@ -262,9 +256,9 @@ fn envoy(attributes: &mut Attributes, record: &Record) {
 
 /// Istio's tags for both ends.
 fn ends(attributes: &mut Attributes, record: &Record) {
-    workload(attributes, "source", &record.source, record.source_identity.as_ref());
+    workload(attributes, SOURCE, &record.source, record.source_identity.as_ref());
     if let Some(destination) = &record.destination {
-        workload(attributes, "destination", destination, destination.identity.as_ref());
+        workload(attributes, DESTINATION, destination, destination.identity.as_ref());
     }
     attributes.text("istio.destination_service", &record.service.host);
     attributes.text("istio.destination_service_name", &record.service.name);
@@ -282,21 +276,44 @@ fn decided(attributes: &mut Attributes, record: &Record) {
     attributes.number("waypoint.retries", record.tries.len().saturating_sub(1) as u64);
 }
 
-fn workload(attributes: &mut Attributes, end: &str, workload: &Workload, identity: Option<&SpiffeId>) {
-    let namespace = identity.map_or(workload.namespace.as_str(), SpiffeId::namespace);
-    for (name, value) in [
-        ("workload", workload.name.as_str()),
-        ("namespace", namespace),
-        ("principal", identity.map_or("", SpiffeId::as_str)),
-        ("canonical_service", &workload.canonical_name),
-        ("canonical_revision", &workload.canonical_revision),
-        ("app", &workload.app),
-        ("version", &workload.version),
-        ("cluster_id", &workload.cluster),
-    ] {
-        if !value.is_empty() {
-            attributes.text(&format!("istio.{end}_{name}"), value);
-        }
+/// The tags of one end.
+type Names = [&'static str; 8];
+
+const SOURCE: Names = [
+    "istio.source_workload",
+    "istio.source_namespace",
+    "istio.source_principal",
+    "istio.source_canonical_service",
+    "istio.source_canonical_revision",
+    "istio.source_app",
+    "istio.source_version",
+    "istio.source_cluster_id",
+];
+
+const DESTINATION: Names = [
+    "istio.destination_workload",
+    "istio.destination_namespace",
+    "istio.destination_principal",
+    "istio.destination_canonical_service",
+    "istio.destination_canonical_revision",
+    "istio.destination_app",
+    "istio.destination_version",
+    "istio.destination_cluster_id",
+];
+
+fn workload(attributes: &mut Attributes, names: Names, workload: &Workload, identity: Option<&SpiffeId>) {
+    let values = [
+        workload.name.as_str(),
+        identity.map_or(workload.namespace.as_str(), SpiffeId::namespace),
+        identity.map_or("", SpiffeId::as_str),
+        &workload.canonical_name,
+        &workload.canonical_revision,
+        &workload.app,
+        &workload.version,
+        &workload.cluster,
+    ];
+    for (name, value) in names.into_iter().zip(values) {
+        attributes.text(name, value);
     }
 }
 
@@ -333,13 +350,14 @@ impl Place<'_> {
     /// `times`: beginning after the request's start, and duration.
     fn build(
         self,
-        name: String,
-        kind: SpanKind,
+        name: &str,
+        kind: u64,
         times: (Duration, Duration),
         attributes: Attributes,
         failed: bool,
-    ) -> Span {
+    ) -> Vec<u8> {
         let start = unix_nanos(self.record.start, times.0);
+        let end = start.saturating_add(u64::try_from(times.1.as_nanos()).unwrap_or(u64::MAX));
         // Sampled, parent's remoteness known, and whether it is remote (OTLP's SpanFlags).
         let flags = 0x101
             | if self.remote_parent && self.parent.is_some() {
@@ -347,41 +365,40 @@ impl Place<'_> {
             } else {
                 0
             };
-        Span {
-            trace_id: self.record.trace.trace.0.to_be_bytes().to_vec(),
-            span_id: self.id.0.to_be_bytes().to_vec(),
-            parent_span_id: self
-                .parent
-                .map(|parent| parent.0.to_be_bytes().to_vec())
-                .unwrap_or_default(),
-            flags,
-            name,
-            kind: kind.into(),
-            start_time_unix_nano: start,
-            end_time_unix_nano: start.saturating_add(u64::try_from(times.1.as_nanos()).unwrap_or(u64::MAX)),
-            attributes: attributes.0,
-            status: failed.then(|| Status {
-                message: String::new(),
-                code: StatusCode::Error.into(),
-            }),
-            ..Span::default()
+        let mut span = Vec::with_capacity(attributes.out.len() + 256);
+        proto::bytes(&mut span, 1, &self.record.trace.trace.0.to_be_bytes());
+        proto::bytes(&mut span, 2, &self.id.0.to_be_bytes());
+        if let Some(parent) = self.parent {
+            proto::bytes(&mut span, 4, &parent.0.to_be_bytes());
         }
+        proto::bytes(&mut span, 5, name.as_bytes());
+        proto::number(&mut span, 6, kind);
+        proto::fixed64(&mut span, 7, start);
+        proto::fixed64(&mut span, 8, end);
+        span.extend_from_slice(&attributes.out);
+        if failed {
+            let mut status = Vec::new();
+            proto::number(&mut status, 3, STATUS_ERROR);
+            proto::bytes(&mut span, 15, &status);
+        }
+        proto::fixed32(&mut span, 16, flags);
+        span
     }
 }
 
 /// What happened on the way: retries, a denial, and what was noted while it did.
-fn events(record: &Record) -> Vec<Event> {
-    let mut events: Vec<Event> = Vec::new();
+fn events(span: &mut Vec<u8>, record: &Record) {
+    let mut events: Vec<(u64, Vec<u8>)> = Vec::new();
     let mut push = |at: Duration, name: &str, attributes: Attributes| {
-        events.push(Event {
-            time_unix_nano: unix_nanos(record.start, at),
-            name: name.to_owned(),
-            attributes: attributes.0,
-            ..Event::default()
-        });
+        let at = unix_nanos(record.start, at);
+        let mut event = Vec::new();
+        proto::fixed64(&mut event, 1, at);
+        proto::bytes(&mut event, 2, name.as_bytes());
+        event.extend_from_slice(&attributes.out);
+        events.push((at, event));
     };
     for SpanEvent { at, name, detail } in &record.events {
-        let mut attributes = Attributes::default();
+        let mut attributes = Attributes::of(EVENT_ATTRIBUTES);
         if let Some((key, value)) = detail {
             attributes.text(key, value);
         }
@@ -389,7 +406,7 @@ fn events(record: &Record) -> Vec<Event> {
     }
     for (number, pair) in record.tries.windows(2).enumerate() {
         let [before, next] = pair else { continue };
-        let mut attributes = Attributes::default();
+        let mut attributes = Attributes::of(EVENT_ATTRIBUTES);
         attributes.number("http.request.resend_count", number as u64 + 1);
         attributes.text("retry.after", &before.address.to_string());
         let status = before.status.map(|status| status.to_string());
@@ -398,13 +415,15 @@ fn events(record: &Record) -> Vec<Event> {
     }
     let policy = record.text(Text::Policy);
     if !policy.is_empty() {
-        let mut attributes = Attributes::default();
+        let mut attributes = Attributes::of(EVENT_ATTRIBUTES);
         attributes.text("waypoint.policy", policy);
         attributes.text("response_code_details", record.text(Text::Details));
         push(record.duration, "denied", attributes);
     }
-    events.sort_by_key(|event| event.time_unix_nano);
-    events
+    events.sort_by_key(|(at, _)| *at);
+    for (_, event) in events {
+        proto::bytes(span, SPAN_EVENTS, &event);
+    }
 }
 
 fn unix_nanos(start: SystemTime, after: Duration) -> u64 {
@@ -415,27 +434,25 @@ fn unix_nanos(start: SystemTime, after: Duration) -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Attributes; empty texts are left out.
-#[derive(Default)]
-struct Attributes(Vec<KeyValue>);
+/// Attributes, encoded as they come; empty texts are left out.
+struct Attributes {
+    /// Which field they are of the message that has them.
+    field: u32,
+    out: Vec<u8>,
+}
 
 impl Attributes {
+    fn of(field: u32) -> Self {
+        Self { field, out: Vec::new() }
+    }
+
     fn text(&mut self, key: &str, value: &str) {
         if !value.is_empty() {
-            self.push(key, Value::StringValue(value.to_owned()));
+            proto::text_attribute(&mut self.out, self.field, key, value);
         }
     }
 
     fn number(&mut self, key: &str, value: impl Into<u64>) {
-        self.push(key, Value::IntValue(i64::try_from(value.into()).unwrap_or(i64::MAX)));
-    }
-
-    fn push(&mut self, key: &str, value: Value) {
-        let value = Some(AnyValue { value: Some(value) });
-        self.0.push(KeyValue {
-            key: key.to_owned(),
-            value,
-            ..KeyValue::default()
-        });
+        proto::number_attribute(&mut self.out, self.field, key, value.into());
     }
 }

@@ -95,7 +95,7 @@ impl Worker {
         let mut way = self.way(export);
         let sent = match &way.client {
             Ok(client) => {
-                let payload = client.payload(&self.shape.request(batch));
+                let payload = client.payload(self.shape.request(batch));
                 self.persist(client, export, &payload).await
             }
             Err(why) => Err(why.clone()),

@@ -3,12 +3,15 @@
 use super::*;
 use crate::RequestProtocol;
 use http::HeaderName;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message;
 use std::fmt::Write;
 
 fn shaped(outcome: &Outcome<'_>) -> Vec<Span> {
-    let mut request = Shape::new(&config(None)).request(&[Record::of(outcome, &Arc::new(somewhere().unwrap()))]);
+    let encoded = Shape::new(&config(None)).request(&[Record::of(outcome, &Arc::new(somewhere().unwrap()))]);
+    let mut request = ExportTraceServiceRequest::decode(&*encoded).unwrap();
     request.resource_spans.remove(0).scope_spans.remove(0).spans
 }
 
