@@ -65,8 +65,12 @@ fn http_authz(case: &Value) -> Outcome {
         Err(refused) => (Some("deny"), Some(400), refused),
         Ok(exchange) => {
             let claims = case["request"]["jwt"].as_object().cloned().map(Claims::from_payload);
-            let decision = format!("{:?}", policies(case).decide(&exchange.request(), claims.as_ref()));
-            match policies(case).decide(&exchange.request(), claims.as_ref()).verdict {
+            let policies = policies(case);
+            let decided = policies.decide(&exchange.request(), claims.as_ref());
+            let explained = policies.explain(&exchange.request(), claims.as_ref());
+            assert_eq!((explained.verdict, explained.by), (decided.verdict, owned(decided.by)));
+            let decision = format!("{decided:?}");
+            match decided.verdict {
                 Verdict::Allow => (Some("allow"), Some(200), decision),
                 Verdict::Deny => (Some("deny"), Some(403), decision),
             }
@@ -79,6 +83,11 @@ fn http_authz(case: &Value) -> Outcome {
     }
 }
 
+/// As an explanation has it.
+fn owned(by: Option<(&PolicyId, usize)>) -> Option<(PolicyId, usize)> {
+    by.map(|(id, rule)| (id.clone(), rule))
+}
+
 fn tcp_authz(case: &Value) -> Outcome {
     if uses_custom(case) {
         return Outcome::Skip("CUSTOM");
@@ -89,6 +98,11 @@ fn tcp_authz(case: &Value) -> Outcome {
     };
     let policies = policies(case);
     let decision = policies.decide_tcp(&connection);
+    let explained = policies.explain_tcp(&connection);
+    assert_eq!(
+        (explained.verdict, explained.by),
+        (decision.verdict, owned(decision.by))
+    );
     let wanted = if case["expect"]["verdict"] == "allow" {
         Verdict::Allow
     } else {
