@@ -1,7 +1,8 @@
 //! `spiffe://<trust domain>/ns/<namespace>/sa/<service account>`: who a workload is.
 //!
 //! Istio gives every workload an id of that form. Another issuer under the same roots may give others; Envoy takes any
-//! path of a trusted domain and leaves the rest to the policies, which match the id as text. So do we.
+//! path of a trusted domain and leaves the rest to the policies, which match the id as text. So do we, but for ids that name a
+//! namespace and then say something else.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -46,7 +47,7 @@ impl SpiffeId {
         let path_start = text.len() - path.len();
         // At most MAX_BYTES each.
         let place = |part: Range<usize>| ((path_start + part.start) as u32, (path_start + part.end) as u32);
-        let (namespace, account) = workload(path).unwrap_or_default();
+        let (namespace, account) = workload(path)?.unwrap_or_default();
         Ok(Self {
             text: text.into(),
             trust_domain_end: (path_start - 1) as u32,
@@ -123,26 +124,39 @@ fn check_trust_domain(text: &str) -> Result<(), BadSpiffeId> {
     }
 }
 
-/// Where namespace and account stand in a path of pairs, `ns/<namespace>` and `sa/<account>` among them. `None`: a path
-/// of another form, or one that names two.
-fn workload(path: &str) -> Option<(Range<usize>, Range<usize>)> {
+/// Where a namespace and an account stand.
+type Named = (Range<usize>, Range<usize>);
+
+/// Where namespace and account stand in a path of pairs, `ns/<namespace>` and then `sa/<account>` among them. `Ok(None)`: a
+/// path that names no workload.
+///
+/// # Errors
+/// A path that names a namespace, and more: another one, an account before it, or a part that belongs to no pair. Policies
+/// look for `/ns/<namespace>/` anywhere, and what else such an id says, nobody knows.
+fn workload(path: &str) -> Result<Option<Named>, BadSpiffeId> {
+    const AMBIGUOUS: BadSpiffeId =
+        BadSpiffeId("it names a namespace and more than ns/<namespace>/sa/<service account> and pairs");
     let (mut namespace, mut account) = (None, None);
-    let mut at = 0;
+    let (mut says_more, mut at) = (false, 0);
     let mut segments = path.split('/');
     while let Some(key) = segments.next() {
         let start = at + key.len() + 1;
-        let value = start..start + segments.next()?.len();
-        at = value.end + 1;
-        let before = match key {
-            "ns" => namespace.replace(value),
-            "sa" => account.replace(value),
-            _ => None,
+        let Some(value) = segments.next() else {
+            says_more = true;
+            break;
         };
-        if before.is_some() {
-            return None;
+        let value = start..start + value.len();
+        at = value.end + 1;
+        match key {
+            "ns" => says_more |= namespace.replace(value).is_some() || account.is_some(),
+            "sa" => says_more |= account.replace(value).is_some(),
+            _ => {}
         }
     }
-    namespace.zip(account)
+    match (namespace, says_more) {
+        (Some(_), true) => Err(AMBIGUOUS),
+        (namespace, _) => Ok(namespace.zip(account)),
+    }
 }
 
 fn check_segment(text: &str) -> Result<(), BadSpiffeId> {
