@@ -16,7 +16,7 @@ pub enum Asks {
     CallerAndPath,
     /// A namespace, and a header.
     NamespaceAndHeader,
-    /// An address block and a header: nothing that a rule could be filed under.
+    /// An address block and a header.
     AddressAndHeader,
 }
 
