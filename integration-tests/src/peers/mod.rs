@@ -2,6 +2,7 @@
 
 pub mod authoriser;
 pub mod bare_client;
+pub mod chromium;
 pub mod client_tunnel;
 pub mod debian_tools;
 pub mod destination_tunnel;
