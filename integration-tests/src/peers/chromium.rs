@@ -43,15 +43,27 @@ impl Chromium {
         let profile = tempfile::tempdir().unwrap();
         let mut command = Command::new(&self.binary);
         command
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
-            .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+            .args([
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+            ])
+            .args([
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ])
             .arg("--disable-dev-shm-usage")
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .arg(format!("--virtual-time-budget={PAGE_TIME_MS}"))
             .args(flags)
             .arg(url)
             .kill_on_drop(true);
-        let done = within(LIMIT, &format!("Chromium at {url}"), command.output()).await.unwrap();
+        let done = within(LIMIT, &format!("Chromium at {url}"), command.output())
+            .await
+            .unwrap();
         let said = String::from_utf8_lossy(&done.stderr);
         assert!(done.status.success(), "Chromium at {url}: {}\n{said}", done.status);
         done.stdout

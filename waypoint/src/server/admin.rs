@@ -80,6 +80,7 @@ impl Admin {
         let request = session.req_header();
         let post = request.method == http::Method::POST;
         match request.uri.path() {
+            "/" if wants_html(&request.headers) => html(),
             "/" => page(StatusCode::OK, TEXT, HELP),
             "/config_dump" => {
                 let dump = self.node.snapshot.load().dump(self.node.clock.now_ms());
@@ -100,7 +101,7 @@ impl Admin {
     }
 }
 
-const HELP: &str = "waypoint admin\n\n\
+const HELP: &str = "waypoint admin (open it in a browser for the page)\n\n\
     GET  /config_dump           the config in force, as JSON\n\
     GET  /api/config            the same with findings, our certificate and listeners\n\
     GET  /api/stats             requests by rule, backend, client and Service; denials by policy\n\
@@ -163,6 +164,23 @@ impl ServeHttp for Readiness {
         }
         page(StatusCode::OK, TEXT, "ready\n")
     }
+}
+
+/// A browser asks, not curl.
+fn wants_html(headers: &http::HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/html"))
+}
+
+/// The page for browsers: one file, which loads nothing but the answers of this very port.
+fn html() -> Response<Vec<u8>> {
+    const PAGE: &str = include_str!("admin/page.html");
+    const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; \
+        connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    let mut response = page(StatusCode::OK, "text/html; charset=utf-8", PAGE);
+    let policy = http::HeaderValue::from_static(POLICY);
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+    response
 }
 
 /// The body of a request, if it is not longer than `most` bytes and comes within a few seconds.
