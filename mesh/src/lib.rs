@@ -6,6 +6,7 @@
 //! Start reading at [`Compiler::compile`], then [`Snapshot`]. The way of a manifest: `yaml` (text to JSON, with places)
 //! -> `object` (JSON to one parsed object, by `kinds/*`) -> `resources` (all of them) -> `compile/*` -> `snapshot`.
 
+mod cluster;
 mod compile;
 mod decode;
 mod files;
@@ -17,6 +18,7 @@ mod scope;
 mod snapshot;
 mod yaml;
 
+pub use cluster::{Cluster, ClusterConfig, ClusterError, ClusterEvents};
 pub use compile::Compiler;
 pub use files::{Files, check};
 pub use finding::{Finding, Place, Severity};

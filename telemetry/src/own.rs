@@ -39,6 +39,12 @@ pub struct OwnMetrics {
     pub certificate_expiry: Gauge,
     /// `waypoint_dns_names`: names that are looked up in the background.
     pub dns_names: Gauge,
+    /// `waypoint_kubernetes_watches`: lists and watches of the API server.
+    pub kubernetes_watches: Gauge,
+    /// `waypoint_kubernetes_watches_failing`: those that failed within the last 40 s; their last good state is in force.
+    pub kubernetes_watches_failing: Gauge,
+    /// `waypoint_kubernetes_objects`: objects of the cluster that are held.
+    pub kubernetes_objects: Gauge,
     /// `waypoint_config_updates_total`: config updates that came into force.
     pub config_updates: Counter,
     /// `waypoint_config_rejected_total`: config updates of which at least one file was not taken.
@@ -79,6 +85,8 @@ pub struct OwnMetrics {
     external_check_duration: Milliseconds,
     dns_lookups: Labelled,
     metric_pushes: Labelled,
+    kubernetes_errors: Named,
+    kubernetes_syncs: NamedGauge,
     denials: Named,
     verdicts: Labelled,
     audits: Named,
@@ -189,6 +197,17 @@ impl OwnMetrics {
     pub fn dns_lookup(&self, result: &'static str) {
         self.dns_lookups.inc(result);
     }
+    /// `waypoint_kubernetes_watch_errors_total{kind,reason}`: lists and watches that failed.
+    pub fn kubernetes_watch_error(&self, kind: &str, reason: &str) {
+        self.kubernetes_errors
+            .counter([("kind", kind), ("reason", reason)])
+            .inc();
+    }
+    /// `waypoint_kubernetes_last_sync_timestamp_seconds{kind}`: when the objects of a kind were last read whole, or one of
+    /// them changed; Unix time.
+    pub fn kubernetes_synced(&self, kind: &str, unix_seconds: u64) {
+        self.kubernetes_syncs.set([("kind", kind)], unix_seconds);
+    }
     /// `waypoint_backend_requests_total{route,backend}`: the handle for one backend of a rule, to be kept with it.
     /// Beside [`OwnMetrics::set_weights`] it shows the measured share.
     pub fn backend_requests(&self, route: &str, backend: &str) -> Counter {
@@ -243,6 +262,16 @@ impl OwnMetrics {
             "waypoint_jwks_fetch_timestamp_seconds",
             "When a key set was last fetched, Unix time.",
         )?;
+        self.kubernetes_errors.expose(
+            out,
+            "waypoint_kubernetes_watch_errors_total",
+            "Lists and watches of the API server that failed.",
+        )?;
+        self.kubernetes_syncs.expose(
+            out,
+            "waypoint_kubernetes_last_sync_timestamp_seconds",
+            "When a kind was last read whole or changed, Unix time.",
+        )?;
         self.denials.expose(
             out,
             "waypoint_policy_denials_total",
@@ -284,7 +313,7 @@ impl OwnMetrics {
         Ok(())
     }
 
-    fn gauges(&self) -> [(&'static str, &'static str, &Gauge); 13] {
+    fn gauges(&self) -> [(&'static str, &'static str, &Gauge); 16] {
         [
             ("waypoint_tunnels", "Open CONNECT streams.", &self.tunnels),
             ("waypoint_connections", "Open HBONE connections.", &self.connections),
@@ -338,6 +367,21 @@ impl OwnMetrics {
                 "waypoint_dns_names",
                 "Names looked up in the background.",
                 &self.dns_names,
+            ),
+            (
+                "waypoint_kubernetes_watches",
+                "Lists and watches of the API server.",
+                &self.kubernetes_watches,
+            ),
+            (
+                "waypoint_kubernetes_watches_failing",
+                "Of those, the ones that fail.",
+                &self.kubernetes_watches_failing,
+            ),
+            (
+                "waypoint_kubernetes_objects",
+                "Objects of the cluster that are held.",
+                &self.kubernetes_objects,
             ),
         ]
     }

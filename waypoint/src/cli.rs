@@ -21,6 +21,8 @@ pub enum Command {
     #[command(after_help = "EXAMPLES:\n  \
         waypoint run --config config-examples/canary --certs certs --namespace demo --gateway waypoint\n  \
         waypoint run --config a --config b --certs certs --hbone 127.0.0.1:0    # any free port, printed\n  \
+        waypoint run --kubernetes --gateway waypoint                 # in a pod: its service account, its namespace\n  \
+        waypoint run --kubernetes --kubeconfig ~/.kube/config --namespace demo --gateway waypoint --certs certs\n  \
         kill -TERM PID     drain and leave as soon as nothing is in flight\n  \
         waypoint run --upgrade ... & kill -QUIT OLD_PID     replace the binary without a refused connection")]
     Run(Box<RunArgs>),
@@ -72,11 +74,27 @@ pub struct RunArgs {
     #[arg(
         long,
         value_name = "DIR",
-        required = true,
+        required_unless_present = "kubernetes",
+        conflicts_with = "kubernetes",
         env = "WAYPOINT_CONFIG",
         value_delimiter = ':'
     )]
     pub config: Vec<PathBuf>,
+    /// Watch the objects of a cluster instead of files: as the service account of this pod, or by --kubeconfig.
+    #[arg(long, env = "WAYPOINT_KUBERNETES")]
+    pub kubernetes: bool,
+    /// How the API server is reached from outside a pod; several are merged as kubectl does.
+    #[arg(long, value_name = "FILE", env = "KUBECONFIG", value_delimiter = ':')]
+    pub kubeconfig: Vec<PathBuf>,
+    /// Between two looks for CRDs that came or went, at most, in seconds.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "WAYPOINT_DISCOVERY_SECONDS",
+        hide = true,
+        default_value_t = 60
+    )]
+    pub discovery_seconds: u64,
     /// The folder with root-cert.pem, cert-chain.pem and key.pem, and CRLs in crl.pem or ca-crl.pem, if any; re-read when
     /// they change. Default: /var/run/secrets/workload-spiffe-credentials.
     #[arg(long, value_name = "DIR", env = "WAYPOINT_CERTS", conflicts_with = "workload_api")]

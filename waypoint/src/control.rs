@@ -1,10 +1,11 @@
 //! Everything that is not a request: config and certificates that change, spans that leave, pools that are swept.
 
+use crate::config_source::ConfigSource;
 use crate::own_certs::OwnCerts;
 use crate::proxy::Node;
 use async_trait::async_trait;
 use hbone::{Destination, Identity};
-use mesh::{Files, Finding, Severity, Snapshot};
+use mesh::{Finding, Severity, Snapshot};
 use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
 use std::io::Write;
@@ -29,8 +30,8 @@ pub(crate) struct Control {
     node: Arc<Node>,
     certs: OwnCerts,
     /// Taken when the thread starts.
-    files: Mutex<Option<Files>>,
-    /// Every file was read whole.
+    source: Mutex<Option<ConfigSource>>,
+    /// Everything was read whole.
     read: watch::Sender<bool>,
     ready: Arc<AtomicBool>,
     /// True: no request will come any more. Taken when the thread starts, dropped when the last words have left.
@@ -41,43 +42,42 @@ impl Control {
     pub(crate) fn new(
         node: Arc<Node>,
         certs: OwnCerts,
-        files: Files,
+        source: ConfigSource,
         ready: Arc<AtomicBool>,
         ended: watch::Receiver<bool>,
     ) -> Self {
         Self {
             node,
             certs,
-            files: Mutex::new(Some(files)),
+            source: Mutex::new(Some(source)),
             read: watch::Sender::default(),
             ready,
             ended: Mutex::new(Some(ended)),
         }
     }
 
-    async fn watch_files(&self) {
-        let files = self.files.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(files) = files else { return };
-        let first = files.snapshot.load_full();
+    async fn watch_config(&self) {
+        let source = self.source.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(source) = source else { return };
         let mut told = Told::default();
-        let first_findings = files.findings.borrow().clone();
-        let mut published = |snapshot: &Arc<Snapshot>, findings: &[Finding]| {
+        let published = |snapshot: &Arc<Snapshot>, findings: &[Finding]| {
             told.published(&self.node, snapshot, findings);
-            self.note_unread(findings);
+            self.note_unread(snapshot, findings);
         };
-        published(&first, &first_findings);
-        files.watch(published).await;
+        source.watch(published).await;
     }
 
-    /// Ready once every file was read whole. A file that is broken from the start has no last good state, and the policy
-    /// that may be in it is not in force: that is not a state to send traffic to.
-    fn note_unread(&self, findings: &[Finding]) {
-        let unread = findings.iter().find(|finding| is_unread_file(finding));
+    /// Ready once everything was read whole. A file that is broken from the start, or a kind that may not be read, has no
+    /// last good state, and the policy that may be in it is not in force: that is not a state to send traffic to.
+    fn note_unread(&self, snapshot: &Snapshot, findings: &[Finding]) {
+        let unread = findings.iter().find(|finding| is_unread(finding));
         match unread {
             Some(finding) if !*self.read.borrow() => {
-                tracing::warn!(target: "waypoint::config", "not ready until this file can be read: {finding}");
+                tracing::warn!(target: "waypoint::config", "not ready until this can be read: {finding}");
             }
             Some(_) => {}
+            // Nothing of a cluster is in force yet.
+            None if snapshot.generation == 0 => {}
             None => drop(self.read.send_replace(true)),
         }
     }
@@ -145,7 +145,7 @@ impl Control {
 impl BackgroundService for Control {
     async fn start(&self, _shutdown: ShutdownWatch) {
         tokio::join!(
-            self.watch_files(),
+            self.watch_config(),
             self.become_ready(),
             self.watch_certs(),
             self.sweep(),
@@ -211,8 +211,8 @@ impl Told {
     }
 }
 
-/// The finding is about a whole file, not about an object in it.
-fn is_unread_file(finding: &Finding) -> bool {
+/// The finding is about a whole file or kind, not about an object in it.
+fn is_unread(finding: &Finding) -> bool {
     finding.severity == Severity::Error && finding.object.is_none() && finding.field.is_none()
 }
 

@@ -6,6 +6,7 @@
 mod admin_client;
 pub mod check;
 pub mod cli;
+mod config_source;
 mod control;
 pub mod demo;
 mod dns;

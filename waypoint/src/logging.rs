@@ -6,8 +6,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 /// The filter when none is given. Pingora's own accounts of its start and end are its business; h2 warns of every
-/// unasked PING answer, which a hostile client may send without end.
-pub const DEFAULT_FILTER: &str = "info,pingora_core=warn,pingora_runtime=warn,h2=error";
+/// unasked PING answer, which a hostile client may send without end; what kube cannot watch, `mesh` tells once.
+pub const DEFAULT_FILTER: &str =
+    "info,pingora_core=warn,pingora_runtime=warn,h2=error,kube_client=off,kube_runtime=off,tower=warn";
 
 /// The handle that changes the filter.
 #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
 //! `waypoint run`: puts the process together, in the order it can fail.
 
 use crate::cli::RunArgs;
+use crate::config_source::{ConfigSource, Watching};
 use crate::control::Control;
 use crate::dns::{Dns, DnsConfig};
 use crate::http1::Limits;
@@ -13,7 +14,7 @@ use crate::server::{Admin, Bound, BoundService, HboneApp, Metrics, Readiness, Si
 use arc_swap::ArcSwap;
 use hbone::{CertSource, Drain, Pool, PoolConfig, PoolEvents, Server, ServerConfig, ServerEvents};
 use http::StatusCode;
-use mesh::{Files, Scope, Snapshot};
+use mesh::{Cluster, ClusterConfig, ClusterError, Files, Scope, Snapshot};
 use pingora_core::apps::http_app::HttpServer;
 use pingora_core::server::configuration::{Opt, ServerConf};
 use pingora_core::server::{RunArgs as PingoraRun, Server as Pingora};
@@ -47,6 +48,8 @@ enum StartError {
     Certs(#[from] hbone::CertError),
     #[error("config: {0}")]
     Config(std::io::Error),
+    #[error("kubernetes: {0}")]
+    Kubernetes(#[from] ClusterError),
     #[error("session secret: {0}")]
     Session(String),
     #[error("telemetry: {0}")]
@@ -74,12 +77,30 @@ fn start(args: &RunArgs) -> Result<(), StartError> {
     let logging = Logging::start(&args.log, args.log_json).map_err(StartError::Log)?;
     hbone::install_crypto_provider();
     let certs = OwnCerts::load(args)?;
-    let files = Files::load(args.config.clone(), scope(args)).map_err(StartError::Config)?;
-    let node = node(args, &files.snapshot, certs.source())?;
+    let metrics = Arc::new(telemetry::Metrics::with_limit(env!("CARGO_PKG_VERSION"), SERIES));
+    let source = source(args, &metrics)?;
+    let node = node(args, metrics, source.snapshot(), certs.source())?;
     let listeners = Listeners::bind(args)?;
     listeners.announce();
-    serve(args, node, certs, files, listeners, logging);
+    serve(args, node, certs, source, listeners, logging);
     Ok(())
+}
+
+fn source(args: &RunArgs, metrics: &Arc<telemetry::Metrics>) -> Result<ConfigSource, StartError> {
+    if !args.kubernetes {
+        let files = Files::load(args.config.clone(), scope(args)).map_err(StartError::Config)?;
+        return Ok(ConfigSource::Files(files));
+    }
+    let config = ClusterConfig {
+        kubeconfigs: args.kubeconfig.clone(),
+        discovery: Duration::from_secs(args.discovery_seconds.max(1)),
+    };
+    let events = Arc::new(Watching(Arc::clone(metrics)));
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let open = Cluster::open(config, scope(args), events);
+    let cluster = runtime.map_err(StartError::Config)?.block_on(open)?;
+    tracing::info!(namespace = cluster.namespace(), "configured by the cluster");
+    Ok(ConfigSource::Cluster(Box::new(cluster)))
 }
 
 fn scope(args: &RunArgs) -> Scope {
@@ -101,10 +122,10 @@ fn scope(args: &RunArgs) -> Scope {
 
 fn node(
     args: &RunArgs,
+    metrics: Arc<telemetry::Metrics>,
     snapshot: &Arc<ArcSwap<Snapshot>>,
     source: Arc<dyn CertSource>,
 ) -> Result<Arc<Node>, StartError> {
-    let metrics = Arc::new(telemetry::Metrics::with_limit(env!("CARGO_PKG_VERSION"), SERIES));
     let events = Arc::new(Events(Arc::clone(&metrics)));
     let tunnels = Pool::new(PoolConfig::default(), Arc::clone(&source), events);
     let limits = Limits::default();
@@ -281,7 +302,14 @@ impl Listeners {
     }
 }
 
-fn serve(args: &RunArgs, node: Arc<Node>, certs: OwnCerts, files: Files, listeners: Listeners, logging: Logging) {
+fn serve(
+    args: &RunArgs,
+    node: Arc<Node>,
+    certs: OwnCerts,
+    source: ConfigSource,
+    listeners: Listeners,
+    logging: Logging,
+) {
     let workers = args
         .workers
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into))
@@ -319,7 +347,7 @@ fn serve(args: &RunArgs, node: Arc<Node>, certs: OwnCerts, files: Files, listene
     });
     server.add_service(BoundService::new("readiness", readiness, listeners.ready, 1, stop));
     let (ended, last_words) = watch::channel(false);
-    let control = Control::new(Arc::clone(&node), certs, files, ready, last_words);
+    let control = Control::new(Arc::clone(&node), certs, source, ready, last_words);
     let mut control = background_service("control", control);
     control.threads = Some(1);
     server.add_service(control);

@@ -322,6 +322,23 @@ impl MeshWorld {
         .await
     }
 
+    /// Starts a waypoint for this world that is configured by a cluster, and waits until it is ready.
+    pub async fn start_by_cluster(&self, kubeconfig: &Path, launch: Launch) -> Waypoint {
+        let waypoint = self.begin_by_cluster(kubeconfig, launch).await;
+        waypoint.until_ready().await;
+        waypoint
+    }
+
+    /// The same without waiting.
+    pub async fn begin_by_cluster(&self, kubeconfig: &Path, launch: Launch) -> Waypoint {
+        // CRDs are looked for often: tests wait for it.
+        let launch = launch
+            .arg("--kubeconfig", kubeconfig.display())
+            .arg("--discovery-seconds", 1)
+            .arg("--certs", self.certs.path().display());
+        Waypoint::begin(&["--kubernetes"], NAMESPACE, self.pki.trust_domain(), launch).await
+    }
+
     /// Tunnels to the waypoint as the service account `client` of this namespace.
     pub fn client(&self, waypoint: &Waypoint) -> Arc<ClientTunnel> {
         self.client_as(waypoint, NAMESPACE, "client")

@@ -91,10 +91,18 @@ impl Waypoint {
 
     /// The same, with certificates from elsewhere.
     pub async fn start_without_files(config: &Path, namespace: &str, trust_domain: &str, launch: Launch) -> Self {
+        let config = config.to_str().unwrap();
+        let waypoint = Self::begin(&["--config", config], namespace, trust_domain, launch).await;
+        waypoint.until_ready().await;
+        waypoint
+    }
+
+    /// Starts it with this source of config, and waits only until it listens.
+    pub async fn begin(source: &[&str], namespace: &str, trust_domain: &str, launch: Launch) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let [hbone, admin, metrics, ready] = launch.addresses.unwrap_or([any; 4]).map(|a| a.to_string());
         let mut command = Command::new(binary());
-        command.arg("run").arg("--config").arg(config);
+        command.arg("run").args(source);
         command.args([
             "--hbone",
             &hbone,
@@ -114,11 +122,17 @@ impl Waypoint {
             trust_domain,
         ]);
         command.args(&launch.args).envs(launch.env.iter().map(|(k, v)| (k, v)));
-        Self::spawn(command).await
+        Self::launch(command).await
     }
 
     /// Starts a command line that ends in a serving waypoint.
-    pub async fn spawn(mut command: Command) -> Self {
+    pub async fn spawn(command: Command) -> Self {
+        let waypoint = Self::launch(command).await;
+        waypoint.until_ready().await;
+        waypoint
+    }
+
+    async fn launch(mut command: Command) -> Self {
         let shown = format!("{command:?}");
         let child = command
             .stdin(Stdio::null())
@@ -131,35 +145,46 @@ impl Waypoint {
         log.follow(child.stderr.take().unwrap(), false);
         let pid = child.id();
         let end = Instant::now() + SOON;
-        while !log.stdout().iter().any(|l| l == "ready") {
+        let printed = |what: &str| {
+            let found = |l: &String| l.strip_prefix(what)?.strip_prefix(" listening on ")?.parse().ok();
+            log.stdout().iter().find_map(found)
+        };
+        loop {
+            if let (Some(hbone), Some(admin), Some(metrics), Some(ready)) = (
+                printed("hbone"),
+                printed("admin"),
+                printed("metrics"),
+                printed("readiness"),
+            ) {
+                return Self {
+                    child: Mutex::new(child),
+                    pid,
+                    log,
+                    hbone,
+                    admin,
+                    metrics,
+                    ready,
+                };
+            }
             let died = child.try_wait().unwrap();
             if died.is_some() || Instant::now() > end {
                 let _ = child.kill();
-                panic!("waypoint is not ready ({died:?})\n{shown}\n{}", log.text());
+                panic!("waypoint does not listen ({died:?})\n{shown}\n{}", log.text());
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        let printed = |what: &str| {
-            let found = log
-                .stdout()
-                .iter()
-                .find_map(|l| l.strip_prefix(what)?.strip_prefix(" listening on ")?.parse().ok());
-            found.unwrap_or_else(|| panic!("no line `{what} listening on ADDRESS` on stdout:\n{}", log.text()))
-        };
-        let (hbone, admin, metrics, ready) = (
-            printed("hbone"),
-            printed("admin"),
-            printed("metrics"),
-            printed("readiness"),
-        );
-        Self {
-            child: Mutex::new(child),
-            pid,
-            log,
-            hbone,
-            admin,
-            metrics,
-            ready,
+    }
+
+    /// Waits until it says `ready`; panics with its log when it dies before.
+    pub async fn until_ready(&self) {
+        let end = Instant::now() + SOON;
+        while !self.log.stdout().iter().any(|l| l == "ready") {
+            let died = self.exited();
+            assert!(
+                died.is_none() && Instant::now() < end,
+                "waypoint is not ready ({died:?})"
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 

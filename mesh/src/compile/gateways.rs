@@ -26,6 +26,21 @@ const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 const MANAGED: &str = "gateway.istio.io/managed";
 const WAYPOINT_FOR: &str = "istio.io/waypoint-for";
 
+/// The waypoints (namespace, name) that labels of something in this namespace name.
+pub(crate) fn waypoints_named<'m>(
+    labels: &'m BTreeMap<String, String>,
+    namespace: &'m str,
+) -> impl Iterator<Item = (&'m str, &'m str)> {
+    let pairs = [
+        (USE_WAYPOINT, USE_WAYPOINT_NAMESPACE),
+        (USE_CANARY, USE_CANARY_NAMESPACE),
+    ];
+    pairs.into_iter().filter_map(move |(label, label_namespace)| {
+        let of = labels.get(label_namespace).map_or(namespace, String::as_str);
+        Some((of, labels.get(label)?.as_str()))
+    })
+}
+
 /// What is addressed: a waypoint is for one of them, or for both (`istio.io/waypoint-for`, default `service`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Addressed {
