@@ -3,12 +3,12 @@
 use crate::crls::Crls;
 use crate::error::CertError;
 use crate::tls;
-use crate::trust::Trust;
+use crate::trust::{Trust, Usage};
 use arc_swap::ArcSwap;
 use request::SpiffeId;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::sign::CertifiedKey;
 use std::fmt;
 use std::sync::Arc;
@@ -16,10 +16,15 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
+mod backoff;
 mod files;
+mod grpc;
+mod istiod;
+mod rotation;
 mod workload_api;
 
 pub use files::FileCerts;
+pub use istiod::{Istiod, IstiodConfig};
 pub use workload_api::WorkloadApi;
 
 /// Certificate chain, key and roots at one moment, with the TLS configurations built from them (once, shared).
@@ -90,6 +95,17 @@ impl Identity {
             client: Arc::new(tls::client_config(&certified, &trust).map_err(at(names.chain))?),
             trust,
         })
+    }
+
+    /// What no peer would take is not taken from those who hand identities out: a chain that does not lead to its own
+    /// roots, is not valid now, is not for both ends, or is revoked.
+    pub(crate) fn check_chain(&self, chain: &[CertificateDer<'static>]) -> Result<(), String> {
+        let (leaf, intermediates) = chain.split_first().ok_or("expected certificates, found none")?;
+        for usage in [Usage::Client, Usage::Server] {
+            let verdict = self.trust.verify(leaf, intermediates, UnixTime::now(), usage);
+            verdict.map_err(|error| format!("no peer would take it: {error}"))?;
+        }
+        Ok(())
     }
 
     /// Whether `now` lies within the validity of the leaf.

@@ -22,7 +22,7 @@ mod testing;
 mod tls;
 mod trust;
 
-pub use certs::{CertSource, FileCerts, Identity, SharedCerts, WorkloadApi};
+pub use certs::{CertSource, FileCerts, Identity, Istiod, IstiodConfig, SharedCerts, WorkloadApi};
 pub use drain::{Drain, DrainGuard, Drained};
 pub use error::{CertError, DialError, ServeError};
 /// Why a tunnel is reset: see [`TunnelStream::reset`].

@@ -3,6 +3,8 @@
 //! One stream stays open; each answer on it is the whole state. What cannot be used, and an agent that is away, keep the
 //! last good identity. Every failure closes the stream and asks again after a while.
 
+use super::backoff::Backoff;
+use super::grpc::{Answers, Fault, call, within};
 use super::{CertSource, Identity, SharedCerts};
 use crate::error::CertError;
 use bytes::Bytes;
@@ -12,19 +14,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
+use tokio::net::UnixStream;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
-mod call;
 mod svid;
 
-use call::{Fault, Svids};
+/// The one method.
+const METHOD: &str = "http://localhost/SpiffeWorkloadAPI/FetchX509SVID";
+/// Proves that the caller is no browser that was led here (SPIFFE Workload Endpoint, section 5).
+const PROOF: &str = "workload.spiffe.io";
 
 /// From connecting to the first answer.
 const ANSWER: Duration = Duration::from_secs(10);
-/// The first wait after a failure; it doubles with each, give or take a tenth.
+/// The first wait after a failure.
 const RETRY: Duration = Duration::from_millis(500);
-const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// An agent that says nothing until half of a certificate's time is over is asked again, within these bounds.
 const SILENCE: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
 
@@ -55,7 +59,7 @@ impl WorkloadApi {
     pub async fn connect(address: &str, patience: Duration) -> Result<Arc<Self>, CertError> {
         let socket = socket(address)?;
         let end = Instant::now() + patience;
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::new(RETRY);
         loop {
             let trouble = match first(&socket).await {
                 Ok((current, taken)) => {
@@ -78,11 +82,11 @@ impl WorkloadApi {
 
     /// Follows the agent for as long as it is polled. `taken` hears of every new identity.
     pub async fn watch(self: Arc<Self>, mut taken: impl FnMut(&Identity) + Send) {
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::new(RETRY);
         let mut told = String::new();
         loop {
             let good = &mut |new: Option<&Identity>| {
-                (backoff, told) = Default::default();
+                (backoff, told) = (Backoff::new(RETRY), String::new());
                 if let Some(identity) = new {
                     taken(identity);
                 }
@@ -99,7 +103,7 @@ impl WorkloadApi {
 
     /// One stream, until something is wrong with it. `good` hears of every answer that can be used, and what is new in it.
     async fn follow(&self, good: &mut (dyn FnMut(Option<&Identity>) + Send)) -> Trouble {
-        let mut stream = match within(ANSWER, Svids::open(&self.socket)).await {
+        let mut stream = match within(ANSWER, open(&self.socket)).await {
             Ok(stream) => stream,
             Err(fault) => return fault.into(),
         };
@@ -157,7 +161,7 @@ impl CertSource for WorkloadApi {
 }
 
 async fn first(socket: &Path) -> Result<(Identity, u64), Trouble> {
-    let answer = within(ANSWER, async { Svids::open(socket).await?.next().await }).await?;
+    let answer = within(ANSWER, async { open(socket).await?.next().await }).await?;
     let identity = svid::identity(&answer).map_err(Trouble::Unusable)?;
     Ok((identity, digest(&answer)))
 }
@@ -169,8 +173,11 @@ fn digest(answer: &Bytes) -> u64 {
     hasher.finish()
 }
 
-async fn within<T>(limit: Duration, future: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
-    timeout(limit, future).await.unwrap_or(Err(Fault::Silent(limit)))
+async fn open(socket: &Path) -> Result<Answers, Fault> {
+    let stream = UnixStream::connect(socket).await;
+    let stream = stream.map_err(|error| Fault::Connect(error.to_string()))?;
+    // The message is empty.
+    Answers::open(stream, call(METHOD).header(PROOF, "true"), &[]).await
 }
 
 /// SPIFFE Workload Endpoint, section 4; TCP is not spoken: who asks is known by the socket.
@@ -192,20 +199,6 @@ fn error(socket: &Path, why: &impl Display) -> CertError {
     CertError {
         file: socket.display().to_string(),
         reason: why.to_string(),
-    }
-}
-
-/// The waits between attempts.
-#[derive(Debug, Default)]
-struct Backoff {
-    failures: u32,
-}
-
-impl Backoff {
-    fn next(&mut self) -> Duration {
-        let wait = RETRY.saturating_mul(2_u32.saturating_pow(self.failures));
-        self.failures = self.failures.saturating_add(1);
-        wait.min(LONGEST_RETRY).mul_f64(rand::random_range(0.9..=1.1))
     }
 }
 

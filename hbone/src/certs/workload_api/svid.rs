@@ -2,11 +2,11 @@
 
 use super::super::{Identity, Names};
 use crate::crls::Crls;
-use crate::trust::{Trust, Usage};
+use crate::trust::Trust;
 use prost::Message;
 use request::SpiffeId;
 use rustls::RootCertStore;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::collections::HashMap;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -63,18 +63,10 @@ pub(super) fn identity(answer: &[u8]) -> Result<Identity, String> {
         let (said, found) = (svid.spiffe_id.escape_debug(), identity.id.as_str());
         return Err(format!("spiffe_id is {said}, and the certificate's {found}"));
     }
-    check_chain(&identity, &chain)?;
+    identity
+        .check_chain(&chain)
+        .map_err(|why| format!("x509_svid: {why}"))?;
     Ok(identity)
-}
-
-/// What no peer would take is not taken: a chain that does not lead to its own bundle, is not valid now, or revoked.
-fn check_chain(identity: &Identity, chain: &[CertificateDer<'static>]) -> Result<(), String> {
-    let (leaf, intermediates) = chain.split_first().ok_or("expected an SVID, found none")?;
-    for usage in [Usage::Client, Usage::Server] {
-        let verdict = identity.trust.verify(leaf, intermediates, UnixTime::now(), usage);
-        verdict.map_err(|error| format!("x509_svid: no peer would take it: {error}"))?;
-    }
-    Ok(())
 }
 
 /// Bundles of other trust domains. One that cannot be read is left out: nobody of its domain is let in then.

@@ -1,6 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 use super::*;
 use crate::testing::{Ca, Leaf, id};
+use crate::trust::Usage;
+use rustls::pki_types::UnixTime;
 use rustls::pki_types::pem::PemObject;
 
 fn certificate(pem: &str) -> Vec<u8> {

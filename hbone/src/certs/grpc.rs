@@ -1,18 +1,15 @@
-//! `SpiffeWorkloadAPI/FetchX509SVID`: one gRPC call with a stream of answers, over a Unix socket, on h2 itself. The whole
-//! of gRPC that it needs is a request of five bytes and a length before each answer.
+//! One gRPC call with its answers, on h2 itself: all that the sources of certificates need of gRPC is five bytes before
+//! each message, and the status.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use h2::RecvStream;
 use http::header::{CONTENT_TYPE, TE};
 use http::{HeaderMap, Method, Request, StatusCode, Version};
-use std::path::Path;
 use std::time::Duration;
-use tokio::net::UnixStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
-const METHOD: &str = "http://localhost/SpiffeWorkloadAPI/FetchX509SVID";
-/// Proves that the caller is no browser that was led here (SPIFFE Workload Endpoint, section 5).
-const PROOF: &str = "workload.spiffe.io";
 /// Largest answer, as gRPC's libraries have it.
 const ANSWER_BYTES: usize = 4 << 20;
 const WINDOW_BYTES: u32 = 1 << 20;
@@ -27,6 +24,8 @@ const MESSAGE_CHARS: usize = 200;
 pub(super) enum Fault {
     #[error("connect: {0}")]
     Connect(String),
+    #[error("request: {0}")]
+    Request(String),
     #[error("no answer within {0:?}")]
     Silent(Duration),
     #[error("HTTP/2: {0}")]
@@ -35,10 +34,12 @@ pub(super) enum Fault {
     Http(StatusCode),
     #[error("gRPC status {0}: {1}")]
     Grpc(String, String),
-    #[error("expected answers of at most 4 MiB, found one of {0} bytes")]
+    #[error("expected messages of at most 4 MiB, found one of {0} bytes")]
     TooLarge(usize),
     #[error("a compressed answer, which was not asked for")]
     Compressed,
+    #[error("expected one answer, found more")]
+    Several,
     #[error("the stream ended")]
     Ended,
 }
@@ -49,24 +50,43 @@ impl From<h2::Error> for Fault {
     }
 }
 
+/// The head of a call of the method at `url`.
+pub(super) fn call(url: &str) -> http::request::Builder {
+    Request::builder()
+        .method(Method::POST)
+        .version(Version::HTTP_2)
+        .uri(url)
+        .header(CONTENT_TYPE, "application/grpc")
+        .header(TE, "trailers")
+}
+
+/// What comes of `future` within `limit`.
+pub(super) async fn within<T>(limit: Duration, future: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    timeout(limit, future).await.unwrap_or(Err(Fault::Silent(limit)))
+}
+
 /// The answers, one after the other. The connection ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Svids {
+pub(super) struct Answers {
     answers: RecvStream,
     buffer: BytesMut,
     connection: JoinHandle<()>,
 }
 
-impl Drop for Svids {
+impl Drop for Answers {
     fn drop(&mut self) {
         self.connection.abort();
     }
 }
 
-impl Svids {
-    pub(super) async fn open(socket: &Path) -> Result<Self, Fault> {
-        let stream = UnixStream::connect(socket).await;
-        let stream = stream.map_err(|error| Fault::Connect(error.to_string()))?;
+impl Answers {
+    /// Sends this call with its one message on a connection of its own.
+    pub(super) async fn open<S>(stream: S, call: http::request::Builder, message: &[u8]) -> Result<Self, Fault>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let call = call.body(()).map_err(|error| Fault::Request(error.to_string()))?;
+        let message = framed(message)?;
         let (send, connection) = h2::client::Builder::new()
             .initial_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES)
@@ -76,13 +96,12 @@ impl Svids {
             .await?;
         let connection = tokio::spawn(async move {
             if let Err(error) = connection.await {
-                tracing::debug!(%error, "the connection to the SPIFFE agent broke");
+                tracing::debug!(%error, "the connection to the source of our certificates broke");
             }
         });
         let ended = Ended(Some(connection));
-        let (answer, mut body) = send.ready().await?.send_request(request()?, false)?;
-        // An empty message.
-        body.send_data(Bytes::from_static(&[0; PREFIX_BYTES]), true)?;
+        let (answer, mut body) = send.ready().await?.send_request(call, false)?;
+        body.send_data(message, true)?;
         let (head, answers) = answer.await?.into_parts();
         if head.status != StatusCode::OK {
             return Err(Fault::Http(head.status));
@@ -109,6 +128,16 @@ impl Svids {
             let piece = piece?;
             self.answers.flow_control().release_capacity(piece.len())?;
             self.buffer.extend_from_slice(&piece);
+        }
+    }
+
+    /// The answer of a call that has one: it counts only when the call ends well.
+    pub(super) async fn only(mut self) -> Result<Bytes, Fault> {
+        let answer = self.next().await?;
+        match self.next().await {
+            Err(Fault::Ended) => Ok(answer),
+            Err(fault) => Err(fault),
+            Ok(_) => Err(Fault::Several),
         }
     }
 
@@ -150,16 +179,14 @@ impl Drop for Ended {
     }
 }
 
-fn request() -> Result<Request<()>, Fault> {
-    Request::builder()
-        .method(Method::POST)
-        .version(Version::HTTP_2)
-        .uri(METHOD)
-        .header(CONTENT_TYPE, "application/grpc")
-        .header(TE, "trailers")
-        .header(PROOF, "true")
-        .body(())
-        .map_err(|error| Fault::Http2(error.to_string()))
+/// A message with its prefix.
+fn framed(message: &[u8]) -> Result<Bytes, Fault> {
+    let length = u32::try_from(message.len()).map_err(|_| Fault::TooLarge(message.len()))?;
+    let mut bytes = BytesMut::with_capacity(PREFIX_BYTES.saturating_add(message.len()));
+    bytes.put_u8(0);
+    bytes.put_u32(length);
+    bytes.put_slice(message);
+    Ok(bytes.freeze())
 }
 
 /// A status that is not OK.
