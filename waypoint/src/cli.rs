@@ -96,13 +96,42 @@ pub struct RunArgs {
     )]
     pub discovery_seconds: u64,
     /// The folder with root-cert.pem, cert-chain.pem and key.pem, and CRLs in crl.pem or ca-crl.pem, if any; re-read when
-    /// they change. Default: /var/run/secrets/workload-spiffe-credentials.
-    #[arg(long, value_name = "DIR", env = "WAYPOINT_CERTS", conflicts_with = "workload_api")]
+    /// they change. One of --certs, --workload-api and --ca-address at most; without them: SPIFFE_ENDPOINT_SOCKET, then
+    /// Istio's WORKLOAD_IDENTITY_SOCKET_FILE, then files in /var/run/secrets/workload-spiffe-credentials, then CA_ADDR.
+    #[arg(long, value_name = "DIR", env = "WAYPOINT_CERTS", conflicts_with_all = ["workload_api", "ca_address"])]
     pub certs: Option<PathBuf>,
-    /// The socket of a SPIFFE agent to get certificates from instead, for example unix:/run/spire/agent.sock. Without both
-    /// flags: SPIFFE_ENDPOINT_SOCKET, then Istio's WORKLOAD_IDENTITY_SOCKET_FILE, where they are set.
-    #[arg(long, value_name = "ADDR", env = "WAYPOINT_WORKLOAD_API")]
+    /// The socket of a SPIFFE agent to get certificates from instead, for example unix:/run/spire/agent.sock.
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "WAYPOINT_WORKLOAD_API",
+        conflicts_with = "ca_address"
+    )]
     pub workload_api: Option<String>,
+    /// A CA that speaks Istio's protocol (istiod, istio-csr) to get certificates from instead, for example
+    /// istiod.istio-system.svc:15012. The key never leaves this process. Needs --namespace and a
+    /// service account; with --kubernetes also --trust-domain, where that is not cluster.local.
+    #[arg(long, value_name = "HOST:PORT", env = "WAYPOINT_CA_ADDRESS")]
+    pub ca_address: Option<String>,
+    /// Authorities for the server certificate of that CA, PEM; read at each call.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "WAYPOINT_CA_ROOT",
+        default_value = "/var/run/secrets/istio/root-cert.pem"
+    )]
+    pub ca_root: PathBuf,
+    /// The token that proves to that CA who we are; read at each call.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "WAYPOINT_CA_TOKEN",
+        default_value = "/var/run/secrets/tokens/istio-token"
+    )]
+    pub ca_token: PathBuf,
+    /// The service account to ask that CA a certificate for; else the Gateway's name, as Istio names it.
+    #[arg(long, value_name = "NAME", env = "SERVICE_ACCOUNT")]
+    pub service_account: Option<String>,
     /// HBONE listener. Port 0: any free port, printed at start.
     #[arg(long, value_name = "ADDR", env = "WAYPOINT_HBONE", default_value = "[::]:15008")]
     pub hbone: SocketAddr,
@@ -191,7 +220,10 @@ pub struct RunArgs {
     /// Istio's: a name in /var/run/secrets/workload-spiffe-uds.
     #[arg(long, env = "WORKLOAD_IDENTITY_SOCKET_FILE", hide = true)]
     pub istio_socket: Option<PathBuf>,
-    /// Cluster id, for telemetry.
+    /// Istio's own name for --ca-address; empty is none.
+    #[arg(long, env = "CA_ADDR", hide = true)]
+    pub istio_ca: Option<String>,
+    /// Cluster id, for telemetry and the CA.
     #[arg(long, env = "ISTIO_META_CLUSTER_ID", hide = true, default_value = "Kubernetes")]
     pub cluster: String,
 }

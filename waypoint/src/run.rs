@@ -76,9 +76,9 @@ pub fn run(args: RunArgs) -> ExitCode {
 fn start(args: &RunArgs) -> Result<(), StartError> {
     let logging = Logging::start(&args.log, args.log_json).map_err(StartError::Log)?;
     hbone::install_crypto_provider();
-    let certs = OwnCerts::load(args)?;
     let metrics = Arc::new(telemetry::Metrics::with_limit(env!("CARGO_PKG_VERSION"), SERIES));
     let source = source(args, &metrics)?;
+    let certs = OwnCerts::load(args, &trust_domain(args, &source.snapshot().load()))?;
     let node = node(args, metrics, source.snapshot(), certs.source())?;
     let listeners = Listeners::bind(args)?;
     listeners.announce();
@@ -101,6 +101,13 @@ fn source(args: &RunArgs, metrics: &Arc<telemetry::Metrics>) -> Result<ConfigSou
     let cluster = runtime.map_err(StartError::Config)?.block_on(open)?;
     tracing::info!(namespace = cluster.namespace(), "configured by the cluster");
     Ok(ConfigSource::Cluster(Box::new(cluster)))
+}
+
+/// Of the certificate that a CA is asked for: as the config has it. A cluster's is read later, when there is one already.
+fn trust_domain(args: &RunArgs, snapshot: &Snapshot) -> String {
+    let read = Some(&snapshot.settings.trust.own).filter(|own| !own.is_empty());
+    let known = args.trust_domain.as_ref().or(read);
+    known.map_or("cluster.local", String::as_str).to_owned()
 }
 
 fn scope(args: &RunArgs) -> Scope {

@@ -11,6 +11,7 @@ pub mod echo;
 pub mod envoy;
 pub mod grpc_client;
 pub mod http_client;
+pub mod istiod_ca;
 pub mod kube_api;
 pub mod load;
 pub mod loopback;

@@ -4,7 +4,8 @@
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData, RevokedCertParams,
+    SanType,
 };
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -107,7 +108,8 @@ impl Pki {
         list.signed_by(&self.issuer).unwrap().pem().unwrap()
     }
 
-    fn sign(&self, leaf: &Leaf) -> (String, String) {
+    /// A certificate for a key of somebody else, PEM.
+    pub fn sign_for(&self, leaf: &Leaf, key: &impl PublicKeyData, usages: &[ExtendedKeyUsagePurpose]) -> String {
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
         params.subject_alt_names = vec![match &leaf.uri {
@@ -115,13 +117,17 @@ impl Pki {
             None => SanType::DnsName("workload.example.com".try_into().unwrap()),
         }];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages = usages.to_vec();
         params.not_before = leaf.not_before;
         params.not_after = leaf.not_after;
         params.serial_number = leaf.serial.map(Into::into);
+        params.signed_by(key, &self.issuer).unwrap().pem()
+    }
+
+    fn sign(&self, leaf: &Leaf) -> (String, String) {
         let key = KeyPair::generate().unwrap();
-        let cert = params.signed_by(&key, &self.issuer).unwrap();
-        (cert.pem(), key.serialize_pem())
+        let usages = [ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        (self.sign_for(leaf, &key, &usages), key.serialize_pem())
     }
 }
 
