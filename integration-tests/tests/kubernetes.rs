@@ -6,7 +6,9 @@
 use integration_tests::peers::http_client::get;
 use integration_tests::peers::kube_api::{ApiKind, KubeApi};
 use integration_tests::peers::load::Load;
+use integration_tests::peers::loopback::free_port;
 use integration_tests::peers::mesh_world::{MeshWorld, NAMESPACE, Reach, SERVICE_PORT, backend};
+use integration_tests::peers::tls_server::{PublicCa, TlsServer};
 use integration_tests::peers::waiting::{soon, until};
 use integration_tests::peers::waypoint_process::{Launch, Waypoint};
 use serde_json::{Value, json};
@@ -318,7 +320,7 @@ async fn it_is_ready_when_everything_was_read_and_not_before() {
 }
 
 #[tokio::test]
-async fn a_hung_api_server_is_waited_for_and_then_asked_again() {
+async fn a_slow_api_server_is_waited_for() {
     let mut world = MeshWorld::new();
     let echo = world.echo("echo", "v1", Reach::Clear).await;
     let api = KubeApi::start().await;
@@ -462,6 +464,36 @@ async fn an_expired_token_is_read_again() {
         client.get("/").await.header("x-backend") == "v2"
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_api_server_must_be_the_right_one() {
+    let mut world = MeshWorld::new();
+    let echo = world.echo("echo", "v1", Reach::Clear).await;
+    let api = KubeApi::start().await;
+    api.load(world.config());
+    let (ca, other, port) = (PublicCa::new(), PublicCa::new(), free_port());
+    let here = (std::net::Ipv4Addr::LOCALHOST, port);
+    let front = TlsServer::start(here, &ca, &["localhost"], None, api.address()).await;
+    let deceived = world
+        .begin_by_cluster(&api.kubeconfig_by_tls(port, &other), Launch::default())
+        .await;
+    deceived
+        .until_logged("the wrong authority", |line| line.contains("certificate"))
+        .await;
+    assert_eq!(
+        (api.requests(), deceived.is_ready().await),
+        (0, false),
+        "the token was told to nobody"
+    );
+    let waypoint = world
+        .start_by_cluster(&api.kubeconfig_by_tls(port, &ca), Launch::default())
+        .await;
+    assert_eq!(
+        world.client(&waypoint).http1(&echo.vip).await.get("/").await.status,
+        200
+    );
+    assert!(!front.names().is_empty());
 }
 
 /// A consumer's route, and a Service of another namespace that uses our waypoint: endpoints of both are seen; those of

@@ -35,7 +35,7 @@ use crate::resources::Index;
 use crate::snapshot::{Builder, Settings, Topology};
 use crate::{Finding, Resources, Scope, Snapshot};
 use authz::TrustDomains;
-pub(crate) use gateways::waypoints_named;
+pub(crate) use gateways::{Addressed, Gateways, waypoints_named};
 pub(crate) use locality::Place;
 pub(crate) use origination::ClusterTls;
 pub(crate) use report::{Raised, Report};

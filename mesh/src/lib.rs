@@ -16,6 +16,7 @@ mod object;
 mod resources;
 mod scope;
 mod snapshot;
+mod status;
 mod yaml;
 
 pub use cluster::{Cluster, ClusterConfig, ClusterError, ClusterEvents};
@@ -25,3 +26,4 @@ pub use finding::{Finding, Place, Severity};
 pub use resources::Resources;
 pub use scope::Scope;
 pub use snapshot::{ClientCert, Name, Named, Resolve, ServicePort, Settings, Snapshot, Topology, Wildcard};
+pub use status::{Condition, ObjectStatus, ParentStatus, statuses};

@@ -50,6 +50,8 @@ pub(crate) struct Meta {
     pub(crate) annotations: BTreeMap<String, String>,
     /// `creationTimestamp` in unix seconds.
     pub(crate) created: Option<i64>,
+    /// `generation`: what a status was said about.
+    pub(crate) generation: Option<i64>,
     /// The controlling owner: kind and name.
     pub(crate) owner: Option<(String, String)>,
 }
@@ -255,6 +257,7 @@ fn meta(value: &Value, problems: &Problems) -> Option<Meta> {
             labels: fields.text_map("labels"),
             annotations,
             created: fields.text("creationTimestamp").and_then(|text| created(fields, text)),
+            generation: fields.get("generation").and_then(Value::as_i64),
             owner: owner(fields),
         })
     })

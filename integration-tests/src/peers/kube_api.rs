@@ -16,6 +16,9 @@ mod write;
 pub use faults::Faults;
 pub use kinds::ApiKind;
 
+use super::tls_server::PublicCa;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use state::State;
 use std::collections::BTreeMap;
@@ -81,13 +84,25 @@ impl KubeApi {
             folder,
             loaded: Mutex::default(),
         };
-        api.write_kubeconfig();
+        api.write_kubeconfig("kubeconfig", json!({ "server": format!("http://{}", api.address) }));
         api
+    }
+
+    /// Where it listens, in clear.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// A kubeconfig whose user has a token file, as a pod's account has.
     pub fn kubeconfig(&self) -> PathBuf {
         self.folder.path().join("kubeconfig")
+    }
+
+    /// The same for a server with TLS in front of this one, on this port of localhost: its certificate is of this authority.
+    pub fn kubeconfig_by_tls(&self, port: u16, ca: &PublicCa) -> PathBuf {
+        let ca = BASE64_STANDARD.encode(ca.pem());
+        let cluster = json!({ "server": format!("https://localhost:{port}"), "certificate-authority-data": ca });
+        self.write_kubeconfig("kubeconfig-tls", cluster)
     }
 
     /// Only this token is good from now on.
@@ -239,8 +254,7 @@ impl KubeApi {
         self.shared.state().counts.asked.iter().cloned().collect()
     }
 
-    fn write_kubeconfig(&self) {
-        let cluster = json!({ "server": format!("http://{}", self.address) });
+    fn write_kubeconfig(&self, file: &str, cluster: Value) -> PathBuf {
         let user = json!({ "tokenFile": self.folder.path().join("token") });
         let context = json!({ "cluster": "fake", "user": "waypoint", "namespace": super::mesh_world::NAMESPACE });
         let config = json!({
@@ -249,7 +263,9 @@ impl KubeApi {
             "users": [{ "name": "waypoint", "user": user }],
             "contexts": [{ "name": "fake", "context": context }],
         });
-        std::fs::write(self.kubeconfig(), config.to_string()).unwrap();
+        let path = self.folder.path().join(file);
+        std::fs::write(&path, config.to_string()).unwrap();
+        path
     }
 }
 

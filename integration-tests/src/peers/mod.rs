@@ -13,6 +13,7 @@ pub mod grpc_client;
 pub mod http_client;
 pub mod istiod_ca;
 pub mod kube_api;
+pub mod kube_apiserver;
 pub mod load;
 pub mod loopback;
 pub mod mesh_world;

@@ -2,6 +2,7 @@
 
 use super::access::SharedAccess;
 use super::kind::KINDS;
+use super::stream::chain;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIGroupList, APIResourceList};
 use kube::Client;
 use std::collections::BTreeMap;
@@ -51,7 +52,7 @@ async fn look(access: &SharedAccess, before: Option<&Found>) -> Result<Found, St
             if matches!(&error, kube::Error::Api(status) if status.code == 401) {
                 access.refused(number).await;
             }
-            return Err(error.to_string());
+            return Err(chain(&error));
         }
         Err(_) => return Err(format!("no answer for {PATIENCE:?}")),
     };

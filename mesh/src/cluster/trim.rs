@@ -71,6 +71,7 @@ fn meta(meta: ObjectMeta) -> Value {
     annotations.retain(|key, _| key.contains("istio.io/"));
     put("annotations", (!annotations.is_empty()).then(|| json!(annotations)));
     put("creationTimestamp", meta.creation_timestamp.map(|time| json!(time)));
+    put("generation", meta.generation.map(Value::from));
     put(
         "ownerReferences",
         meta.owner_references.map(|owners| {

@@ -119,6 +119,15 @@ impl<'r> Gateways<'r> {
         class == ISTIO_WAYPOINT || self.ours.iter().any(|ours| ours.gateway.class == class)
     }
 
+    /// Whether a Gateway of ours that this parentRef names has the listener that it means.
+    pub(crate) fn has_listener(&self, parent: &ParentRef, namespace: &str) -> bool {
+        let ours = self
+            .ours
+            .iter()
+            .find(|ours| is_named(ours.object, namespace, &parent.name));
+        ours.is_some_and(|ours| ours.listeners().any(|listener| is_meant(parent, listener)))
+    }
+
     /// Why a route may not shape the Services of a Gateway of ours that this parentRef names; `None`: it may.
     pub(crate) fn refuses_route(&self, parent: &ParentRef, namespace: &str, route: &Object) -> Option<String> {
         let ours = self
@@ -126,12 +135,8 @@ impl<'r> Gateways<'r> {
             .iter()
             .find(|ours| is_named(ours.object, namespace, &parent.name))?;
         let gateway = ours.object;
-        let is_meant = |listener: &&Listener| {
-            parent.section.as_deref().is_none_or(|name| name == listener.name)
-                && parent.port.is_none_or(|port| listener.port == Some(port))
-        };
         let of_kind = |listener: &&Listener| listener.kinds.is_empty() || listener.kinds.contains(&route.kind);
-        let meant: Vec<&Listener> = ours.listeners().filter(is_meant).collect();
+        let meant: Vec<&Listener> = ours.listeners().filter(|listener| is_meant(parent, listener)).collect();
         if meant.is_empty() {
             return Some(format!(
                 "{gateway} has no HBONE listener of this name and port: it does not bind there"
@@ -245,6 +250,11 @@ impl<'r> Ours<'r> {
             )
         })
     }
+}
+
+fn is_meant(parent: &ParentRef, listener: &Listener) -> bool {
+    parent.section.as_deref().is_none_or(|name| name == listener.name)
+        && parent.port.is_none_or(|port| listener.port == Some(port))
 }
 
 fn is_named(object: &Object, namespace: &str, name: &str) -> bool {

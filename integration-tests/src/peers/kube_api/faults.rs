@@ -16,6 +16,4 @@ pub struct Faults {
     pub expired_pages: bool,
     /// Requests for a watch are answered with status 410, not with an ERROR event.
     pub gone_by_status: bool,
-    /// Lists are never answered.
-    pub hung_lists: bool,
 }

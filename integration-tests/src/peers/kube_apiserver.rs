@@ -1,0 +1,214 @@
+//! A real kube-apiserver with its etcd, from the folder that `KUBEBUILDER_ASSETS` names (`setup-envtest use -p path` makes
+//! one: etcd, kube-apiserver, kubectl). Tests that want it skip with a word where there is none.
+//!
+//! The waypoint's account may do what ARCHITECTURE.md says it needs, and nothing else.
+
+use super::kube_api::ApiKind;
+use super::loopback::free_port;
+use super::waiting::until;
+use serde_json::{Value, json};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
+
+/// A running one. Both processes end when it is dropped.
+pub struct KubeApiserver {
+    assets: PathBuf,
+    folder: TempDir,
+    etcd: Child,
+    etcd_port: u16,
+    port: u16,
+    server: Option<Child>,
+}
+
+impl KubeApiserver {
+    /// Starts both and waits until the server is ready; `None`: there is no such folder.
+    pub async fn start() -> Option<Self> {
+        let assets = PathBuf::from(std::env::var_os("KUBEBUILDER_ASSETS")?);
+        let folder = tempfile::tempdir().unwrap();
+        let (etcd_port, peers, port) = (free_port(), free_port(), free_port());
+        let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
+        std::fs::write(folder.path().join("sa.key"), key).unwrap();
+        let tokens = "admin,admin,1,system:masters\nwaypoint,waypoint,2\n";
+        std::fs::write(folder.path().join("tokens.csv"), tokens).unwrap();
+        let etcd = Command::new(assets.join("etcd"))
+            .arg("--data-dir")
+            .arg(folder.path().join("etcd"))
+            .arg(format!("--listen-client-urls=http://127.0.0.1:{etcd_port}"))
+            .arg(format!("--advertise-client-urls=http://127.0.0.1:{etcd_port}"))
+            .arg(format!("--listen-peer-urls=http://127.0.0.1:{peers}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|e| panic!("etcd of {}: {e}", assets.display()));
+        let mut api = Self {
+            assets,
+            folder,
+            etcd,
+            etcd_port,
+            port,
+            server: None,
+        };
+        api.kubeconfig("admin");
+        api.kubeconfig("waypoint");
+        api.up().await;
+        Some(api)
+    }
+
+    /// Starts the server (again).
+    pub async fn up(&mut self) {
+        let path = |file: &str| self.folder.path().join(file).display().to_string();
+        let server = Command::new(self.assets.join("kube-apiserver"))
+            .arg(format!("--etcd-servers=http://127.0.0.1:{}", self.etcd_port))
+            .arg(format!("--secure-port={}", self.port))
+            .arg("--bind-address=127.0.0.1")
+            .arg(format!("--cert-dir={}", path("certs")))
+            .arg("--service-cluster-ip-range=10.0.0.0/24")
+            .arg("--authorization-mode=RBAC")
+            .arg(format!("--token-auth-file={}", path("tokens.csv")))
+            .arg("--service-account-issuer=https://localhost")
+            .arg(format!("--service-account-key-file={}", path("sa.key")))
+            .arg(format!("--service-account-signing-key-file={}", path("sa.key")))
+            .arg("--disable-admission-plugins=ServiceAccount")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.server = Some(server);
+        until("the API server is ready", async || {
+            self.kubectl(&["get", "--raw", "/readyz"], "").is_ok()
+        })
+        .await;
+    }
+
+    /// Kills the server. The objects stay in etcd.
+    pub fn down(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            server.kill().unwrap();
+            server.wait().unwrap();
+        }
+    }
+
+    /// The waypoint's kubeconfig.
+    pub fn waypoint_kubeconfig(&self) -> PathBuf {
+        self.folder.path().join("waypoint.kubeconfig")
+    }
+
+    /// Lets the waypoint list and watch what it needs, by name where it can be.
+    pub fn allow_waypoint(&self, namespace: &str) {
+        let rule = |groups: &[&str], resources: &[&str], names: &[&str]| {
+            let mut rule = json!({ "apiGroups": groups, "resources": resources, "verbs": ["list", "watch"] });
+            if !names.is_empty() {
+                rule["resourceNames"] = json!(names);
+            }
+            rule
+        };
+        let gateway = &["gateway.networking.k8s.io", "gateway.networking.x-k8s.io"];
+        let istio = &[
+            "networking.istio.io",
+            "security.istio.io",
+            "telemetry.istio.io",
+            "extensions.istio.io",
+        ];
+        let everywhere = json!([
+            rule(&[""], &["namespaces", "services", "pods", "nodes"], &[]),
+            rule(&["discovery.k8s.io"], &["endpointslices"], &[]),
+            rule(gateway, &["*"], &[]),
+            rule(istio, &["*"], &[]),
+        ]);
+        let rbac = "rbac.authorization.k8s.io";
+        let user = json!([{ "kind": "User", "name": "waypoint", "apiGroup": rbac }]);
+        let settings = json!([rule(&[""], &["configmaps"], &["istio"])]);
+        let own = json!([rule(&[""], &["secrets", "configmaps"], &[])]);
+        let version = "rbac.authorization.k8s.io/v1";
+        let reader = json!({ "name": "waypoint" });
+        self.apply(&json!({ "apiVersion": version, "kind": "ClusterRole", "metadata": reader, "rules": everywhere }));
+        self.apply(
+            &json!({ "apiVersion": version, "kind": "ClusterRoleBinding", "metadata": reader, "subjects": user,
+            "roleRef": { "apiGroup": rbac, "kind": "ClusterRole", "name": "waypoint" } }),
+        );
+        for (namespace, rules) in [("istio-system", settings), (namespace, own)] {
+            let meta = json!({ "name": "waypoint", "namespace": namespace });
+            self.apply(&json!({ "apiVersion": version, "kind": "Role", "metadata": meta, "rules": rules }));
+            self.apply(
+                &json!({ "apiVersion": version, "kind": "RoleBinding", "metadata": meta, "subjects": user,
+                "roleRef": { "apiGroup": rbac, "kind": "Role", "name": "waypoint" } }),
+            );
+        }
+    }
+
+    /// Installs a CRD that admits anything.
+    pub fn add_kind(&self, kind: &ApiKind) {
+        let versions = kind.versions.iter().enumerate().map(|(n, version)| {
+            json!({ "name": version, "served": true, "storage": n == 0, "subresources": { "status": {} },
+                "schema": { "openAPIV3Schema": { "type": "object", "x-kubernetes-preserve-unknown-fields": true } } })
+        });
+        let name = format!("{}.{}", kind.plural, kind.group);
+        self.apply(&json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            // Groups of Kubernetes want a word of approval.
+            "metadata": { "name": name, "annotations": { "api-approved.kubernetes.io": "unapproved, a test" } },
+            "spec": { "group": kind.group, "scope": if kind.namespaced { "Namespaced" } else { "Cluster" },
+                "names": { "plural": kind.plural, "kind": kind.name }, "versions": versions.collect::<Vec<_>>() },
+        }));
+        self.kubectl(&["wait", "--for=condition=Established", "crd", &name], "")
+            .unwrap();
+    }
+
+    /// `kubectl apply --server-side`, and the status by its subresource.
+    pub fn apply(&self, object: &Value) {
+        let text = object.to_string();
+        let apply = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
+        self.kubectl(&apply, &text).unwrap();
+        if object.get("status").is_some() {
+            self.kubectl(&[&apply[..], &["--subresource=status"]].concat(), &text)
+                .unwrap();
+        }
+    }
+
+    /// `kubectl delete`.
+    pub fn delete(&self, kind: &str, namespace: &str, name: &str) {
+        self.kubectl(&["delete", "-n", namespace, kind, name], "").unwrap();
+    }
+
+    fn kubectl(&self, args: &[&str], input: &str) -> Result<String, String> {
+        let mut child = Command::new(self.assets.join("kubectl"))
+            .arg("--kubeconfig")
+            .arg(self.folder.path().join("admin.kubeconfig"))
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).ok();
+        let output = child.wait_with_output().unwrap();
+        let told = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() {
+            Ok(told(&output.stdout))
+        } else {
+            Err(told(&output.stderr))
+        }
+    }
+
+    fn kubeconfig(&self, user: &str) {
+        let cluster = json!({ "server": format!("https://127.0.0.1:{}", self.port), "insecure-skip-tls-verify": true });
+        let config = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "real",
+            "clusters": [{ "name": "real", "cluster": cluster }],
+            "users": [{ "name": user, "user": { "token": user } }],
+            "contexts": [{ "name": "real", "context": { "cluster": "real", "user": user } }],
+        });
+        let path: &Path = self.folder.path();
+        std::fs::write(path.join(format!("{user}.kubeconfig")), config.to_string()).unwrap();
+    }
+}
+
+impl Drop for KubeApiserver {
+    fn drop(&mut self) {
+        self.down();
+        self.etcd.kill().ok();
+        self.etcd.wait().ok();
+    }
+}
