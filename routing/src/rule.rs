@@ -98,7 +98,7 @@ pub struct Rule {
     /// Deadlines.
     pub timeouts: Timeouts,
     /// Retry policy; `None`: the default (2 retries where nothing was sent).
-    pub retry: Option<Retry>,
+    pub retry: Option<Box<Retry>>,
     /// Session persistence, where there is any.
     pub sessions: Option<Box<Sessions>>,
 }

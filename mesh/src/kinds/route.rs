@@ -51,7 +51,7 @@ pub(crate) struct RouteRule {
     /// `timeouts`.
     pub(crate) timeouts: Timeouts,
     /// `retry`.
-    pub(crate) retry: Option<Retry>,
+    pub(crate) retry: Option<Box<Retry>>,
     /// `sessionPersistence`.
     pub(crate) session: Option<SessionSpec>,
 }
@@ -218,7 +218,7 @@ fn rule(fields: &Fields<'_>, index: usize, kind: RouteKind, problems: &Problems)
         },
         session: fields.record("sessionPersistence", session::read).flatten(),
         retry: if http {
-            fields.record("retry", |fields| retry(fields, problems))
+            fields.record("retry", |fields| retry(fields, problems)).map(Box::new)
         } else {
             None
         },

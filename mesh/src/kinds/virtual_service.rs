@@ -66,7 +66,7 @@ pub(crate) struct HttpRule {
     /// `timeout`, and `perTryTimeout` of the retries.
     pub(crate) timeouts: Timeouts,
     /// `retries`.
-    pub(crate) retry: Option<Retry>,
+    pub(crate) retry: Option<Box<Retry>>,
     /// It cannot be applied as it is meant: it answers 500.
     pub(crate) is_broken: bool,
 }
@@ -143,7 +143,7 @@ fn rule(fields: &Fields<'_>, index: usize, problems: &Problems) -> HttpRule {
             request,
             backend_request: each.flatten(),
         },
-        retry: retry.flatten(),
+        retry: retry.flatten().map(Box::new),
         is_broken,
     }
 }

@@ -9,10 +9,12 @@ use telemetry::{Outcome, Try};
 
 /// Requests kept.
 const KEPT: usize = 128;
+/// All of them are not replaced in less than this: nobody could look at them, and keeping one costs some microseconds.
+const TURN_MS: u64 = 1_000;
 
-/// See the module.
+/// See the module. Each with the time at which it began.
 #[derive(Debug, Default)]
-pub(super) struct Traces(Mutex<VecDeque<Value>>);
+pub(super) struct Traces(Mutex<VecDeque<(u64, Value)>>);
 
 impl Traces {
     /// Keeps a request that is worth it: one that is sampled, or one that failed.
@@ -23,16 +25,23 @@ impl Traces {
         }
         // Whoever comes while another is kept, or looked at, is not kept: nobody waits here.
         let Ok(mut kept) = self.0.try_lock() else { return };
+        let at = unix_ms(outcome.start);
         if kept.len() >= KEPT {
+            if kept
+                .front()
+                .is_some_and(|(oldest, _)| at.saturating_sub(*oldest) < TURN_MS)
+            {
+                return;
+            }
             kept.pop_front();
         }
-        kept.push_back(told(finished, route()));
+        kept.push_back((at, told(finished, route())));
     }
 
     /// The latest first.
     pub(super) fn told(&self) -> Vec<Value> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.iter().rev().cloned().collect()
+        kept.iter().rev().map(|(_, one)| one.clone()).collect()
     }
 }
 

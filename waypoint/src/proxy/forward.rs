@@ -402,7 +402,7 @@ impl Forward<'_> {
 
     /// Waits before the next attempt. Another endpoint may be tried at once where no policy asks for a pause.
     async fn back_off(&self, failed: usize, endpoints: usize) {
-        let least = self.rule.retry.as_ref().and_then(|retry: &Retry| retry.backoff);
+        let least = self.rule.retry.as_deref().and_then(|retry: &Retry| retry.backoff);
         if least.is_none() && failed.saturating_add(1) < endpoints {
             return;
         }
