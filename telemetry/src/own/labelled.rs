@@ -4,40 +4,41 @@ use crate::metrics::{Kind, Sink, count, push_label};
 use prometheus_client::metrics::counter::Counter;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{OnceLock, PoisonError, RwLock};
 
-/// A counter whose label takes few values, all written in the code. A hit is a shared lock and a short scan.
-#[derive(Debug, Default)]
+/// A counter whose label takes few values, all written in the code. A hit is a short scan, without a lock: requests do it.
+#[derive(Debug)]
 pub(crate) struct Labelled {
-    entries: RwLock<Vec<(&'static str, Counter)>>,
+    /// Filled from the first on, and never emptied.
+    entries: [OnceLock<(&'static str, Counter)>; Self::VALUES],
+}
+
+impl Default for Labelled {
+    fn default() -> Self {
+        Self {
+            entries: std::array::from_fn(|_| OnceLock::new()),
+        }
+    }
 }
 
 impl Labelled {
+    /// Values at most. The longest list in the code has some forty; what is beyond would not be counted.
+    pub(crate) const VALUES: usize = 96;
+
     pub(crate) fn inc(&self, value: &'static str) {
-        {
-            let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some((_, counter)) = entries.iter().find(|(known, _)| *known == value) {
+        for entry in &self.entries {
+            // Whoever comes first takes the place; another value goes on to the next.
+            let (known, counter) = entry.get_or_init(|| (value, Counter::default()));
+            if *known == value {
                 counter.inc();
                 return;
-            }
-        }
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        match entries.binary_search_by_key(&value, |(known, _)| known) {
-            Ok(index) => {
-                if let Some((_, counter)) = entries.get(index) {
-                    counter.inc();
-                }
-            }
-            Err(index) => {
-                let counter = Counter::default();
-                counter.inc();
-                entries.insert(index, (value, counter));
             }
         }
     }
 
     pub(crate) fn expose(&self, out: &mut dyn Sink, name: &str, label: &str, help: &str) -> fmt::Result {
-        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut entries: Vec<_> = self.entries.iter().map_while(OnceLock::get).collect();
+        entries.sort_by_key(|(value, _)| *value);
         if entries.is_empty() {
             return Ok(());
         }

@@ -33,6 +33,23 @@ fn labelled_counters_keep_their_labels_apart() {
 }
 
 #[test]
+fn labels_that_come_at_once_lose_no_count() {
+    const RESULTS: [&str; 4] = ["ok", "timeout", "refused", "reset"];
+    let own = OwnMetrics::default();
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let own = &own;
+            scope.spawn(move || (0..4_000).for_each(|n| own.dial(RESULTS[(n + thread) % RESULTS.len()])));
+        }
+    });
+    let text = text(&own);
+    for result in RESULTS {
+        let line = format!("waypoint_dials_total{{result=\"{result}\"}} 8000\n");
+        assert_eq!(text.matches(&line).count(), 1, "{result}\n{text}");
+    }
+}
+
+#[test]
 fn names_from_configuration_are_bounded() {
     let own = OwnMetrics::default();
     for number in 0..Named::LIMIT + 500 {
