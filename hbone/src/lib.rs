@@ -5,6 +5,7 @@
 //! Start reading at [`Server::serve`] (tunnels that come in) and [`Pool::dial`] (tunnels that go out).
 
 mod certs;
+mod client_certificate;
 mod crls;
 mod drain;
 mod error;
@@ -23,6 +24,7 @@ mod tls;
 mod trust;
 
 pub use certs::{CertSource, FileCerts, Identity, Istiod, IstiodConfig, SharedCerts, WorkloadApi};
+pub use client_certificate::ClientCertificate;
 pub use drain::{Drain, DrainGuard, Drained};
 pub use error::{CertError, DialError, ServeError};
 /// Why a tunnel is reset: see [`TunnelStream::reset`].

@@ -5,7 +5,7 @@ use crate::lifetime::{Due, Lifetime, Limits};
 use crate::recheck::{Recheck, Revoked};
 use crate::slots::Slots;
 use crate::trust::Usage;
-use crate::{CertSource, Drain, ServeError, stream, tls};
+use crate::{CertSource, ClientCertificate, Drain, ServeError, stream, tls};
 use bytes::Bytes;
 use h2::server::Connection;
 use request::SpiffeId;
@@ -144,7 +144,7 @@ impl Server {
         self.events.handshake("ok");
         let _counted = Counted::new(self.events.as_ref());
         let activity = Activity::new();
-        let fingerprint = tls::fingerprint(tls.get_ref().1.peer_certificates());
+        let certificate = Arc::new(ClientCertificate::of(tls.get_ref().1.peer_certificates()));
         let preface_limit = Instant::now() + self.config.preface_timeout;
         let wire = Wire::new(tls, Arc::clone(&activity));
         let cork = wire.cork();
@@ -154,7 +154,7 @@ impl Server {
             .map_err(|_| ServeError::Timeout("the HTTP/2 preface"))??;
         let peer = Peer {
             identity,
-            fingerprint,
+            certificate,
             address: peer,
             recheck,
         };
@@ -235,7 +235,7 @@ fn handshake_failure(error: &std::io::Error) -> (&'static str, ServeError) {
 /// Who is there.
 struct Peer {
     identity: SpiffeId,
-    fingerprint: Arc<str>,
+    certificate: Arc<ClientCertificate>,
     address: SocketAddr,
     recheck: Recheck,
 }
@@ -284,7 +284,7 @@ where
             answers: connect::Answers {
                 events: server.events.as_ref(),
                 identity: peer.identity,
-                fingerprint: peer.fingerprint,
+                certificate: peer.certificate,
                 peer: peer.address,
             },
             on_connect,

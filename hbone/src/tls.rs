@@ -18,7 +18,6 @@ use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible, ServerConfig,
     SignatureScheme,
 };
-use std::fmt::Write;
 use std::sync::{Arc, LazyLock};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -88,19 +87,13 @@ pub(crate) fn peer_id(certificates: Option<&[CertificateDer<'_>]>) -> Result<Spi
     leaf_id(leaf)
 }
 
-/// SHA-256 of a peer's leaf, in hexadecimal.
-pub(crate) fn fingerprint(certificates: Option<&[CertificateDer<'_>]>) -> Arc<str> {
+/// SHA-256; empty if the crypto provider has none, which it has.
+pub(crate) fn sha256(bytes: &[u8]) -> Vec<u8> {
     use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
-    let digest = match (certificates.and_then(<[_]>::first), TLS13_AES_128_GCM_SHA256.tls13()) {
-        (Some(leaf), Some(suite)) => suite.common.hash_provider.hash(leaf).as_ref().to_vec(),
-        _ => Vec::new(),
-    };
-    let mut text = String::with_capacity(digest.len().saturating_mul(2));
-    for byte in digest {
-        // Writing to a String never fails.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text.into()
+    let suite = TLS13_AES_128_GCM_SHA256.tls13();
+    suite.map_or_else(Vec::new, |suite| {
+        suite.common.hash_provider.hash(bytes).as_ref().to_vec()
+    })
 }
 
 /// The SPIFFE id in a leaf: exactly one URI among the subject alternative names (SPIFFE X.509-SVID, section 2).

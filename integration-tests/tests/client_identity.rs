@@ -85,3 +85,39 @@ async fn trusted_proxies_tell_the_clients_address() {
     // Too short a chain: the peer itself.
     assert_eq!(status("203.0.113.9").await, 200);
 }
+
+#[tokio::test]
+async fn the_clients_address_is_told_where_the_gateway_asks_for_it() {
+    let mut world = MeshWorld::new();
+    let echo = world.echo("echo", "v1", Reach::Hbone).await;
+    // What is told to endpoints says nothing to our own policies.
+    let banned = json!([{ "from": [{ "source": { "remoteIpBlocks": ["203.0.113.0/24"] } }] }]);
+    world.policy("banned", "echo", "DENY", banned);
+    let waypoint = world.start().await;
+    let client = world.client(&waypoint);
+    let mut clients = [client.http1(&echo.vip).await, client.http2(&echo.vip).await];
+    let ask = async |client: &mut HttpClient| {
+        let sent = [("x-forwarded-for", "198.51.100.1"), ("forwarded", "for=198.51.100.1")];
+        let reply = client.send(get_with("/", &sent)).await;
+        assert_eq!(reply.status, 200);
+        let seen = |name| reply.seen_header(name).unwrap();
+        (seen("x-forwarded-for"), seen("forwarded"))
+    };
+    let untouched = ("198.51.100.1".to_owned(), "for=198.51.100.1".to_owned());
+    for client in &mut clients {
+        assert_eq!(ask(client).await, untouched);
+    }
+    world.annotate_gateway(json!({ "waypoint-proxy.io/tell-client-address": "x-forwarded-for, forwarded" }));
+    for client in &mut clients {
+        until("the annotation is in force", async || ask(client).await != untouched).await;
+        let (list, elements) = ask(client).await;
+        let (before, own) = list.split_once(", ").unwrap();
+        assert_eq!(before, "198.51.100.1");
+        let own: std::net::Ipv4Addr = own.parse().unwrap();
+        let host = echo.vip.host_port();
+        assert_eq!(
+            elements,
+            format!("for=198.51.100.1, for={own};host=\"{host}\";proto=http")
+        );
+    }
+}

@@ -85,6 +85,11 @@ impl Object {
     }
 }
 
+/// Of an annotation: whether anything here reads it. The others are not kept.
+pub(crate) fn is_read_annotation(key: &str) -> bool {
+    key.contains("istio.io/") || key.starts_with("waypoint-proxy.io/")
+}
+
 /// Hash of kind and name, of this process: names are compared again and again, and are long and alike.
 pub(crate) fn id_of(kind: &str, namespace: &str, name: &str) -> u64 {
     static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
@@ -250,7 +255,7 @@ fn meta(value: &Value, problems: &Problems) -> Option<Meta> {
             _ => Arc::from(""),
         };
         let mut annotations = fields.text_map("annotations");
-        annotations.retain(|key, _| key.contains("istio.io/"));
+        annotations.retain(|key, _| is_read_annotation(key));
         Some(Meta {
             namespace,
             name,

@@ -84,6 +84,10 @@ pub struct Topology {
     pub trusted_proxies: usize,
     /// What becomes of `x-forwarded-client-cert`.
     pub client_cert: ClientCert,
+    /// Endpoints are told the client's address at the end of `x-forwarded-for`.
+    pub tell_forwarded_for: bool,
+    /// Endpoints are told the client's address at the end of `forwarded` (RFC 7239).
+    pub tell_forwarded: bool,
 }
 
 /// What becomes of the `x-forwarded-client-cert` that a client sends (Istio's `ForwardClientCertDetails`).

@@ -204,7 +204,7 @@ impl Told {
         }
         node.shares.publish(snapshot, own);
         node.live.published(snapshot, findings);
-        node.changes.send_replace(snapshot.generation);
+        node.changes.tell(snapshot.generation);
         node.connector.retain(|destination| is_known(snapshot, destination));
         self.generation = snapshot.generation;
         self.findings = findings.to_vec();

@@ -3,6 +3,7 @@
 //! Start reading at [`tunnel::on_connect`]; one request is [`exchange`], top to bottom; every refusal is in [`reason`].
 
 mod affinity;
+mod changes;
 mod client;
 mod client_hello;
 mod clock;
@@ -44,6 +45,7 @@ mod upgrade;
 mod upstream;
 mod witness;
 
+pub(crate) use changes::Changes;
 pub(crate) use clock::Clock;
 pub(crate) use collectors::Collectors;
 pub(crate) use connect::Connector;

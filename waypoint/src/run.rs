@@ -9,7 +9,7 @@ use crate::jwks::Jwks;
 use crate::live::Live;
 use crate::logging::Logging;
 use crate::own_certs::OwnCerts;
-use crate::proxy::{Clock, Collectors, Connector, Node, OwnIdentity, Sealer, Shares};
+use crate::proxy::{Changes, Clock, Collectors, Connector, Node, OwnIdentity, Sealer, Shares};
 use crate::server::{Admin, Bound, BoundService, HboneApp, Metrics, Readiness, Signals};
 use arc_swap::ArcSwap;
 use hbone::{CertSource, Drain, Pool, PoolConfig, PoolEvents, Server, ServerConfig, ServerEvents};
@@ -146,7 +146,7 @@ fn node(
     ));
     Ok(Arc::new(Node {
         snapshot: Arc::clone(snapshot),
-        changes: watch::Sender::default(),
+        changes: Changes::default(),
         clock,
         keys: ArcSwap::default(),
         connector,

@@ -2,7 +2,7 @@
 
 use super::ServerEvents;
 use crate::slots::{Slot, Slots};
-use crate::{ServeError, TunnelStream};
+use crate::{ClientCertificate, ServeError, TunnelStream};
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
@@ -21,8 +21,8 @@ pub struct Connect {
     pub authority: Authority,
     /// Who asks: from the client certificate.
     pub identity: SpiffeId,
-    /// SHA-256 of that certificate, in hexadecimal.
-    pub fingerprint: Arc<str>,
+    /// More of that certificate.
+    pub certificate: Arc<ClientCertificate>,
     /// Peer address of the connection.
     pub peer: SocketAddr,
     /// CONNECT headers (`baggage`, `forwarded`, `traceparent`): untrusted.
@@ -98,7 +98,7 @@ fn refuse(respond: &mut SendResponse<Bytes>, status: StatusCode) {
 pub(super) struct Answers<'a> {
     pub(super) events: &'a dyn ServerEvents,
     pub(super) identity: SpiffeId,
-    pub(super) fingerprint: Arc<str>,
+    pub(super) certificate: Arc<ClientCertificate>,
     pub(super) peer: SocketAddr,
 }
 
@@ -116,7 +116,7 @@ impl Answers<'_> {
                 Some(Connect {
                     authority,
                     identity: self.identity.clone(),
-                    fingerprint: Arc::clone(&self.fingerprint),
+                    certificate: Arc::clone(&self.certificate),
                     peer: self.peer,
                     headers: head.headers,
                     unanswered: Unanswered(Some(Parts {

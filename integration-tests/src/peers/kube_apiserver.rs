@@ -28,8 +28,10 @@ impl KubeApiserver {
         let assets = PathBuf::from(std::env::var_os("KUBEBUILDER_ASSETS")?);
         let folder = tempfile::tempdir().unwrap();
         let (etcd_port, peers, port) = (free_port(), free_port(), free_port());
-        let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
-        std::fs::write(folder.path().join("sa.key"), key).unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        std::fs::write(folder.path().join("sa.key"), key.serialize_pem()).unwrap();
+        // It takes no public key from a private one in PKCS #8.
+        std::fs::write(folder.path().join("sa.pub"), key.public_key_pem()).unwrap();
         let tokens = "admin,admin,1,system:masters\nwaypoint,waypoint,2\n";
         std::fs::write(folder.path().join("tokens.csv"), tokens).unwrap();
         let etcd = Command::new(assets.join("etcd"))
@@ -68,7 +70,7 @@ impl KubeApiserver {
             .arg("--authorization-mode=RBAC")
             .arg(format!("--token-auth-file={}", path("tokens.csv")))
             .arg("--service-account-issuer=https://localhost")
-            .arg(format!("--service-account-key-file={}", path("sa.key")))
+            .arg(format!("--service-account-key-file={}", path("sa.pub")))
             .arg(format!("--service-account-signing-key-file={}", path("sa.key")))
             .arg("--disable-admission-plugins=ServiceAccount")
             .stdout(Stdio::null())

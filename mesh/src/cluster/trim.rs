@@ -2,6 +2,7 @@
 //! here can change a thousand times a second without a compile.
 
 use super::kind::Kind;
+use crate::object::is_read_annotation;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DynamicObject;
 use serde_json::{Map, Value, json};
@@ -68,7 +69,7 @@ fn meta(meta: ObjectMeta) -> Value {
     put("namespace", meta.namespace.map(Value::from));
     put("labels", meta.labels.map(|labels| json!(labels)));
     let mut annotations = meta.annotations.unwrap_or_default();
-    annotations.retain(|key, _| key.contains("istio.io/"));
+    annotations.retain(|key, _| is_read_annotation(key));
     put("annotations", (!annotations.is_empty()).then(|| json!(annotations)));
     put("creationTimestamp", meta.creation_timestamp.map(|time| json!(time)));
     put("generation", meta.generation.map(Value::from));

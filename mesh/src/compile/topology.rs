@@ -3,7 +3,8 @@
 //! `ambient.istio.io/xfcc-include-client-identity: "true"` (of the Gateway, else of its class; Istio 1.30) replaces
 //! `x-forwarded-client-cert` by the client's identity. `gatewayTopology` in `proxy.istio.io/config` says the same in the
 //! words of Istio's gateways. MeshConfig's `defaultConfig.gatewayTopology` is for ingress gateways and does not count
-//! here, as in Istio.
+//! here, as in Istio. `waypoint-proxy.io/tell-client-address` is ours: a list of the headers in which endpoints are told
+//! the client's address, which Istio's waypoint tells in none.
 
 use super::Report;
 use crate::decode::{describe, quoted};
@@ -14,6 +15,7 @@ use crate::yaml;
 use serde_json::Value;
 
 const CLIENT_IDENTITY: &str = "ambient.istio.io/xfcc-include-client-identity";
+const TELL_ADDRESS: &str = "waypoint-proxy.io/tell-client-address";
 const PROXY_CONFIG: &str = "proxy.istio.io/config";
 /// Proxies that are trusted at most.
 const PROXIES: u64 = 100;
@@ -33,7 +35,30 @@ pub(super) fn read(gateway: &Object, class: &str, index: &Index<'_>, report: &mu
     if said == Some(true) {
         topology.client_cert = ClientCert::Set;
     }
+    let told = own
+        .into_iter()
+        .flatten()
+        .find_map(|object| Some((object, object.meta.annotations.get(TELL_ADDRESS)?)));
+    if let Some((object, list)) = told {
+        tell_address(&mut topology, list, object, report);
+    }
     topology
+}
+
+fn tell_address(topology: &mut Topology, list: &str, object: &Object, report: &mut Report) {
+    for word in list.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+        match word.to_ascii_lowercase().as_str() {
+            "x-forwarded-for" => topology.tell_forwarded_for = true,
+            "forwarded" => topology.tell_forwarded = true,
+            _ => {
+                let message = format!(
+                    "expected \"x-forwarded-for\" or \"forwarded\", found {}: it does not count",
+                    quoted(word)
+                );
+                report.warning(object, field(TELL_ADDRESS), message);
+            }
+        }
+    }
 }
 
 fn client_identity(object: &Object, report: &mut Report) -> Option<bool> {

@@ -33,6 +33,8 @@ pub(super) fn dump(snapshot: &Snapshot, now_ms: u64) -> Value {
                 "node": settings.place.node,
             },
             "numTrustedProxies": settings.topology.trusted_proxies,
+            "tellForwardedFor": settings.topology.tell_forwarded_for,
+            "tellForwarded": settings.topology.tell_forwarded,
             "clientCert": format!("{:?}", settings.topology.client_cert),
             "traceSamplingPercent": settings.trace_sampling_percent,
             "extensionProviders": settings.auth_providers.keys().map(|name| &**name).collect::<Vec<_>>(),

@@ -27,10 +27,13 @@ use mesh::{ClientCert, ServicePort, Snapshot};
 use rand::Rng;
 use request::{Connection, Head, Request};
 use routing::{Backend, Filters, Match, Pick, Rule, Target};
+use std::future::{Future, poll_fn};
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::task::Poll;
 use telemetry::OwnMetrics;
+use tokio::time::timeout;
 
 /// A request in the loop.
 pub(crate) struct Exchange<'t> {
@@ -193,7 +196,9 @@ impl Exchange<'_> {
             return Ok(None);
         }
         let node = &self.tunnel.node;
-        let verified = port.authn.verify(request, unix_seconds(), &node.keys.load());
+        let verified = port
+            .authn
+            .verify(request, self.record.unix_seconds(), &node.keys.load());
         if let Ok(Some(_)) = verified {
             node.metrics.own.token("ok");
         }
@@ -255,16 +260,13 @@ impl Exchange<'_> {
         &mut self,
         client: &mut Client<'_>,
         mut admitted: Admitted,
-        port: &ServicePort,
+        port: &Arc<ServicePort>,
         matched: Match<'_>,
         backend: &Backend,
         pinned: Option<&Pinned<'_>>,
     ) -> Result<(), Reason> {
-        let headers = match &admitted.upgrade {
-            None => std::mem::take(&mut admitted.headers),
-            // It is judged again by them for as long as the other protocol is spoken.
-            Some(_) => admitted.headers.clone(),
-        };
+        // It is judged again by them for as long as it lasts.
+        let headers = admitted.headers.clone();
         let early = std::mem::take(&mut admitted.early);
         let forward = Forward {
             tunnel: self.tunnel,
@@ -278,26 +280,34 @@ impl Exchange<'_> {
             origin: self.origin.as_ref(),
         };
         self.tunnel.node.shares.picked(matched.rule, backend);
-        let deadline = matched.rule.timeouts.request;
-        let sending = forward.send(headers, early, client, &mut self.record, &mut self.meter);
-        let sent = match deadline {
-            None => sending.await,
-            Some(limit) => match tokio::time::timeout(limit, sending).await {
-                Ok(sent) => sent,
-                Err(_) if self.record.status.is_some() => Ok(Sent::Broken(Reason::Timeout)),
-                Err(_) => {
+        let generation = self.snapshot.generation;
+        let mut standing = Rejudge::new(self.tunnel, &admitted, port, generation, self.record.unix_seconds());
+        let sent = {
+            let mut sending = pin!(forward.send(headers, early, client, &mut self.record, &mut self.meter));
+            let standing = poll_fn(|cx| match standing.poll_denied(cx) {
+                Poll::Ready(reason) => Poll::Ready(Err(reason)),
+                Poll::Pending => sending.as_mut().poll(cx).map(Ok),
+            });
+            match matched.rule.timeouts.request {
+                None => standing.await,
+                Some(limit) => timeout(limit, standing).await.unwrap_or(Err(Reason::Timeout)),
+            }
+        };
+        let sent = match sent {
+            Ok(sent) => sent?,
+            Err(reason) if self.record.status.is_some() => Sent::Broken(reason),
+            Err(reason) => {
+                if reason == Reason::Timeout {
                     forward.timed_out(&self.record);
-                    Err(Reason::Timeout)
                 }
-            },
-        }?;
+                return Err(reason);
+            }
+        };
         // The answer is complete, and no deadline of the rule is one of the other protocol.
         let sent = match sent {
             Sent::Switched(switch) => {
                 let _counted = switch.serving;
-                let denied = Rejudge::new(self.tunnel, &admitted, port).denied();
-                // Boxed: every request would carry the room for it.
-                let denied = Box::pin(denied);
+                let denied = poll_fn(|cx| standing.poll_denied(cx));
                 upgrade::carry(
                     client,
                     switch.parts,
@@ -424,11 +434,4 @@ pub(crate) fn client_fault(fault: ClientFault) -> Reason {
         ClientFault::Malformed(why) => Reason::BadRequest(why),
         ClientFault::TooLarge => Reason::HeadersTooLarge,
     }
-}
-
-pub(crate) fn unix_seconds() -> u64 {
-    // A clock before 1970 makes every token invalid, which is the closed side.
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }

@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 use http::header::{COOKIE, EXPECT, HeaderName, HeaderValue};
-use mesh::ClientCert;
+use mesh::{ClientCert, Topology};
 use rand::Rng;
 use std::net::IpAddr;
 use telemetry::TraceContext;
@@ -12,6 +12,7 @@ pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarde
 /// `x-request-id`.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 const FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
@@ -57,6 +58,35 @@ pub(crate) fn sent_client_cert(headers: &HeaderMap, rule: ClientCert) -> Vec<Hea
     match rule {
         ClientCert::Remove | ClientCert::Set => Vec::new(),
         ClientCert::Forward | ClientCert::Append => headers.get_all(FORWARDED_CLIENT_CERT).iter().cloned().collect(),
+    }
+}
+
+/// The client's address at the end of `x-forwarded-for` and `forwarded`, where the Gateway wants it there.
+pub(crate) fn tell_address(headers: &mut HeaderMap, topology: Topology, client: IpAddr, host: &str) {
+    if topology.tell_forwarded_for {
+        append(headers, &FORWARDED_FOR, &client.to_string());
+    }
+    if topology.tell_forwarded {
+        // RFC 7239 section 6: the address of IPv6 in brackets; section 4: quoted, as what follows may hold a colon.
+        let node = match client {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("\"[{ip}]\""),
+        };
+        append(headers, &FORWARDED, &format!("for={node};host=\"{host}\";proto=http"));
+    }
+}
+
+/// Adds an element to a list, in one field: many endpoints read the first field only.
+fn append(headers: &mut HeaderMap, name: &HeaderName, element: &str) {
+    let mut list = Vec::new();
+    for value in headers.get_all(name) {
+        list.extend_from_slice(value.as_bytes());
+        list.extend_from_slice(b", ");
+    }
+    list.extend_from_slice(element.as_bytes());
+    // Never fails: valid values, an address and a parsed authority.
+    if let Ok(list) = HeaderValue::try_from(list) {
+        headers.insert(name, list);
     }
 }
 

@@ -79,6 +79,7 @@ fn serve_stream(tunnel: &Arc<Tunnel>, request: Request<RecvStream>, respond: Sen
         let (mut parts, body) = request.into_parts();
         let wish = Wish::take(&mut parts);
         let mut client = Client::H2(Box::new(H2Client::new(&parts.headers, body, respond, wish)));
-        exchange::serve(&tunnel, &mut client, parts).await;
+        let serving = exchange::serve(&tunnel, &mut client, parts);
+        tunnel.node.changes.watched(serving).await;
     });
 }

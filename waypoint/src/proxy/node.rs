@@ -1,5 +1,6 @@
 //! What every request of this process shares.
 
+use super::changes::Changes;
 use super::clock::Clock;
 use super::connect::Connector;
 use super::early::EarlyLoad;
@@ -18,15 +19,14 @@ use request::SpiffeId;
 use std::fmt;
 use std::sync::Arc;
 use telemetry::{AccessLog, Metrics, MetricsPush, Spans};
-use tokio::sync::watch;
 
 /// The process's state on the data path. Shared by `Arc`, never locked by a request.
 #[derive(Debug)]
 pub(crate) struct Node {
     /// The published config.
     pub(crate) snapshot: Arc<ArcSwap<Snapshot>>,
-    /// Its generation, told after it was published: for what stays open across changes.
-    pub(crate) changes: watch::Sender<u64>,
+    /// Its generation, told after it was published.
+    pub(crate) changes: Changes,
     /// What health is kept by.
     pub(crate) clock: Clock,
     /// Fetched JWKS.

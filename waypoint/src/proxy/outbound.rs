@@ -55,6 +55,14 @@ impl Outbound {
         }
         let traced = record.is_traced.then_some(&record.trace);
         headers::finish_request(&mut outbound.headers, traced, client.expects_continue());
+        let topology = forward.snapshot.settings.topology;
+        let client = forward.tunnel.connection.source_ip;
+        headers::tell_address(
+            &mut outbound.headers,
+            topology,
+            client,
+            admitted.head.authority.as_str(),
+        );
         for filters in [&forward.rule.filters, &backend.filters] {
             outbound.filter(filters, &admitted.head, forward.prefix)?;
         }

@@ -13,7 +13,7 @@ use request::{Head, Workload};
 use routing::{RouteKind, Rule};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use telemetry::{Outcome, Plan, RequestProtocol, ServiceName, SpanEvent, SpanId, TraceContext, TraceId, Try};
 
 /// The running record of one request.
@@ -97,6 +97,11 @@ impl Record {
             request_id: keep(&REQUEST_ID),
             forwarded_for: keep(&FORWARDED_FOR),
         }
+    }
+
+    /// When it came, in seconds of Unix time. A clock before 1970 makes every token invalid, which is the closed side.
+    pub(crate) fn unix_seconds(&self) -> u64 {
+        self.wall.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
     }
 
     /// Something happened, which the span will tell.

@@ -9,7 +9,7 @@ use super::tcp;
 use super::upgrade::Primed;
 use crate::live::Edge;
 use arc_swap::ArcSwapOption;
-use hbone::{Connect, TunnelStream};
+use hbone::{ClientCertificate, Connect, TunnelStream};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use mesh::{ServicePort, Snapshot};
 use request::{Authority, Connection, SpiffeId, Workload};
@@ -31,7 +31,7 @@ pub(crate) struct Tunnel {
     /// Counts its requests for its client and Service.
     pub(crate) edge: Edge,
     authority: Authority,
-    fingerprint: Arc<str>,
+    certificate: Arc<ClientCertificate>,
     /// The client in an `x-forwarded-client-cert`, made when one is first asked for.
     client_cert: OnceLock<Option<HeaderValue>>,
     /// The Service port of the latest snapshot a request of this tunnel used.
@@ -70,7 +70,10 @@ pub(crate) async fn serve_inner(mut stream: TunnelStream, tunnel: Tunnel, protoc
         Protocol::Detect => sniff::any(&mut stream, &tunnel.node.drain).await,
     };
     match spoken {
-        Ok((Spoken::Http1, first)) => http1_session::serve(&tunnel, stream, first).await,
+        Ok((Spoken::Http1, first)) => {
+            let session = http1_session::serve(&tunnel, stream, first);
+            tunnel.node.changes.watched(session).await;
+        }
         Ok((Spoken::Http2, first)) => http2_session::serve(tunnel, Primed::new(first, stream)).await,
         Ok((Spoken::Bytes, first)) => tcp::serve(&tunnel, Primed::new(first, stream)).await,
         Ok((Spoken::Nothing, _)) => {}
@@ -108,7 +111,7 @@ impl Tunnel {
             source,
             service,
             authority: connect.authority.clone(),
-            fingerprint: Arc::clone(&connect.fingerprint),
+            certificate: Arc::clone(&connect.certificate),
             client_cert: OnceLock::new(),
             port: ArcSwapOption::new(Some(Arc::new((snapshot.generation, Arc::clone(port))))),
         }
@@ -165,12 +168,16 @@ impl Tunnel {
     }
 
     /// The client as an element of `x-forwarded-client-cert`, in Envoy's form: by whom it was seen, the SHA-256 of its
-    /// certificate, and its identity. (Istio's certificates have no subject.)
+    /// certificate, its subject where it has one (Istio's have none), and its identity.
     pub(crate) fn client_cert(&self) -> Option<&HeaderValue> {
         let made = self.client_cert.get_or_init(|| {
             let client = self.connection.identity.as_ref()?;
-            let (by, hash) = (self.node.own.id(), &self.fingerprint);
-            let text = format!("By={};Hash={hash};URI={}", by.as_str(), client.as_str());
+            let (by, hash) = (self.node.own.id(), &self.certificate.fingerprint);
+            let subject = match self.certificate.subject.as_str() {
+                "" => String::new(),
+                subject => format!("Subject=\"{subject}\";"),
+            };
+            let text = format!("By={};Hash={hash};{subject}URI={}", by.as_str(), client.as_str());
             HeaderValue::try_from(text).ok()
         });
         made.as_ref()

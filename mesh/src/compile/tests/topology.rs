@@ -52,6 +52,7 @@ fn proxy_config_speaks_the_words_of_gateways() {
         let expected = Topology {
             trusted_proxies: 2,
             client_cert: expected,
+            ..Topology::default()
         };
         assert_eq!(topology(&config, ""), expected);
     }
@@ -59,6 +60,27 @@ fn proxy_config_speaks_the_words_of_gateways() {
         topology("proxy.istio.io/config: 'concurrency: 2'", ""),
         Topology::default()
     );
+}
+
+#[test]
+fn headers_that_tell_the_address_are_a_list() {
+    for (gateway, class, expected) in [
+        ("", "", (false, false)),
+        ("x-forwarded-for", "forwarded", (true, false)),
+        ("", "Forwarded", (false, true)),
+        ("forwarded, X-Forwarded-For,", "", (true, true)),
+    ] {
+        let annotation = |list: &str| match list {
+            "" => String::new(),
+            list => format!("waypoint-proxy.io/tell-client-address: '{list}'"),
+        };
+        let found = topology(&annotation(gateway), &annotation(class));
+        assert_eq!(
+            (found.tell_forwarded_for, found.tell_forwarded),
+            expected,
+            "{gateway} {class}"
+        );
+    }
 }
 
 #[test]
@@ -78,6 +100,7 @@ fn what_cannot_be_read_is_told_and_trusts_nobody() {
             "SANITIZE is in force",
         ),
         ("ambient.istio.io/xfcc-include-client-identity: 'yes'", "does not count"),
+        ("waypoint-proxy.io/tell-client-address: 'via'", "does not count"),
     ] {
         let world = annotated(annotation, "");
         let told = [world.errors(), world.warnings()].concat();

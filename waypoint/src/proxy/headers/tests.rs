@@ -96,3 +96,24 @@ fn a_trace_state_without_its_trace_is_dropped() {
         "{map:?}"
     );
 }
+
+#[test]
+fn the_clients_address_ends_one_list() {
+    let mut map = headers(&[
+        ("x-forwarded-for", "192.0.2.1"),
+        ("x-forwarded-for", "192.0.2.2, 192.0.2.3"),
+    ]);
+    let both = Topology {
+        tell_forwarded_for: true,
+        tell_forwarded: true,
+        ..Topology::default()
+    };
+    tell_address(&mut map, both, "2001:db8::1".parse().unwrap(), "shop:8080");
+    let expected = [
+        ("x-forwarded-for", "192.0.2.1, 192.0.2.2, 192.0.2.3, 2001:db8::1"),
+        ("forwarded", "for=\"[2001:db8::1]\";host=\"shop:8080\";proto=http"),
+    ];
+    assert_eq!(map, headers(&expected));
+    tell_address(&mut map, Topology::default(), "192.0.2.9".parse().unwrap(), "shop");
+    assert_eq!(map, headers(&expected));
+}
