@@ -9,6 +9,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
+/// "Never" is ten years, so that no sum of times overflows.
+pub(crate) const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
 /// The limits, and by whom they are known.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -19,9 +22,7 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// "Never" is ten years, so that no sum of times overflows.
     fn clamped(self) -> Self {
-        const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
         Self {
             ping_interval: self.ping_interval.clamp(Duration::from_millis(1), NEVER),
             ping_timeout: self.ping_timeout.min(NEVER),

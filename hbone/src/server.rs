@@ -1,7 +1,7 @@
 //! Tunnels that come in: TLS accept, identity check, CONNECT.
 
 use crate::io::{Activity, Cork, RequeueOnce, SOCKET_READ_BUFFER_BYTES, Wire};
-use crate::lifetime::{Due, Lifetime, Limits};
+use crate::lifetime::{Due, Lifetime, Limits, NEVER};
 use crate::recheck::{Recheck, Revoked};
 use crate::slots::Slots;
 use crate::trust::Usage;
@@ -220,7 +220,7 @@ impl Server {
             max_age: self
                 .config
                 .max_age
-                .map(|age| age.mul_f64(rand::random_range(0.9..=1.1))),
+                .map(|age| age.min(NEVER).mul_f64(rand::random_range(0.9..=1.1))),
         }
     }
 }
@@ -286,6 +286,7 @@ where
                 identity: peer.identity,
                 certificate: peer.certificate,
                 peer: peer.address,
+                leaving: Drain::new(),
             },
             on_connect,
         }
@@ -321,7 +322,11 @@ where
             match due {
                 Due::Dead => return Poll::Ready(Err(ServeError::Timeout("the answer to a PING"))),
                 // Nothing when it is leaving already.
-                Due::Idle | Due::Aged => self.connection.graceful_shutdown(),
+                Due::Idle => self.connection.graceful_shutdown(),
+                Due::Aged => {
+                    self.answers.leaving.start();
+                    self.connection.graceful_shutdown();
+                }
             }
         }
         while let Poll::Ready(revoked) = self.recheck.poll_revoked(cx) {

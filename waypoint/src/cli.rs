@@ -153,6 +153,14 @@ pub struct RunArgs {
     /// Trust domain; else MeshConfig's, else cluster.local.
     #[arg(long, value_name = "TD", env = "TRUST_DOMAIN")]
     pub trust_domain: Option<String>,
+    /// Istio's root namespace: where MeshConfig (ConfigMap istio) and policies for the whole mesh are.
+    #[arg(
+        long,
+        value_name = "NS",
+        env = "WAYPOINT_ROOT_NAMESPACE",
+        default_value = "istio-system"
+    )]
+    pub root_namespace: String,
     /// The node this waypoint runs on, for locality; else its Pod's (POD_NAME or INSTANCE_IP).
     #[arg(long, value_name = "NODE", env = "ISTIO_META_NODE_NAME")]
     pub node: Option<String>,
@@ -168,6 +176,16 @@ pub struct RunArgs {
     /// Streams at once on one HBONE connection; never below 100, which ztunnel assumes.
     #[arg(long, value_name = "N", env = "WAYPOINT_MAX_STREAMS", default_value_t = 100)]
     pub max_streams: u32,
+    /// Seconds after which an HBONE connection is told to leave (two-step GOAWAY), give or take 10 %, so that connections
+    /// spread over replicas. Nothing is cut: requests finish, HTTP/1.1 inside is closed after the next answer, HTTP/2
+    /// by GOAWAY, bytes stay. 0: never.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "WAYPOINT_MAX_CONNECTION_AGE",
+        default_value_t = 3600
+    )]
+    pub max_connection_age: u64,
     /// DNS server for the names of ServiceEntries; else those of the system's configuration.
     #[arg(long, value_name = "ADDR", env = "WAYPOINT_DNS")]
     pub dns: Option<SocketAddr>,

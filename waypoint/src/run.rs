@@ -115,6 +115,7 @@ fn scope(args: &RunArgs) -> Scope {
         namespace: args.namespace.clone(),
         gateway: args.gateway.clone(),
         trust_domain: args.trust_domain.clone(),
+        root_namespace: args.root_namespace.clone(),
         several_auth_providers: args.several_auth_providers,
         pod: args.pod_name.clone(),
         ip: args.instance_ip.as_deref().and_then(|ip| ip.parse().ok()),
@@ -123,7 +124,6 @@ fn scope(args: &RunArgs) -> Scope {
         region: args.region.clone(),
         access_log: args.access_log.clone(),
         trace_sampling: args.trace_sampling.map(|share| share.clamp(0.0, 1.0)),
-        ..Scope::default()
     }
 }
 
@@ -394,6 +394,7 @@ fn configuration(args: &RunArgs, workers: usize) -> ServerConf {
 fn server_config(args: &RunArgs) -> ServerConfig {
     ServerConfig {
         max_streams: args.max_streams.max(100),
+        max_age: (args.max_connection_age > 0).then(|| Duration::from_secs(args.max_connection_age)),
         ..ServerConfig::default()
     }
 }

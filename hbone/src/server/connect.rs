@@ -2,7 +2,7 @@
 
 use super::ServerEvents;
 use crate::slots::{Slot, Slots};
-use crate::{ClientCertificate, ServeError, TunnelStream};
+use crate::{ClientCertificate, Drain, ServeError, TunnelStream};
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
@@ -27,6 +27,9 @@ pub struct Connect {
     pub peer: SocketAddr,
     /// CONNECT headers (`baggage`, `forwarded`, `traceparent`): untrusted.
     pub headers: HeaderMap,
+    /// Starts when the connection has reached its age and is told to leave. Its tunnels stay for as long as they like: what
+    /// is inside them may leave with it, in good order, so that the client's next tunnel goes to any replica.
+    pub leaving: Drain,
     unanswered: Unanswered,
 }
 
@@ -100,6 +103,8 @@ pub(super) struct Answers<'a> {
     pub(super) identity: SpiffeId,
     pub(super) certificate: Arc<ClientCertificate>,
     pub(super) peer: SocketAddr,
+    /// Of this connection alone.
+    pub(super) leaving: Drain,
 }
 
 impl Answers<'_> {
@@ -119,6 +124,7 @@ impl Answers<'_> {
                     certificate: Arc::clone(&self.certificate),
                     peer: self.peer,
                     headers: head.headers,
+                    leaving: self.leaving.clone(),
                     unanswered: Unanswered(Some(Parts {
                         respond,
                         recv,

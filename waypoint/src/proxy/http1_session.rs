@@ -28,7 +28,8 @@ const CLOSE_TIME: Duration = Duration::from_secs(5);
 pub(crate) async fn serve(tunnel: &Tunnel, stream: TunnelStream, first: BytesMut) {
     let mut conn = ServerConn::new(stream, first, tunnel.node.limits);
     while let Some(parts) = next_head(tunnel, &mut conn).await {
-        if tunnel.node.drain.is_started() {
+        // One that is idle is not closed for its age: a request might be on its way.
+        if tunnel.node.drain.is_started() || tunnel.leaving.is_started() {
             conn.close_after_response();
         }
         exchange::serve(tunnel, &mut Client::H1(&mut conn), parts).await;

@@ -10,6 +10,7 @@ use h2::RecvStream;
 use h2::server::{Builder, Connection, SendResponse};
 use hbone::TunnelStream;
 use http::Request;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,13 +49,19 @@ pub(crate) async fn serve(tunnel: Tunnel, io: Io) {
 }
 
 async fn run(tunnel: Arc<Tunnel>, mut connection: Connection<Io, Bytes>) {
-    let drain = tunnel.node.drain.clone();
-    let mut draining = false;
+    let (drain, aged) = (tunnel.node.drain.clone(), tunnel.leaving.clone());
+    let mut told_to_leave = pin!(async {
+        tokio::select! {
+            () = drain.started() => {}
+            () = aged.started() => {}
+        }
+    });
+    let mut leaving = false;
     loop {
         let next = tokio::select! {
             next = tokio::time::timeout(IDLE_TIMEOUT, connection.accept()) => next,
-            () = drain.started(), if !draining => {
-                draining = true;
+            () = &mut told_to_leave, if !leaving => {
+                leaving = true;
                 connection.graceful_shutdown();
                 continue;
             }

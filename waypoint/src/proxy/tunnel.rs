@@ -9,7 +9,7 @@ use super::tcp;
 use super::upgrade::Primed;
 use crate::live::Edge;
 use arc_swap::ArcSwapOption;
-use hbone::{ClientCertificate, Connect, TunnelStream};
+use hbone::{ClientCertificate, Connect, Drain, TunnelStream};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use mesh::{ServicePort, Snapshot};
 use request::{Authority, Connection, SpiffeId, Workload};
@@ -28,6 +28,8 @@ pub(crate) struct Tunnel {
     pub(crate) source: Arc<Workload>,
     pub(crate) service: Arc<ServiceName>,
     pub(crate) lane: Lane,
+    /// Starts when the client's connection to us has reached its age.
+    pub(crate) leaving: Drain,
     /// Counts its requests for its client and Service.
     pub(crate) edge: Edge,
     authority: Authority,
@@ -107,6 +109,7 @@ impl Tunnel {
                 source: hasher.finish(),
                 baggage: baggage(&source),
             },
+            leaving: connect.leaving.clone(),
             edge: node.live.edges.of(&source, &service, port.port),
             source,
             service,
