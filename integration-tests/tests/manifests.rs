@@ -3,20 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use integration_tests::peers::node_tools::installed;
+use integration_tests::peers::node_tools::{SCHEMAS, installed};
 use integration_tests::peers::waypoint_process::binary;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-const PACKAGES: [&str; 7] = [
-    "kubernetes-models@5.1.0",
-    "@kubernetes-models/gateway-api@2.0.0",
-    "@kubernetes-models/istio@3.0.1",
-    "@kubernetes-models/argo-rollouts@2.0.0",
-    "@kubernetes-models/keda@2.0.0",
-    "@kubernetes-models/prometheus-operator@6.0.0",
-    "yaml@2.6.1",
-];
 
 fn deploy() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy")
@@ -39,7 +29,7 @@ fn manifests() -> Vec<PathBuf> {
 
 #[test]
 fn they_are_valid_by_the_published_schemas() {
-    let Some(home) = installed("manifests", &PACKAGES) else {
+    let Some(home) = installed("manifests", &SCHEMAS) else {
         return;
     };
     let script = home.join("validate.mjs");

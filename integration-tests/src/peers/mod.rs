@@ -10,6 +10,7 @@ pub mod dns_server;
 pub mod echo;
 pub mod envoy;
 pub mod grpc_client;
+pub mod helm;
 pub mod http_client;
 pub mod istiod_ca;
 pub mod kube_api;

@@ -6,6 +6,17 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// The schemas that Kubernetes, the Gateway API, Istio and others publish, for `testdata/validate-manifests.mjs`.
+pub const SCHEMAS: [&str; 7] = [
+    "kubernetes-models@5.1.0",
+    "@kubernetes-models/gateway-api@2.0.0",
+    "@kubernetes-models/istio@3.0.1",
+    "@kubernetes-models/argo-rollouts@2.0.0",
+    "@kubernetes-models/keda@2.0.0",
+    "@kubernetes-models/prometheus-operator@6.0.0",
+    "yaml@2.6.1",
+];
+
 /// A folder with a `node_modules` of these `package@version`, or `None` after saying why not.
 pub fn installed(name: &str, packages: &[&str]) -> Option<PathBuf> {
     match install(name, packages) {
