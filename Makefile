@@ -20,9 +20,11 @@ lint: cmake
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
+# All scenarios, the waypoint beside Envoy: ten minutes, and the machine should have nothing else to do.
 bench: cmake
 	$(CARGO) build --release -p waypoint -p benches
-	$(CARGO) run --release -p benches --bin waypoint-bench -- compare --gate 0.4 --markdown benches/RESULTS.md $(BENCH_ARGS)
+	$(CARGO) run --release -p benches --bin waypoint-bench -- compare --scenario all --rounds 5 --seconds 2 --warm-up 1 \
+	  --markdown benches/RESULTS.md --json $(TARGET)/bench.json $(BENCH_ARGS)
 
 # Instructions of one look-up, one decision, one token; needs valgrind.
 callgrind: cmake

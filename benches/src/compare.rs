@@ -1,126 +1,84 @@
-//! `compare`: one world, several proxies, rounds in which each has its turn.
+//! `compare`: scenarios, one after another; in each, several proxies, and rounds in which each has its turn.
 //!
 //! Rounds are interleaved because machines change while one measures: a ratio is taken within a round, and the median
 //! over rounds is what counts. The order turns by one each round, so that nobody always comes after the same one.
 
+mod memory;
+mod traffic;
+
 use crate::cli::CompareArgs;
-use crate::fault::{During, Fault};
-use crate::load::{ClosedLoop, Tally};
+use crate::fault::Fault;
 use crate::machine::Machine;
-use crate::neighbour::{Destination, Source, World};
-use crate::process::Usage;
-use crate::report::{Report, Row, Sample};
-use crate::subject::{Kind, Subject};
+use crate::report::{Report, Row, Section, Settings};
+use crate::scenario::{self, Kind, Scenario};
+use crate::subject::Which;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
-
-/// What the others are measured by.
-pub(crate) const YARDSTICK: Kind = Kind::Envoy;
-
-/// How often a measurement looks whether it is over.
-const LOOK: Duration = Duration::from_millis(5);
 
 /// Measures, prints, writes.
 pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Fault> {
-    let streams_per_connection = args.streams.div_ceil(args.connections);
-    if streams_per_connection > 100 {
-        return Err(Fault::new(format!(
-            "{streams_per_connection} streams a connection: at most 100, use --connections"
-        )));
-    }
-    let machine = Machine::here();
-    let world = World::new();
-    let _destination = Destination::start(&world)?;
-    let source = Source::new(&world)?;
-    let mut subjects = start(&world, args)?;
-    let mut rows: Vec<Row> = subjects.iter().map(Row::new).collect();
-    for round in 1..=args.rounds {
-        for subject in &subjects {
-            let (sample, failures) = measure(subject, &source, args)?;
-            eprintln!(
-                "round {round} of {}: {:<9}{}",
-                args.rounds,
-                subject.kind.name(),
-                sample.line()
-            );
-            let row = rows
-                .iter_mut()
-                .find(|row| row.kind == subject.kind)
-                .during("a row for every subject")?;
-            row.add(sample, failures);
+    if args.scenario.iter().any(|name| name == "list") {
+        for scenario in scenario::all() {
+            println!("{:<14}{}", scenario.name, scenario.about);
         }
-        subjects.rotate_left(1);
+        return Ok(ExitCode::SUCCESS);
     }
-    for row in &mut rows {
-        let subject = subjects.iter().find(|subject| subject.kind == row.kind);
-        row.loaded_kib = subject.during("a subject for every row")?.resident_kib()?;
-    }
-    let report = Report {
-        machine,
-        args: args.clone(),
-        rows,
+    let mut report = Report {
+        machine: Machine::here(),
+        settings: Settings::of(args),
+        sections: Vec::new(),
     };
-    println!("{}", report.table());
-    report.write()?;
-    Ok(report.verdict())
+    let mut scenarios = wanted(args)?;
+    scenarios.retain(|scenario| !subjects(scenario, args).is_empty());
+    if scenarios.is_empty() {
+        return Err(Fault::new("no scenario is for what is in --only"));
+    }
+    for scenario in scenarios {
+        eprintln!("\n{}: {}", scenario.name, scenario.about);
+        let section = measure(&scenario, args);
+        println!("\n{}", section.text());
+        report.sections.push(section);
+        // After each, so that what was measured is not lost when the next one is stopped.
+        report.write(args)?;
+    }
+    println!("\n{}", report.summary());
+    Ok(report.verdict(args.gate))
 }
 
-fn start(world: &World, args: &CompareArgs) -> Result<Vec<Subject>, Fault> {
-    let mut kinds = args.only.clone();
-    kinds.sort();
-    kinds.dedup();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .during("runtime")?;
-    runtime.block_on(async {
-        let mut subjects = Vec::new();
-        for kind in kinds {
-            subjects.push(Subject::start(kind, world, args).await?);
+fn wanted(args: &CompareArgs) -> Result<Vec<Scenario>, Fault> {
+    if args.scenario.iter().any(|name| name == "all") {
+        return Ok(scenario::all());
+    }
+    let find = |name: &String| {
+        scenario::find(name).ok_or_else(|| Fault::new(format!("no scenario {name}: --scenario list tells them")))
+    };
+    args.scenario.iter().map(find).collect()
+}
+
+/// A fault in one scenario does not keep the others from being measured.
+fn measure(scenario: &Scenario, args: &CompareArgs) -> Section {
+    let subjects = subjects(scenario, args);
+    let mut section = Section {
+        name: scenario.name.to_owned(),
+        about: scenario.about.to_owned(),
+        goals: scenario.goals.to_vec(),
+        rows: subjects.iter().map(|which| Row::new(which.name())).collect(),
+        fault: None,
+    };
+    let done = match scenario.kind {
+        Kind::Traffic(traffic) => traffic::run(scenario, traffic, None, &subjects, args, &mut section.rows),
+        Kind::Disturbed(traffic, disturbance) => {
+            traffic::run(scenario, traffic, Some(disturbance), &subjects, args, &mut section.rows)
         }
-        Ok(subjects)
-    })
+        Kind::Memory => memory::of_traffic(scenario, &subjects, args, &mut section.rows),
+        Kind::MemoryOfRoutes => memory::of_routes(scenario, &subjects, args, &mut section.rows),
+    };
+    section.fault = done.err().map(|fault| fault.to_string());
+    section
 }
 
-/// One subject's turn: fresh tunnels, warm-up, and a window in which everything is counted.
-fn measure(subject: &Subject, source: &Source, args: &CompareArgs) -> Result<(Sample, Vec<String>), Fault> {
-    let load =
-        ClosedLoop::start(source, subject.address, args.connections, args.streams).during(subject.kind.name())?;
-    wait(&load, Duration::from_secs(args.warm_up), args.requests);
-    load.record(true);
-    let (began, answered, usage) = (Instant::now(), load.answered(), subject.usage()?);
-    let neighbours = Usage::of(std::process::id())?;
-    wait(&load, Duration::from_secs(args.seconds), args.requests);
-    let (took, answered) = (began.elapsed(), load.answered().saturating_sub(answered));
-    let cost = subject.usage()? - usage;
-    let neighbours = Usage::of(std::process::id())? - neighbours;
-    load.record(false);
-    let Tally { latencies, failures } = load.stop()?;
-    Ok((Sample::new(took, answered, cost, neighbours, &latencies), failures))
-}
-
-/// Until this much time, or this many requests more, or a failure.
-fn wait(load: &ClosedLoop, time: Duration, requests: u64) {
-    let (began, most) = (Instant::now(), load.answered().saturating_add(requests));
-    while began.elapsed() < time && load.answered() < most && !load.is_broken() {
-        std::thread::sleep(LOOK.min(time.saturating_sub(began.elapsed())));
-    }
-}
-
-impl Row {
-    fn new(subject: &Subject) -> Self {
-        Self {
-            kind: subject.kind,
-            version: subject.version.clone(),
-            idle_kib: subject.idle_kib,
-            loaded_kib: 0,
-            samples: Vec::new(),
-            failures: Vec::new(),
-        }
-    }
-
-    fn add(&mut self, sample: Sample, failures: Vec<String>) {
-        self.samples.push(sample);
-        self.failures.extend(failures);
-    }
+/// Those of the scenario that are wanted, and everybody's own.
+fn subjects(scenario: &Scenario, args: &CompareArgs) -> Vec<Which> {
+    let known = scenario.subjects.iter().filter(|how| args.only.contains(how));
+    let templates = args.subject.iter().cloned().map(Which::Template);
+    known.copied().map(Which::Known).chain(templates).collect()
 }

@@ -1,6 +1,182 @@
-//! Requests. One kind for now: a closed loop.
+//! Load: tunnels with application connections in them, and requests on those, in a closed or an open loop.
+//!
+//! A *lane* carries one request at a time. Each lane waits for its turn ([`Pace`]), makes an exchange and counts it.
 
-mod closed_loop;
-mod response;
+mod ask;
+mod lane;
+mod pace;
+mod tally;
 
-pub(crate) use closed_loop::{ClosedLoop, Tally};
+pub(crate) use ask::{Ask, Protocol, body, message};
+pub(crate) use pace::Schedule;
+pub(crate) use tally::Tally;
+
+use crate::fault::{During, Fault};
+use crate::neighbour::{Room, Source};
+use lane::Lane;
+use pace::Pace;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc;
+use std::time::Duration;
+use tally::Counted;
+use tokio::task::JoinSet;
+
+/// All tunnels must be open by then.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// A lane whose connection was lost waits this long before it opens another one.
+const AGAIN: Duration = Duration::from_millis(100);
+/// The last answers must have come by then.
+const LAST_ANSWERS: Duration = Duration::from_secs(10);
+
+/// What a load is.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) ask: Ask,
+    pub(crate) connections: u64,
+    /// CONNECT streams, spread over the connections.
+    pub(crate) streams: u64,
+    /// Lanes on each stream: more than 1 with HTTP/2 only.
+    pub(crate) in_flight: u64,
+    /// None is a closed loop.
+    pub(crate) schedule: Option<Schedule>,
+    /// Each request on a connection of its own.
+    pub(crate) is_fresh: bool,
+    /// The first failure ends everything: for measurements of which nothing may fail.
+    pub(crate) is_strict: bool,
+}
+
+/// A running load.
+pub(crate) struct Load {
+    shared: Arc<Shared>,
+    room: Room<Result<Tally, Fault>>,
+}
+
+struct Shared {
+    pace: Pace,
+    counted: Counted,
+    recording: AtomicBool,
+    stop: AtomicBool,
+    broken: AtomicBool,
+    lost: AtomicU64,
+}
+
+impl Load {
+    /// Opens the tunnels and starts. Returns when all are open.
+    pub(crate) fn start(source: &Source, plan: Plan) -> Result<Self, Fault> {
+        let shared = Arc::new(Shared {
+            pace: Pace::new(plan.schedule.clone()),
+            counted: Counted::default(),
+            recording: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
+            lost: AtomicU64::new(0),
+        });
+        let (opened, open) = mpsc::channel();
+        let (source, plan, loop_shared) = (source.clone(), Arc::new(plan), Arc::clone(&shared));
+        let room = Room::open("client", async move {
+            let lanes = tokio::time::timeout(PATIENCE, Lane::open_all(&source, &plan)).await;
+            let lanes = lanes.during("client tunnels").and_then(|opened| opened);
+            let lanes = lanes.inspect_err(|fault| drop(opened.send(Err(Fault::new(fault.to_string())))))?;
+            // Nobody waits for it only when the load was given up.
+            let _ = opened.send(Ok(()));
+            drive(lanes, plan.is_strict, loop_shared).await
+        })?;
+        open.recv().during("client")??;
+        shared.pace.begin()?;
+        Ok(Self { shared, room })
+    }
+
+    /// What was counted so far, since the start.
+    pub(crate) fn counted(&self) -> &Counted {
+        &self.shared.counted
+    }
+
+    /// From now on (or no more), latencies are kept.
+    pub(crate) fn record(&self, on: bool) {
+        self.shared.recording.store(on, Relaxed);
+    }
+
+    /// Whether something failed that may not: there is nothing to measure any more.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.shared.broken.load(Relaxed)
+    }
+
+    /// Lets the requests under way end, and adds up.
+    pub(crate) fn stop(self) -> Result<Tally, Fault> {
+        self.shared.stop.store(true, Relaxed);
+        self.shared.pace.end();
+        self.room.join()?
+    }
+}
+
+async fn drive(lanes: Vec<Lane>, is_strict: bool, shared: Arc<Shared>) -> Result<Tally, Fault> {
+    let mut running = JoinSet::new();
+    for lane in lanes {
+        running.spawn(run(lane, is_strict, Arc::clone(&shared)));
+    }
+    let mut sum = Tally::new()?;
+    while let Some(ended) = next(&mut running, &shared).await {
+        sum.add(ended.during("a lane")??)?;
+    }
+    sum.unanswered = running.len() as u64;
+    sum.lost_connections = shared.lost.load(Relaxed);
+    sum.failures.extend(shared.counted.failures());
+    Ok(sum)
+}
+
+/// The next lane that ended; None when none is left, or too long after the stop.
+async fn next<T: 'static>(running: &mut JoinSet<T>, shared: &Shared) -> Option<Result<T, tokio::task::JoinError>> {
+    loop {
+        let ended = tokio::time::timeout(LAST_ANSWERS, running.join_next()).await;
+        match ended {
+            Ok(ended) => return ended,
+            Err(_) if shared.stop.load(Relaxed) => return None,
+            Err(_) => {}
+        }
+    }
+}
+
+/// One lane until the end.
+async fn run(mut lane: Lane, is_strict: bool, shared: Arc<Shared>) -> Result<Tally, Fault> {
+    let mut tally = Tally::new()?;
+    while let Some(due) = shared.pace.turn().await {
+        if shared.stop.load(Relaxed) {
+            break;
+        }
+        let outcome = lane.exchange().await;
+        let failed = match &outcome {
+            Ok(answer) => !answer.is_good,
+            Err(_) => true,
+        };
+        if shared.recording.load(Relaxed) {
+            tally.record(due.elapsed());
+        }
+        let label = match &outcome {
+            Ok(answer) => answer.label(),
+            Err(why) => why.as_str().into(),
+        };
+        shared.counted.add(&label, failed);
+        if failed && is_strict {
+            shared.broken.store(true, Relaxed);
+            shared.stop.store(true, Relaxed);
+            shared.pace.end();
+        }
+        if outcome.is_err() && !is_strict {
+            shared.lost.fetch_add(1, Relaxed);
+            reopen(&mut lane, &shared).await;
+        }
+    }
+    Ok(tally)
+}
+
+/// Another connection in place of the one that was lost, however often that takes.
+async fn reopen(lane: &mut Lane, shared: &Shared) {
+    while !shared.stop.load(Relaxed) {
+        tokio::time::sleep(AGAIN).await;
+        match lane.reopen().await {
+            Ok(()) => return,
+            Err(why) => shared.counted.add(&format!("no connection: {why}"), true),
+        }
+    }
+}

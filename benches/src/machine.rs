@@ -1,9 +1,10 @@
 //! What the figures were taken on.
 
+use serde::{Deserialize, Serialize};
 use std::fs;
 
 /// The machine, in words.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Machine {
     pub(crate) cores: usize,
     pub(crate) cpu: String,

@@ -1,18 +1,25 @@
 //! `waypoint-bench`: what a request costs in the waypoint, beside what it costs in others, in the same run.
 //!
-//! Read [`compare`] first: it holds the order of things. `subject` starts the proxies under test, `neighbour` is the
-//! mesh on both sides of them, `load` sends the requests, `process` reads what they cost, `report` tells.
+//! Read [`compare`] first: it holds the order of things. `scenario` is what is measured, as data, `subject` starts the
+//! proxies under test, `neighbour` is the mesh on both sides of them, `load` sends the requests, `process` reads what they
+//! cost, `report` tells.
 
+#![allow(dead_code, unused_imports)] // until `load` and `destination` are commands
 mod cli;
 mod compare;
 mod fault;
+mod figure;
+mod http1;
+mod http2;
 mod load;
 mod machine;
 mod neighbour;
 mod process;
 mod report;
+mod scenario;
 mod splice_proxy;
 mod subject;
+mod wire;
 
 use clap::Parser;
 use cli::{Cli, Command};

@@ -1,140 +1,217 @@
-//! Figures: what one turn gave, what all rounds gave, and how that is told.
+//! Figures: what all rounds of all scenarios gave, whether that is what was wanted, and how it is told.
+//!
+//! The JSON file is the report itself, so that tables and pictures can be made from it again.
 
-mod json;
 mod markdown;
 mod spread;
 mod table;
+mod verdict;
+
+pub(crate) use spread::Spread;
+pub(crate) use verdict::{Outcome, Verdict};
 
 use crate::cli::CompareArgs;
-use crate::compare::YARDSTICK;
 use crate::fault::{During, Fault};
+use crate::figure::{Figure, Goal, Sample};
+use crate::load::Tally;
 use crate::machine::Machine;
-use crate::process::Usage;
-use crate::subject::Kind;
+use crate::subject::{ENVOY, WAYPOINT};
 use hdrhistogram::Histogram;
-use spread::Spread;
+use serde::{Deserialize, Serialize};
 use std::io::ErrorKind;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
-/// One subject's turn in one round.
-#[derive(Clone, Debug)]
-pub(crate) struct Sample {
-    pub(crate) requests: u64,
-    pub(crate) seconds: f64,
-    /// CPU of the proxy process, microseconds a request.
-    pub(crate) cpu_us: f64,
-    /// How often the proxy's threads went to sleep, a request.
-    pub(crate) sleeps: f64,
-    /// Share of one core that the proxy used.
-    pub(crate) busy: f64,
-    /// CPU of the neighbours, microseconds a request.
-    pub(crate) neighbours_us: f64,
-    pub(crate) p50_us: f64,
-    pub(crate) p99_us: f64,
+/// All of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Report {
+    pub(crate) machine: Machine,
+    pub(crate) settings: Settings,
+    pub(crate) sections: Vec<Section>,
+}
+
+/// How long it was measured.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Settings {
+    pub(crate) rounds: u64,
+    pub(crate) seconds: u64,
+    pub(crate) warm_up: u64,
+    /// What to type to get the like. Paths of this machine are left out.
+    pub(crate) command: String,
+}
+
+/// One scenario.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Section {
+    pub(crate) name: String,
+    pub(crate) about: String,
+    pub(crate) goals: Vec<Goal>,
+    pub(crate) rows: Vec<Row>,
+    /// Why it is not whole.
+    pub(crate) fault: Option<String>,
 }
 
 /// A subject over all rounds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Row {
-    pub(crate) kind: Kind,
+    pub(crate) name: String,
     pub(crate) version: String,
-    pub(crate) idle_kib: u64,
-    pub(crate) loaded_kib: u64,
+    /// Resident when it had started, and at the end.
+    pub(crate) idle_mib: Option<f64>,
+    pub(crate) loaded_mib: Option<f64>,
     pub(crate) samples: Vec<Sample>,
+    /// Microseconds at which this share of all rounds' requests was answered.
+    pub(crate) percentiles: Vec<(f64, f64)>,
     pub(crate) failures: Vec<String>,
+    /// What they were read from.
+    #[serde(skip)]
+    latencies: Option<Histogram<u64>>,
 }
 
-/// All of it.
-#[derive(Clone, Debug)]
-pub(crate) struct Report {
-    pub(crate) machine: Machine,
-    pub(crate) args: CompareArgs,
-    pub(crate) rows: Vec<Row>,
-}
-
-impl Sample {
-    #[allow(clippy::cast_precision_loss)] // counts and nanoseconds of seconds, far below 2^52
-    pub(crate) fn new(
-        took: Duration,
-        requests: u64,
-        cost: Usage,
-        neighbours: Usage,
-        latencies: &Histogram<u64>,
-    ) -> Self {
-        let count = requests.max(1) as f64;
-        let micros = |time: Duration| time.as_secs_f64() * 1e6;
-        let quantile = |q| latencies.value_at_quantile(q) as f64 / 1e3;
+impl Settings {
+    pub(crate) fn of(args: &CompareArgs) -> Self {
+        let mut command = format!(
+            "waypoint-bench compare --scenario {} --rounds {} --seconds {} --warm-up {}",
+            args.scenario.join(","),
+            args.rounds,
+            args.seconds,
+            args.warm_up
+        );
+        for (flag, value) in [
+            ("connections", args.connections),
+            ("streams", args.streams),
+            ("rate", args.rate),
+        ] {
+            if let Some(value) = value {
+                command.push_str(&format!(" --{flag} {value}"));
+            }
+        }
         Self {
-            requests,
-            seconds: took.as_secs_f64(),
-            cpu_us: micros(cost.cpu) / count,
-            sleeps: cost.sleeps as f64 / count,
-            busy: cost.cpu.as_secs_f64() / took.as_secs_f64(),
-            neighbours_us: micros(neighbours.cpu) / count,
-            p50_us: quantile(0.5),
-            p99_us: quantile(0.99),
+            rounds: args.rounds,
+            seconds: args.seconds,
+            warm_up: args.warm_up,
+            command,
+        }
+    }
+}
+
+/// What is told of a distribution: the tail is where proxies differ.
+const PERCENTILES: [f64; 13] = [
+    0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 99.0, 99.5, 99.9, 99.95, 99.99, 100.0,
+];
+
+impl Row {
+    pub(crate) fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            version: String::new(),
+            idle_mib: None,
+            loaded_mib: None,
+            samples: Vec::new(),
+            percentiles: Vec::new(),
+            failures: Vec::new(),
+            latencies: None,
         }
     }
 
-    #[allow(clippy::cast_precision_loss)]
-    pub(crate) fn per_second(&self) -> f64 {
-        self.requests as f64 / self.seconds
+    /// One more round.
+    #[allow(clippy::cast_precision_loss)] // nanoseconds of a minute
+    pub(crate) fn add(&mut self, sample: Sample, tally: Tally) -> Result<(), Fault> {
+        self.samples.push(sample);
+        self.failures.extend(tally.failures);
+        if tally.unanswered > 0 {
+            self.failures
+                .push(format!("{} requests without an answer", tally.unanswered));
+        }
+        let all = match &mut self.latencies {
+            Some(all) => {
+                all.add(tally.latencies).during("adding latencies")?;
+                all
+            }
+            none => none.insert(tally.latencies),
+        };
+        let at = |percent: f64| (percent, all.value_at_percentile(percent) as f64 / 1e3);
+        self.percentiles = PERCENTILES.map(at).to_vec();
+        Ok(())
     }
 
-    /// For whoever watches.
-    pub(crate) fn line(&self) -> String {
-        let Self {
-            cpu_us, p50_us, p99_us, ..
-        } = self;
-        format!(
-            "{cpu_us:7.1} us CPU a request, {:7.0} requests/s, p50 {p50_us:.0} us, p99 {p99_us:.0} us",
-            self.per_second()
-        )
+    /// A figure over the rounds; None when it was not measured.
+    pub(crate) fn spread(&self, figure: Figure) -> Option<Spread> {
+        let figures: Vec<f64> = self
+            .samples
+            .iter()
+            .filter_map(|sample| sample.get(&figure).copied())
+            .collect();
+        (!figures.is_empty()).then(|| Spread::of(figures.into_iter()))
     }
 }
 
-impl Row {
-    fn spread(&self, figure: impl Fn(&Sample) -> f64) -> Spread {
-        Spread::of(self.samples.iter().map(figure))
+impl Section {
+    /// The row of this subject.
+    pub(crate) fn row(&self, name: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| row.name == name)
     }
-}
 
-impl Report {
-    /// CPU a request as a share of the yardstick's, round by round; None when one of them was not measured.
-    fn ratio(&self, row: &Row) -> Option<Spread> {
-        let yardstick = self.rows.iter().find(|row| row.kind == YARDSTICK)?;
-        let ratios = row
+    /// A figure as a share of the yardstick's, round by round; None when one of them was not measured.
+    pub(crate) fn ratio(&self, row: &Row, figure: Figure) -> Option<Spread> {
+        let yardstick = self.row(ENVOY)?;
+        let ratios: Vec<f64> = row
             .samples
             .iter()
             .zip(&yardstick.samples)
-            .map(|(own, other)| own.cpu_us / other.cpu_us);
-        Some(Spread::of(ratios)).filter(|_| !row.samples.is_empty())
+            .filter_map(|(own, other)| {
+                let other = other.get(&figure).copied().filter(|other| *other > 0.0)?;
+                Some(own.get(&figure)? / other)
+            })
+            .collect();
+        (!ratios.is_empty()).then(|| Spread::of(ratios.into_iter()))
+    }
+
+    /// What became of its goals.
+    pub(crate) fn verdicts(&self) -> Vec<Verdict> {
+        let verdict = |goal: &Goal| Verdict::of(*goal, self, self.row(WAYPOINT));
+        self.goals.iter().map(verdict).collect()
     }
 
     /// For the terminal.
-    pub(crate) fn table(&self) -> String {
-        let Machine { cores, cpu, load, .. } = &self.machine;
-        let mut text = format!(
-            "{cores} cores of {cpu}, load average before the run {load}\n\n{}",
-            table::plain(self)
-        );
+    pub(crate) fn text(&self) -> String {
+        let mut text = table::plain(&table::section(self));
+        for verdict in self.verdicts() {
+            text.push_str(&format!("\n{}", verdict.line()));
+        }
         for row in &self.rows {
             for failure in &row.failures {
-                text.push_str(&format!("\nFAILED {}: {failure}", row.kind.name()));
+                text.push_str(&format!("\nFAILED {}: {failure}", row.name));
             }
+        }
+        if let Some(fault) = &self.fault {
+            text.push_str(&format!("\nFAILED: {fault}"));
         }
         text
     }
 
+    fn has_failed(&self) -> bool {
+        self.fault.is_some() || self.rows.iter().any(|row| !row.failures.is_empty())
+    }
+}
+
+impl Report {
+    /// Every goal of every scenario, for the terminal.
+    pub(crate) fn summary(&self) -> String {
+        let Machine { cores, cpu, load, .. } = &self.machine;
+        format!(
+            "{cores} cores of {cpu}, load average before the run {load}\n\n{}",
+            table::plain(&table::summary(self))
+        )
+    }
+
     /// The files that were asked for.
-    pub(crate) fn write(&self) -> Result<(), Fault> {
+    pub(crate) fn write(&self, args: &CompareArgs) -> Result<(), Fault> {
         let put = |file: &Path, text: String| std::fs::write(file, text).during(file.display());
-        if let Some(file) = &self.args.json {
-            put(file, json::render(self))?;
+        if let Some(file) = &args.json {
+            put(file, self.json()?)?;
         }
-        if let Some(file) = &self.args.markdown {
+        if let Some(file) = &args.markdown {
             let before = match std::fs::read_to_string(file) {
                 Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
                 read => read.during(file.display())?,
@@ -144,37 +221,29 @@ impl Report {
         Ok(())
     }
 
-    /// 0, or 1 when requests failed or the gate was missed.
-    pub(crate) fn verdict(&self) -> ExitCode {
-        if self.rows.iter().any(|row| !row.failures.is_empty()) {
+    pub(crate) fn json(&self) -> Result<String, Fault> {
+        let text = serde_json::to_string_pretty(self).during("the report as JSON")?;
+        Ok(format!("{text}\n"))
+    }
+
+    /// 0, or 1 when requests failed or a figure of ours is more than `gate` times its target.
+    pub(crate) fn verdict(&self, gate: Option<f64>) -> ExitCode {
+        if self.sections.iter().any(Section::has_failed) {
             return ExitCode::FAILURE;
         }
-        let Some(gate) = self.args.gate else {
+        let Some(gate) = gate else {
             return ExitCode::SUCCESS;
         };
-        let own = self.rows.iter().find(|row| row.kind == Kind::Waypoint);
-        match own.and_then(|row| self.ratio(row)) {
-            Some(ratio) if ratio.median <= gate => {
-                println!(
-                    "gate: {:.2} of {}, at most {gate} wanted: kept",
-                    ratio.median,
-                    YARDSTICK.name()
-                );
-                ExitCode::SUCCESS
-            }
-            Some(ratio) => {
-                println!(
-                    "gate: {:.2} of {}, at most {gate} wanted: MISSED",
-                    ratio.median,
-                    YARDSTICK.name()
-                );
-                ExitCode::FAILURE
-            }
-            None => {
-                println!("gate: needs both waypoint and {} in --only: MISSED", YARDSTICK.name());
-                ExitCode::FAILURE
-            }
+        let verdicts = self.sections.iter().flat_map(Section::verdicts);
+        let beyond: Vec<_> = verdicts.filter(|verdict| !verdict.is_within(gate)).collect();
+        for verdict in &beyond {
+            println!("gate, {gate} times the target: MISSED by {}", verdict.line());
         }
+        if beyond.is_empty() {
+            println!("gate, {gate} times the target: kept");
+            return ExitCode::SUCCESS;
+        }
+        ExitCode::FAILURE
     }
 }
 

@@ -4,19 +4,24 @@
 mod child;
 mod envoy;
 mod splice;
+mod template;
 mod waypoint;
 
-use crate::cli::CompareArgs;
+pub(crate) use template::Template;
+
+use crate::cli::Programs;
 use crate::fault::{During, Fault};
 use crate::neighbour::World;
 use crate::process::{Usage, resident_kib};
+use child::Process;
 use clap::ValueEnum;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-/// Which proxy.
+/// A proxy that we know how to configure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum)]
-pub(crate) enum Kind {
+pub(crate) enum How {
     /// Ours.
     Waypoint,
     /// Envoy, as Istio's waypoint configures it.
@@ -25,69 +30,96 @@ pub(crate) enum Kind {
     Splice,
 }
 
+/// Which proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    Known(How),
+    /// Somebody's command.
+    Template(Template),
+}
+
 /// A running proxy. It is killed when dropped.
 pub(crate) struct Subject {
-    pub(crate) kind: Kind,
+    pub(crate) name: String,
     /// Where it takes tunnels.
     pub(crate) address: SocketAddr,
     /// What exactly runs.
     pub(crate) version: String,
-    /// Resident memory before any request, KiB.
-    pub(crate) idle_kib: u64,
-    pid: u32,
-    _running: Box<dyn std::any::Any>,
+    process: Process,
 }
 
-impl Kind {
-    pub(crate) fn name(self) -> &'static str {
+/// What starting one gives.
+struct Started {
+    process: Process,
+    version: String,
+}
+
+impl Which {
+    pub(crate) fn name(&self) -> &str {
         match self {
-            Self::Waypoint => "waypoint",
-            Self::Envoy => "envoy",
-            Self::Splice => "splice",
+            Self::Known(How::Waypoint) => WAYPOINT,
+            Self::Known(How::Envoy) => ENVOY,
+            Self::Known(How::Splice) => "splice",
+            Self::Template(template) => &template.name,
         }
     }
 }
 
+/// Whose targets they are.
+pub(crate) const WAYPOINT: &str = "waypoint";
+/// What the others are measured by.
+pub(crate) const ENVOY: &str = "envoy";
+/// Memory that has not changed for this long is at rest.
+const REST: Duration = Duration::from_millis(300);
+/// It is given so long to come to rest.
+const REST_LIMIT: Duration = Duration::from_secs(5);
+
 impl Subject {
-    /// Starts it and waits until it takes tunnels.
-    pub(crate) async fn start(kind: Kind, world: &World, args: &CompareArgs) -> Result<Self, Fault> {
-        let address = world.proxy_address(kind as u8);
-        let (version, pid, running): (_, _, Box<dyn std::any::Any>) = match kind {
-            Kind::Waypoint => {
-                let started = waypoint::start(world, address, args.waypoint.clone()).await?;
-                (started.version, started.process.pid(), Box::new(started.process))
-            }
-            Kind::Envoy => {
-                let started = envoy::start(world, address, args.envoy.clone())?;
-                (started.version, started.process.pid(), Box::new(started.process))
-            }
-            Kind::Splice => {
-                let process = splice::start(world, address)?;
-                (
-                    "hbone::Server, hbone::Pool, hbone::splice".to_owned(),
-                    process.pid(),
-                    Box::new(process),
-                )
-            }
+    /// Starts it and waits until it takes tunnels. `place` is one that no other running subject of this world has.
+    pub(crate) fn start(
+        which: &Which,
+        place: u8,
+        world: &World,
+        collector: Option<SocketAddr>,
+        programs: &Programs,
+    ) -> Result<Self, Fault> {
+        let address = world.proxy_address(place);
+        let started = match which {
+            Which::Known(How::Waypoint) => waypoint::start(world, address, collector, programs.waypoint.clone())?,
+            Which::Known(How::Envoy) => envoy::start(world, address, collector, programs.envoy.clone())?,
+            Which::Known(How::Splice) => splice::start(world, address)?,
+            Which::Template(template) => template.start(world, address, collector)?,
         };
         Ok(Self {
-            kind,
+            name: which.name().to_owned(),
             address,
-            version,
-            idle_kib: resident_kib(pid)?,
-            pid,
-            _running: running,
+            version: started.version,
+            process: started.process,
         })
     }
 
     /// What it has cost so far.
     pub(crate) fn usage(&self) -> Result<Usage, Fault> {
-        Usage::of(self.pid).during(self.kind.name())
+        Usage::of(self.process.pid()).during(&self.name)
     }
 
     /// Resident memory now, KiB.
     pub(crate) fn resident_kib(&self) -> Result<u64, Fault> {
-        resident_kib(self.pid).during(self.kind.name())
+        resident_kib(self.process.pid()).during(&self.name)
+    }
+
+    /// Resident memory when it changes no more, KiB.
+    pub(crate) fn resident_kib_at_rest(&self) -> Result<u64, Fault> {
+        let end = Instant::now() + REST_LIMIT;
+        let (mut last, mut since) = (self.resident_kib()?, Instant::now());
+        while since.elapsed() < REST && Instant::now() < end {
+            std::thread::sleep(REST / 10);
+            let now = self.resident_kib()?;
+            if now != last {
+                (last, since) = (now, Instant::now());
+            }
+        }
+        Ok(last)
     }
 }
 

@@ -1,36 +1,164 @@
-//! What every subject is told: one Service `echo` in one namespace, one pod behind it, and certificates for all.
+//! What every subject is told: one Service `echo` in one namespace, the pods behind it, what a scenario adds to that, and
+//! certificates for all.
 
-use hbone::FileCerts;
+mod changes;
+mod manifests;
+
+pub(crate) use changes::Changes;
+pub(crate) use manifests::PolicyRule;
+
+use super::Echo;
+use crate::fault::{During, Fault};
+use crate::scenario::{Mesh, Signing, Speaks};
+use hbone::{CertSource, FileCerts};
 use integration_tests::peers::mesh_world::{MeshWorld, NAMESPACE, POD_PORT, Vip};
 use integration_tests::peers::pki::{Certs, spiffe};
+use integration_tests::peers::tokens::TokenIssuer;
 use request::SpiffeId;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::fault::{During, Fault};
-
 /// ztunnel's port, and the waypoints'.
 const HBONE_PORT: u16 = 15008;
-/// Service, pod and service account.
+/// Service, pod and service account; a canary's versions have their number after it.
 const ECHO: &str = "echo";
+/// `iss` of tokens.
+const ISSUER: &str = "https://issuer.example/";
 
 /// The mesh as configuration. Its files go when it is dropped.
 pub(crate) struct World {
     mesh: MeshWorld,
     vip: Vip,
-    pod: Ipv4Addr,
+    pods: Vec<Pod>,
+    holds: Mesh,
+    token: Option<Token>,
+}
+
+/// A pod and what answers in it.
+pub(crate) struct Pod {
+    pub(crate) name: &'static str,
+    pub(crate) echo: Echo,
+    ip: Ipv4Addr,
+}
+
+/// A key set and a token by it.
+pub(crate) struct Token {
+    pub(crate) issuer: &'static str,
+    pub(crate) jwks: Value,
+    pub(crate) bearer: String,
 }
 
 impl World {
-    /// On loopback addresses that nobody else uses now.
-    pub(crate) fn new() -> Self {
+    /// On loopback addresses that nobody else uses now; the pods answer with bodies of this length.
+    pub(crate) fn new(holds: Mesh, response_bytes: usize) -> Self {
         let mut mesh = MeshWorld::new();
-        let pod = mesh.subnet().pod(1);
-        mesh.apply("pod-echo.yaml", pod_manifest(pod));
-        let vip = mesh.service(ECHO, "http", &[pod]);
-        Self { mesh, vip, pod }
+        let names: &[&str] = if holds.has_canary {
+            &["echo-v1", "echo-v2"]
+        } else {
+            &[ECHO]
+        };
+        let port_name = match holds.speaks {
+            Speaks::Http1 => "http",
+            Speaks::Grpc => "grpc",
+        };
+        let mut pods = Vec::new();
+        for (name, number) in names.iter().zip(1..) {
+            let ip = mesh.subnet().pod(number);
+            mesh.apply(&format!("pod-{name}.yaml"), manifests::pod(name, ip));
+            pods.push(Pod {
+                name,
+                echo: Echo::new(response_bytes),
+                ip,
+            });
+            if holds.has_canary {
+                mesh.service(name, port_name, &[ip]);
+            }
+        }
+        let ips: Vec<_> = pods.iter().map(|pod| pod.ip).collect();
+        let vip = mesh.service(ECHO, port_name, &ips);
+        let token = holds.token.map(Token::new);
+        let mut world = Self {
+            mesh,
+            vip,
+            pods,
+            holds,
+            token,
+        };
+        world.add_routes();
+        world.add_security();
+        world
+    }
+
+    fn add_routes(&mut self) {
+        for (file, text) in manifests::routes(self.holds.routes) {
+            self.mesh.apply(&file, text);
+        }
+        if self.holds.has_canary {
+            self.shift(0);
+        }
+    }
+
+    fn add_security(&mut self) {
+        let api = "security.istio.io/v1";
+        if let Some(token) = &self.token {
+            let rule = json!({ "issuer": token.issuer, "jwks": token.jwks.to_string() });
+            let spec = json!({ "jwtRules": [rule] });
+            self.mesh.attach(api, "RequestAuthentication", "tokens", ECHO, spec);
+        }
+        if self.holds.policy_rules > 0 {
+            let rules = self.policy_rules();
+            let rules: Vec<_> = rules.iter().map(PolicyRule::manifest).collect();
+            self.mesh.policy("items", ECHO, "ALLOW", json!(rules));
+        }
+    }
+
+    /// The rules of its policy.
+    pub(crate) fn policy_rules(&self) -> Vec<PolicyRule> {
+        let rule = |number| PolicyRule {
+            principal: spiffe(self.trust_domain(), NAMESPACE, &self.holds.rule_account(number)),
+            path_prefix: Mesh::rule_prefix(number),
+        };
+        (0..self.holds.policy_rules).map(rule).collect()
+    }
+
+    /// Sends so many percent to the second version.
+    pub(crate) fn shift(&mut self, percent: u32) {
+        let weight = |name, weight| json!({ "name": name, "port": self.vip.port, "weight": weight });
+        let backends = json!([
+            weight("echo-v1", 100_u32.saturating_sub(percent)),
+            weight("echo-v2", percent)
+        ]);
+        self.mesh
+            .http_route("canary", ECHO, json!([{ "backendRefs": backends }]));
+    }
+
+    /// Rewrites a file of routes; every version of it has another header in its filters.
+    pub(crate) fn rewrite_routes(&self, file: usize, version: u64) {
+        if let Some((name, text)) = manifests::routes_file(self.holds.routes, file, version) {
+            self.mesh.apply(&name, text);
+        }
+    }
+
+    /// Files of routes.
+    pub(crate) fn route_files(&self) -> usize {
+        self.holds.routes.div_ceil(manifests::ROUTES_A_FILE)
+    }
+
+    /// What a scenario put into it.
+    pub(crate) fn holds(&self) -> &Mesh {
+        &self.holds
+    }
+
+    /// The pods.
+    pub(crate) fn pods(&self) -> &[Pod] {
+        &self.pods
+    }
+
+    /// The token of its clients.
+    pub(crate) fn token(&self) -> Option<&Token> {
+        self.token.as_ref()
     }
 
     /// The folder of manifests.
@@ -54,10 +182,11 @@ impl World {
     }
 
     /// Certificates of some workload, ready for use.
-    pub(crate) fn workload(&self, service_account: &str) -> Result<Arc<FileCerts>, Fault> {
+    pub(crate) fn workload(&self, service_account: &str) -> Result<Arc<dyn CertSource>, Fault> {
         let certs = self.mesh.pki.issue(NAMESPACE, service_account);
         // Read here and never again: the folder may go.
-        FileCerts::load(certs.path()).during(format_args!("certificates of {service_account}"))
+        let loaded = FileCerts::load(certs.path()).during(format_args!("certificates of {service_account}"))?;
+        Ok(loaded)
     }
 
     /// Who a proxy under test is.
@@ -65,9 +194,9 @@ impl World {
         self.identity("waypoint")
     }
 
-    /// Who the destination is.
+    /// Who the first pod is.
     pub(crate) fn destination_identity(&self) -> Result<SpiffeId, Fault> {
-        self.identity(ECHO)
+        self.identity(self.pods.first().map_or(ECHO, |pod| pod.name))
     }
 
     /// An address for the tunnel listener of the nth subject.
@@ -75,14 +204,16 @@ impl World {
         (self.mesh.subnet().pod(n.saturating_add(100)), HBONE_PORT).into()
     }
 
-    /// Where the destination takes tunnels.
+    /// The first pod's tunnels.
     pub(crate) fn destination_address(&self) -> SocketAddr {
-        (self.pod, HBONE_PORT).into()
+        let first = self.pods.first().map(Pod::tunnels);
+        first.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, HBONE_PORT).into())
     }
 
-    /// The application, as the destination's tunnel reaches it.
+    /// The first pod's application, as its tunnel reaches it.
     pub(crate) fn application(&self) -> SocketAddr {
-        (self.pod, POD_PORT).into()
+        let first = self.pods.first().map(Pod::application);
+        first.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, POD_PORT).into())
     }
 
     /// The Service, as clients ask for it.
@@ -96,19 +227,32 @@ impl World {
     }
 }
 
-fn pod_manifest(ip: Ipv4Addr) -> String {
-    json!({
-        "apiVersion": "v1", "kind": "Pod",
-        "metadata": {
-            "name": "echo-5d8f9c7b64-bench", "namespace": NAMESPACE,
-            "labels": { "app": ECHO, "version": "v1", "pod-template-hash": "5d8f9c7b64" },
-            "annotations": { "ambient.istio.io/redirection": "enabled" },
-            "ownerReferences": [{ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "echo-5d8f9c7b64", "uid": "0",
-                "controller": true }],
-        },
-        "spec": { "serviceAccountName": ECHO, "nodeName": "node-1", "containers": [{ "name": "app", "image": "x" }] },
-        "status": { "phase": "Running", "podIP": ip, "podIPs": [{ "ip": ip }],
-            "conditions": [{ "type": "Ready", "status": "True" }] },
-    })
-    .to_string()
+impl Pod {
+    /// Where it takes tunnels.
+    pub(crate) fn tunnels(&self) -> SocketAddr {
+        (self.ip, HBONE_PORT).into()
+    }
+
+    /// Its application, as its tunnel reaches it.
+    pub(crate) fn application(&self) -> SocketAddr {
+        (self.ip, POD_PORT).into()
+    }
+}
+
+impl Token {
+    fn new(signing: Signing) -> Self {
+        let issuer = match signing {
+            Signing::Rs256 => TokenIssuer::rs256(ISSUER, "k"),
+            Signing::Es256 => TokenIssuer::new(ISSUER, "k"),
+        };
+        let claims = json!({
+            "aud": ["shop", "bank"], "email": "somebody@example.com", "groups": ["readers", "writers", "auditors"],
+        });
+        let token = issuer.sign("8f14e45f-ceea-467f-a0e6-1a2b3c4d5e6f", claims);
+        Self {
+            issuer: ISSUER,
+            jwks: issuer.jwks(),
+            bearer: format!("Bearer {token}"),
+        }
+    }
 }

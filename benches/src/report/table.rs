@@ -1,50 +1,131 @@
-//! The table, as cells, and as plain text.
+//! The tables, as cells, and as plain text.
 
-use super::{Report, Row};
+use super::{Report, Row, Section, Verdict};
+use crate::figure::{Bound, Figure};
 
-pub(super) const HEADINGS: [&str; 9] = [
-    "proxy",
-    "CPU us/request",
-    "of Envoy's",
-    "requests/s",
-    "p50 us",
-    "p99 us",
-    "core busy",
-    "sleeps/request",
-    "RSS MiB idle, loaded",
+/// Lines of cells; the first one is the heading.
+pub(super) type Table = Vec<Vec<String>>;
+
+/// What is told of every subject where it was measured, after the goals' own figures.
+const FIGURES: [Figure; 8] = [
+    Figure::CpuUs,
+    Figure::PerSecond,
+    Figure::P50Us,
+    Figure::P99Us,
+    Figure::LongestUs,
+    Figure::Sleeps,
+    Figure::Changes,
+    Figure::LoadedMib,
 ];
 
-pub(super) fn cells(report: &Report, row: &Row) -> [String; 9] {
-    [
-        row.kind.name().to_owned(),
-        row.spread(|sample| sample.cpu_us).show(1),
-        report.ratio(row).map_or_else(|| "-".to_owned(), |ratio| ratio.show(2)),
-        row.spread(super::Sample::per_second).show(0),
-        row.spread(|sample| sample.p50_us).show(0),
-        row.spread(|sample| sample.p99_us).show(0),
-        format!("{:.0} %", row.spread(|sample| sample.busy).median * 100.0),
-        row.spread(|sample| sample.sleeps).show(2),
-        format!("{}, {}", mib(row.idle_kib), mib(row.loaded_kib)),
+/// Every goal of every scenario.
+pub(super) fn summary(report: &Report) -> Table {
+    let headings = ["scenario", "", "waypoint", "envoy", "of Envoy's", "target", ""];
+    let mut table = vec![headings.map(str::to_owned).to_vec()];
+    table.extend(
+        report
+            .sections
+            .iter()
+            .flat_map(Section::verdicts)
+            .map(|verdict| goal(&verdict)),
+    );
+    table
+}
+
+fn goal(verdict: &Verdict) -> Vec<String> {
+    let figure = verdict.goal.figure;
+    let show =
+        |spread: Option<super::Spread>, decimals| spread.map_or_else(|| "-".to_owned(), |spread| spread.show(decimals));
+    let target = match verdict.goal.bound {
+        Bound::AtMost(limit) => format!("{limit} at most"),
+        Bound::Share(_) | Bound::Told => verdict.target(),
+    };
+    vec![
+        verdict.scenario.clone(),
+        figure.heading().to_owned(),
+        show(verdict.own, figure.decimals()),
+        show(verdict.other, figure.decimals()),
+        show(verdict.ratio, 2),
+        target,
+        verdict.outcome.word().to_owned(),
     ]
 }
 
-fn mib(kib: u64) -> String {
-    format!("{}.{}", kib / 1024, kib % 1024 * 10 / 1024)
+/// All subjects of one scenario.
+pub(super) fn section(section: &Section) -> Table {
+    let goals: Vec<_> = section.goals.iter().map(|goal| goal.figure).collect();
+    let mut figures = goals.clone();
+    figures.extend(FIGURES.into_iter().filter(|figure| !goals.contains(figure)));
+    figures.retain(|figure| section.rows.iter().any(|row| row.spread(*figure).is_some()));
+    let mut headings = vec!["proxy".to_owned()];
+    for figure in &figures {
+        headings.push(figure.heading().to_owned());
+        if is_compared(section, *figure) {
+            headings.push("of Envoy's".to_owned());
+        }
+    }
+    let has_memory = section.rows.iter().any(|row| row.loaded_mib.is_some());
+    if has_memory {
+        headings.extend(["core busy", "RSS MiB idle, loaded"].map(str::to_owned));
+    }
+    let mut table = vec![headings];
+    table.extend(section.rows.iter().map(|row| cells(section, row, &figures, has_memory)));
+    table
+}
+
+fn is_compared(section: &Section, figure: Figure) -> bool {
+    section
+        .goals
+        .iter()
+        .any(|goal| goal.figure == figure && goal.bound != Bound::Told)
+}
+
+fn cells(section: &Section, row: &Row, figures: &[Figure], has_memory: bool) -> Vec<String> {
+    let none = || "-".to_owned();
+    let mut cells = vec![row.name.clone()];
+    for figure in figures {
+        cells.push(
+            row.spread(*figure)
+                .map_or_else(none, |spread| spread.show(figure.decimals())),
+        );
+        if is_compared(section, *figure) {
+            cells.push(section.ratio(row, *figure).map_or_else(none, |ratio| ratio.show(2)));
+        }
+    }
+    if has_memory {
+        let busy = row.spread(Figure::Busy);
+        cells.push(busy.map_or_else(none, |busy| format!("{:.0} %", busy.median * 100.0)));
+        let mib = |mib: Option<f64>| mib.map_or_else(none, |mib| format!("{mib:.1}"));
+        cells.push(format!("{}, {}", mib(row.idle_mib), mib(row.loaded_mib)));
+    }
+    cells
 }
 
 /// Columns aligned with spaces.
-pub(super) fn plain(report: &Report) -> String {
-    let mut lines = vec![HEADINGS.map(str::to_owned)];
-    lines.extend(report.rows.iter().map(|row| cells(report, row)));
-    let mut widths = [0; 9];
-    for line in &lines {
+pub(super) fn plain(table: &Table) -> String {
+    let mut widths: Vec<usize> = Vec::new();
+    for line in table {
+        widths.resize(line.len().max(widths.len()), 0);
         for (width, cell) in widths.iter_mut().zip(line) {
-            *width = cell.len().max(*width);
+            *width = cell.chars().count().max(*width);
         }
     }
-    let shown = lines.iter().map(|line| {
-        let padded = line.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+    let shown = table.iter().map(|line| {
+        let padded = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     });
     shown.collect::<Vec<_>>().join("\n")
+}
+
+/// As Markdown.
+pub(super) fn markdown(table: &Table) -> String {
+    let row = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let mut lines = table.iter();
+    let mut text = String::new();
+    if let Some(headings) = lines.next() {
+        text.push_str(&row(headings));
+        text.push_str(&row(&vec!["---".to_owned(); headings.len()]));
+    }
+    lines.for_each(|line| text.push_str(&row(line)));
+    text
 }

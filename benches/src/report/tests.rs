@@ -2,65 +2,100 @@
 
 use super::*;
 use crate::cli::{Cli, Command};
+use crate::figure::Bound;
 use clap::Parser;
+use std::time::Duration;
 
-fn sample(cpu_us: f64) -> Sample {
-    Sample {
-        requests: 1000,
-        seconds: 0.5,
-        cpu_us,
-        sleeps: 0.5,
-        busy: 0.9,
-        neighbours_us: 20.0,
-        p50_us: 100.0,
-        p99_us: 900.0,
+fn row(name: &str, cpu_us: &[f64]) -> Row {
+    let mut row = Row {
+        version: format!("{name} 1"),
+        idle_mib: Some(10.5),
+        loaded_mib: Some(20.0),
+        ..Row::new(name)
+    };
+    for cpu_us in cpu_us {
+        let mut tally = Tally::new().unwrap();
+        tally.latencies.record(1_000_000).unwrap();
+        tally.latencies.record(3_000_000).unwrap();
+        let sample = [(Figure::CpuUs, *cpu_us), (Figure::P99Us, 900.0), (Figure::Busy, 0.9)];
+        row.add(Sample::from(sample), tally).unwrap();
+    }
+    row
+}
+
+fn section(goals: &[Goal], rows: Vec<Row>) -> Section {
+    Section {
+        name: "http1-1k".into(),
+        about: "about".into(),
+        goals: goals.to_vec(),
+        rows,
+        fault: None,
     }
 }
 
-fn row(kind: Kind, cpu_us: &[f64]) -> Row {
-    Row {
-        kind,
-        version: "1".into(),
-        idle_kib: 10 * 1024 + 512,
-        loaded_kib: 20 * 1024,
-        samples: cpu_us.iter().copied().map(sample).collect(),
-        failures: Vec::new(),
-    }
-}
-
-fn report(gate: Option<f64>, rows: Vec<Row>) -> Report {
+fn report(sections: Vec<Section>) -> Report {
     let Command::Compare(args) = Cli::parse_from(["waypoint-bench", "compare"]).command else {
         panic!()
     };
-    let args = CompareArgs { gate, ..*args };
     Report {
         machine: Machine::here(),
-        args,
-        rows,
+        settings: Settings::of(&args),
+        sections,
     }
 }
+
+const SHARE: Goal = Goal::share(Figure::CpuUs, 0.4);
 
 #[test]
 fn ratios_are_taken_within_a_round_before_the_median() {
     // The machine halves its speed in the second round and doubles it in the third.
-    let own = row(Kind::Waypoint, &[20.0, 40.0, 11.0]);
-    let report = report(None, vec![own.clone(), row(Kind::Envoy, &[50.0, 100.0, 25.0])]);
-    let ratio = report.ratio(&own).unwrap();
+    let rows = vec![row("waypoint", &[20.0, 40.0, 11.0]), row("envoy", &[50.0, 100.0, 25.0])];
+    let section = section(&[SHARE], rows);
+    let ratio = section.ratio(&section.rows[0], Figure::CpuUs).unwrap();
     assert_eq!(ratio.show(2), "0.40 (0.40..0.44)");
 }
 
 #[test]
-fn the_gate_counts_the_median_and_needs_both() {
-    let rows = |own: &[f64]| vec![row(Kind::Waypoint, own), row(Kind::Envoy, &[50.0, 50.0, 50.0])];
-    let verdict = |gate, rows| format!("{:?}", report(gate, rows).verdict());
+fn a_goal_is_met_missed_or_unknown() {
+    let outcome = |goal, rows| section(&[goal], rows).verdicts()[0].outcome;
+    let rows = |own: &[f64]| vec![row("waypoint", own), row("envoy", &[50.0, 50.0, 50.0])];
+    assert_eq!(outcome(SHARE, rows(&[20.0, 19.0, 45.0])), Outcome::Met);
+    assert_eq!(outcome(SHARE, rows(&[21.0, 19.0, 45.0])), Outcome::Missed);
+    assert_eq!(
+        outcome(SHARE, rows(&[20.2, 19.0, 45.0])),
+        Outcome::Met,
+        "0.404 is shown as 0.40"
+    );
+    assert_eq!(outcome(SHARE, vec![row("waypoint", &[1.0])]), Outcome::Unknown);
+    assert_eq!(outcome(Goal::at_most(Figure::CpuUs, 20.0), rows(&[20.0])), Outcome::Met);
+    assert_eq!(
+        outcome(Goal::at_most(Figure::CpuUs, 19.0), rows(&[20.0])),
+        Outcome::Missed
+    );
+    assert_eq!(outcome(Goal::told(Figure::CpuUs), rows(&[20.0])), Outcome::Told);
+    assert_eq!(outcome(Goal::told(Figure::CpuUs), vec![]), Outcome::Told);
+}
+
+#[test]
+fn the_gate_allows_a_factor_and_no_failure() {
     let (good, bad) = (format!("{:?}", ExitCode::SUCCESS), format!("{:?}", ExitCode::FAILURE));
-    assert_eq!(verdict(Some(0.4), rows(&[20.0, 19.0, 45.0])), good);
-    assert_eq!(verdict(Some(0.4), rows(&[21.0, 19.0, 45.0])), bad);
-    assert_eq!(verdict(None, rows(&[21.0, 19.0, 45.0])), good);
-    assert_eq!(verdict(Some(0.4), vec![row(Kind::Waypoint, &[1.0])]), bad);
-    let mut failed = rows(&[1.0, 1.0, 1.0]);
-    failed[1].failures.push("503".into());
-    assert_eq!(verdict(None, failed), bad);
+    let verdict = |gate, own: &[f64]| {
+        let rows = vec![row("waypoint", own), row("envoy", &[50.0])];
+        format!("{:?}", report(vec![section(&[SHARE], rows)]).verdict(gate))
+    };
+    assert_eq!(verdict(None, &[45.0]), good);
+    assert_eq!(verdict(Some(1.0), &[20.0]), good);
+    assert_eq!(verdict(Some(1.0), &[25.0]), bad);
+    assert_eq!(verdict(Some(1.25), &[25.0]), good);
+    let unmeasured = report(vec![section(&[SHARE], vec![row("waypoint", &[1.0])])]);
+    assert_eq!(format!("{:?}", unmeasured.verdict(Some(1.0))), bad);
+    let mut failed = report(vec![section(&[SHARE], vec![row("waypoint", &[1.0])])]);
+    failed.sections[0].rows[0].failures.push("503 (1)".into());
+    assert_eq!(format!("{:?}", failed.verdict(None)), bad);
+    assert!(failed.sections[0].text().contains("FAILED waypoint: 503 (1)"));
+    let mut broken = report(vec![section(&[SHARE], vec![])]);
+    broken.sections[0].fault = Some("no envoy".into());
+    assert_eq!(format!("{:?}", broken.verdict(None)), bad);
 }
 
 #[test]
@@ -79,26 +114,55 @@ fn a_spread_is_the_median_between_its_ends() {
 }
 
 #[test]
-fn table_and_markdown_hold_every_subject() {
-    let report = report(None, vec![row(Kind::Waypoint, &[20.0]), row(Kind::Envoy, &[50.0])]);
-    let table = report.table();
+fn tables_hold_every_subject_with_its_ratio_and_target() {
+    let report = report(vec![section(
+        &[SHARE],
+        vec![row("waypoint", &[20.0]), row("envoy", &[50.0])],
+    )]);
+    let text = report.sections[0].text();
+    assert!(text.contains("20.0 (20.0..20.0)  0.40 (0.40..0.40)"), "{text}");
+    assert!(text.contains("10.5, 20.0"), "{text}");
     assert!(
-        table.contains("20.0 (20.0..20.0)  0.40 (0.40..0.40)  2000 (2000..2000)"),
-        "{table}"
+        text.contains("http1-1k: 0.40 (0.40..0.40) of envoy's CPU us/request, target 0.4: met"),
+        "{text}"
     );
-    assert!(table.contains("10.5, 20.0"), "{table}");
     let markdown = markdown::render(&report);
+    let wanted =
+        "| http1-1k | CPU us/request | 20.0 (20.0..20.0) | 50.0 (50.0..50.0) | 0.40 (0.40..0.40) | 0.4 | met |";
+    assert!(markdown.contains(wanted), "{markdown}");
     assert!(
         markdown.contains("| waypoint | 20.0 (20.0..20.0) | 0.40 (0.40..0.40) |"),
         "{markdown}"
     );
-    let json: serde_json::Value = serde_json::from_str(&json::render(&report)).unwrap();
-    assert_eq!(json["subjects"][0]["rounds"][0]["cpu_us_per_request"], 20.0);
+}
+
+#[test]
+fn the_json_is_the_report() {
+    let goals = [SHARE, Goal::at_most(Figure::IdleMib, 14.0), Goal::told(Figure::P99Us)];
+    let report = report(vec![section(
+        &goals,
+        vec![row("waypoint", &[20.0]), row("envoy", &[50.0])],
+    )]);
+    let json = report.json().unwrap();
+    let again: Report = serde_json::from_str(&json).unwrap();
+    assert_eq!(again.json().unwrap(), json);
+    assert_eq!(again.sections[0].goals[1].bound, Bound::AtMost(14.0));
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(value["sections"][0]["rows"][0]["samples"][0]["cpu_us"], 20.0);
+}
+
+#[test]
+fn percentiles_are_of_all_rounds() {
+    let row = row("waypoint", &[1.0, 2.0]);
+    let at = |percent: f64| row.percentiles.iter().find(|(p, _)| *p == percent).unwrap().1;
+    let close = |found: f64, wanted: Duration| (found / 1e6 - wanted.as_secs_f64()).abs() < 1e-5;
+    assert!(close(at(50.0), Duration::from_millis(1)), "{:?}", row.percentiles);
+    assert!(close(at(75.0), Duration::from_millis(3)), "{:?}", row.percentiles);
 }
 
 #[test]
 fn the_harness_replaces_its_own_section_of_the_file_only() {
-    let own = |figure| report(None, vec![row(Kind::Waypoint, &[figure])]);
+    let own = |figure| report(vec![section(&[SHARE], vec![row("waypoint", &[figure])])]);
     let fresh = markdown::replace("", &own(10.0));
     assert!(fresh.starts_with("# Results\n\n<!-- waypoint-bench"), "{fresh}");
     let (before, after) = ("# Results\n\nOf others.\n\n", "\n## Of others too\n");

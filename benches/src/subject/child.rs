@@ -8,19 +8,20 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How long a proxy may take to listen.
-const START_LIMIT: Duration = Duration::from_secs(30);
+const START_LIMIT: Duration = Duration::from_secs(60);
 /// How often a start is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// The process. It is killed when dropped, and its folder goes.
-pub(crate) struct Process {
+pub(super) struct Process {
     child: Child,
+    name: String,
     dir: TempDir,
 }
 
 impl Process {
     /// Starts it with a folder of its own, which `command` may be told of, and waits until `address` takes connections.
-    pub(crate) fn start(name: &str, dir: TempDir, mut command: Command, address: SocketAddr) -> Result<Self, Fault> {
+    pub(super) fn start(name: &str, dir: TempDir, mut command: Command, address: SocketAddr) -> Result<Self, Fault> {
         let log = File::create(dir.path().join("log")).during(name)?;
         let out = log.try_clone().during(name)?;
         // A pipe that is never written to: it ends when this process does.
@@ -30,28 +31,45 @@ impl Process {
             .stderr(log)
             .spawn()
             .during(format_args!("{command:?}"))?;
-        let mut process = Self { child, dir };
-        process.listens(name, address)?;
+        let mut process = Self {
+            child,
+            name: name.to_owned(),
+            dir,
+        };
+        let listens = |_: &Self| TcpStream::connect_timeout(&address, LOOK).is_ok();
+        process.until(&format!("listen on {address}"), listens)?;
         Ok(process)
     }
 
-    pub(crate) fn pid(&self) -> u32 {
+    /// Waits until it has printed this line.
+    pub(super) fn says(&mut self, line: &str) -> Result<(), Fault> {
+        self.until(&format!("say {line:?}"), |process| {
+            process.log().lines().any(|said| said == line)
+        })
+    }
+
+    pub(super) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    fn listens(&mut self, name: &str, address: SocketAddr) -> Result<(), Fault> {
+    fn until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) -> Result<(), Fault> {
         let end = Instant::now() + START_LIMIT;
-        while TcpStream::connect_timeout(&address, LOOK).is_err() {
-            let exited = self.child.try_wait().during(name)?;
+        while !is_so(self) {
+            let exited = self.child.try_wait().during(&self.name)?;
             if exited.is_some() || Instant::now() > end {
-                let log = std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
                 return Err(Fault::new(format!(
-                    "{name} does not listen on {address} ({exited:?}):\n{log}"
+                    "{} does not {what} ({exited:?}):\n{}",
+                    self.name,
+                    self.log()
                 )));
             }
             std::thread::sleep(LOOK);
         }
         Ok(())
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 }
 

@@ -1,21 +1,26 @@
 //! Envoy, configured as Istio configures its waypoint: see [`config`].
 
 mod config;
+mod filters;
 mod package;
+mod routes;
+mod told;
 
+use super::Started;
 use super::child::Process;
 use crate::fault::{During, Fault};
 use crate::neighbour::World;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
+use told::Told;
 
-pub(super) struct Started {
-    pub(super) process: Process,
-    pub(super) version: String,
-}
-
-pub(super) fn start(world: &World, address: SocketAddr, binary: Option<PathBuf>) -> Result<Started, Fault> {
+pub(super) fn start(
+    world: &World,
+    address: SocketAddr,
+    collector: Option<SocketAddr>,
+    binary: Option<PathBuf>,
+) -> Result<Started, Fault> {
     let binary = match binary {
         Some(binary) => binary,
         None => package::binary()?,
@@ -26,7 +31,8 @@ pub(super) fn start(world: &World, address: SocketAddr, binary: Option<PathBuf>)
         .during(binary.display())?;
     let dir = tempfile::tempdir().during("envoy")?;
     let file = dir.path().join("envoy.json");
-    std::fs::write(&file, config::waypoint(world, address)?.to_string()).during(file.display())?;
+    let told = Told::new(world, address, collector)?;
+    std::fs::write(&file, config::waypoint(&told).to_string()).during(file.display())?;
     let mut command = Command::new(&binary);
     command.args([
         "--use-dynamic-base-id",

@@ -1,19 +1,20 @@
-//! The waypoint as users run it: manifests, certificates, one worker; metrics on, access log and tracing off.
+//! The waypoint as users run it: manifests, certificates, one worker; metrics on, access log off, tracing where the
+//! scenario wants it.
 
-use super::sibling;
+use super::child::Process;
+use super::{Started, sibling};
 use crate::fault::{During, Fault};
 use crate::neighbour::World;
-use integration_tests::peers::waypoint_process::Waypoint;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-pub(super) struct Started {
-    pub(super) process: Waypoint,
-    pub(super) version: String,
-}
-
-pub(super) async fn start(world: &World, address: SocketAddr, binary: Option<PathBuf>) -> Result<Started, Fault> {
+pub(super) fn start(
+    world: &World,
+    address: SocketAddr,
+    collector: Option<SocketAddr>,
+    binary: Option<PathBuf>,
+) -> Result<Started, Fault> {
     let binary = match binary {
         Some(binary) => binary,
         None => sibling("waypoint")?,
@@ -35,7 +36,20 @@ pub(super) async fn start(world: &World, address: SocketAddr, binary: Option<Pat
     for listener in ["--admin", "--metrics", "--ready"] {
         command.args([listener, "127.0.0.1:0"]);
     }
-    let process = Waypoint::spawn(command).await;
+    // Settings of this shell's own must not change what is measured.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("OTEL_") {
+            command.env_remove(name);
+        }
+    }
+    if let Some(collector) = collector {
+        command.env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{collector}"));
+        command.env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+        command.env("OTEL_TRACES_SAMPLER", "always_on");
+    }
+    let dir = tempfile::tempdir().during("waypoint")?;
+    let mut process = Process::start("waypoint", dir, command, address)?;
+    process.says("ready")?;
     let version = String::from_utf8_lossy(&version.stdout).trim().to_owned();
     Ok(Started {
         process,
@@ -44,7 +58,7 @@ pub(super) async fn start(world: &World, address: SocketAddr, binary: Option<Pat
 }
 
 /// The build profile, by the folder: figures of anything but `release` are for comparing builds only.
-fn profile(binary: &std::path::Path) -> String {
+fn profile(binary: &Path) -> String {
     let folder = binary.parent().and_then(|folder| folder.file_name());
     folder.map_or_else(|| "unknown".to_owned(), |name| name.to_string_lossy().into_owned())
 }

@@ -7,12 +7,13 @@ use rcgen::{KeyPair, PublicKeyData};
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Signs with ES256.
+/// Signs with ES256, or with RS256.
 pub struct TokenIssuer {
     /// `iss` of its tokens.
     pub issuer: String,
     key_id: String,
     key: KeyPair,
+    algorithm: Algorithm,
 }
 
 impl TokenIssuer {
@@ -22,6 +23,16 @@ impl TokenIssuer {
             issuer: issuer.into(),
             key_id: key_id.into(),
             key: KeyPair::generate().unwrap(),
+            algorithm: Algorithm::ES256,
+        }
+    }
+
+    /// A new RSA key of 2,048 bits, for [`TokenIssuer::sign`].
+    pub fn rs256(issuer: &str, key_id: &str) -> Self {
+        Self {
+            key: KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap(),
+            algorithm: Algorithm::RS256,
+            ..Self::new(issuer, key_id)
         }
     }
 
@@ -31,6 +42,7 @@ impl TokenIssuer {
             issuer: issuer.into(),
             key_id: key_id.into(),
             key: KeyPair::from_pem(pem).unwrap(),
+            algorithm: Algorithm::ES256,
         }
     }
 
@@ -41,6 +53,11 @@ impl TokenIssuer {
 
     /// Its key set.
     pub fn jwks(&self) -> Value {
+        if self.algorithm == Algorithm::RS256 {
+            // SEQUENCE { INTEGER n (257 bytes, the first one 0), INTEGER 65537 }
+            let n = URL_SAFE_NO_PAD.encode(&self.key.der_bytes()[9..265]);
+            return json!({ "keys": [{ "kty": "RSA", "use": "sig", "alg": "RS256", "kid": self.key_id, "n": n, "e": "AQAB" }] });
+        }
         let point = self.key.der_bytes(); // uncompressed: 4, x, y
         let [x, y] = [&point[1..33], &point[33..65]].map(|c| URL_SAFE_NO_PAD.encode(c));
         json!({ "keys": [{ "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": self.key_id, "x": x, "y": y }] })
@@ -74,9 +91,15 @@ impl TokenIssuer {
         for (name, value) in more.as_object().into_iter().flatten() {
             claims[name] = value.clone();
         }
-        let mut header = Header::new(Algorithm::ES256);
+        let mut header = Header::new(self.algorithm);
         header.kid = Some(self.key_id.clone());
-        encode(&header, &claims, &EncodingKey::from_ec_der(&self.key.serialize_der())).unwrap()
+        let private = self.key.serialize_der();
+        let key = match self.algorithm {
+            // PKCS #1 within PKCS #8.
+            Algorithm::RS256 => EncodingKey::from_rsa_der(&private[26..]),
+            _ => EncodingKey::from_ec_der(&private),
+        };
+        encode(&header, &claims, &key).unwrap()
     }
 }
 

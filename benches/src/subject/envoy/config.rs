@@ -2,41 +2,47 @@
 //!
 //! `connect_terminate` (mTLS, CONNECT) -> `main_internal` (picks the Service by the address asked for, routes HTTP) ->
 //! `connect_originate` (CONNECT to the pod, mTLS). Istio's own filters (its statistics, peer metadata) are not in a
-//! plain Envoy, so that this is a lower bound of what Istio's waypoint costs. Access log and tracing are off.
+//! plain Envoy, so that this is a lower bound of what Istio's waypoint costs. The access log is off.
 
-use crate::fault::Fault;
-use crate::neighbour::World;
-use integration_tests::peers::pki::Certs;
+use super::filters;
+use super::routes;
+use super::told::Told;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
+use std::path::Path;
 
 /// The Service, by Istio's name for it.
-const INBOUND_VIP: &str = "inbound-vip|80|http|echo.demo.svc.cluster.local";
+pub(super) const INBOUND_VIP: &str = "inbound-vip|80|http|echo.demo.svc.cluster.local";
 /// Where the original-destination filter looks, both in filter state and in endpoint metadata.
 const ORIGINAL_DST: &str = "envoy.filters.listener.original_dst";
 
 /// The bootstrap file.
-pub(super) fn waypoint(world: &World, address: SocketAddr) -> Result<Value, Fault> {
-    let originate = originate_cluster(world.proxy_certs(), world.destination_identity()?.as_str());
-    Ok(json!({
+pub(super) fn waypoint(told: &Told) -> Value {
+    let mut clusters = vec![main_internal_cluster(), vip_cluster(told), originate_cluster(told)];
+    clusters.extend(told.collector.map(collector_cluster));
+    json!({
         "bootstrap_extensions": [{
             "name": "envoy.bootstrap.internal_listener",
             "typed_config": typed("bootstrap.internal_listener.v3.InternalListener", json!({})),
         }],
         "static_resources": {
-            "listeners": [connect_terminate(world, address)?, main_internal(world), connect_originate()],
-            "clusters": [main_internal_cluster(), vip_cluster(world), originate],
+            "listeners": [connect_terminate(told), main_internal(told), connect_originate()],
+            "clusters": clusters,
         },
-    }))
+    })
 }
 
-fn connect_terminate(world: &World, address: SocketAddr) -> Result<Value, Fault> {
+fn connect_terminate(told: &Told) -> Value {
     let state = |key: &str, format: &str| {
         json!({ "object_key": format!("{ORIGINAL_DST}.{key}"), "shared_with_upstream": "ONCE",
             "format_string": { "text_format_source": { "inline_string": format } } })
     };
+    // For policies inside, as Istio does it.
+    let principal = json!({ "object_key": filters::PRINCIPAL, "factory_key": "envoy.string",
+        "shared_with_upstream": "ONCE",
+        "format_string": { "text_format_source": { "inline_string": "%DOWNSTREAM_PEER_URI_SAN%" } } });
     let authority = json!({ "on_request_headers": [
-        state("local_ip", "%REQ(:AUTHORITY)%"), state("remote_ip", "%DOWNSTREAM_REMOTE_ADDRESS%")] });
+        state("local_ip", "%REQ(:AUTHORITY)%"), state("remote_ip", "%DOWNSTREAM_REMOTE_ADDRESS%"), principal] });
     let filters = [filter("http.set_filter_state", "Config", authority), router()];
     let manager = manager(json!({
         "stat_prefix": "connect_terminate",
@@ -53,39 +59,35 @@ fn connect_terminate(world: &World, address: SocketAddr) -> Result<Value, Fault>
                 "upgrade_configs": [{ "upgrade_type": "CONNECT", "connect_config": {} }] },
         }])),
     }));
-    let tls = tls(world.proxy_certs(), &format!("spiffe://{}/", world.trust_domain()));
-    Ok(json!({
-        "name": "connect_terminate", "address": socket(address),
+    let tls = tls(&told.certs, &told.clients);
+    json!({
+        "name": "connect_terminate", "address": socket(told.address),
         "connection_balance_config": { "exact_balance": {} },
         "filter_chains": [{ "filters": [manager], "transport_socket": {
             "name": "tls", "typed_config": typed("transport_sockets.tls.v3.DownstreamTlsContext",
                 json!({ "common_tls_context": tls, "require_client_certificate": true })) } }],
-    }))
+    })
 }
 
-fn main_internal(world: &World) -> Value {
-    let vip = world.vip();
-    let manager = manager(json!({
+fn main_internal(told: &Told) -> Value {
+    let mut config = json!({
         "stat_prefix": INBOUND_VIP, "codec_type": "AUTO", "use_remote_address": false,
         "generate_request_id": true, "stream_idle_timeout": "0s", "normalize_path": true,
         "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
-        "http_filters": [router()],
-        "route_config": route_config(INBOUND_VIP, json!([{
-            "match": { "prefix": "/" }, "name": "default", "decorator": { "operation": "echo:80/*" },
-            "route": { "cluster": INBOUND_VIP, "timeout": "0s", "retry_policy": {
-                "num_retries": 2, "retry_on": "connect-failure,refused-stream,unavailable,cancelled",
-                "host_selection_retry_max_attempts": "5",
-                "retry_host_predicate": [{ "name": "envoy.retry_host_predicates.previous_hosts", "typed_config":
-                    typed("retry.host.previous_hosts.v3.PreviousHostsPredicate", json!({})) }] } },
-        }])),
-    }));
+        "http_filters": filters::of(told),
+        "route_config": route_config(INBOUND_VIP, routes::of(told)),
+    });
+    if let (Some(config), true) = (config.as_object_mut(), told.collector.is_some()) {
+        config.insert("tracing".to_owned(), filters::tracing());
+    }
+    let manager = manager(config);
     let chain = json!({ "action": { "name": INBOUND_VIP, "typed_config": {
         "@type": "type.googleapis.com/google.protobuf.StringValue", "value": INBOUND_VIP } } });
     let ports = json!({ "matcher_tree": { "input": input("DestinationPortInput"),
-        "exact_match_map": { "map": { vip.port.to_string(): chain } } } });
+        "exact_match_map": { "map": { told.vip_port.to_string(): chain } } } });
     let addresses = json!({ "matcher_tree": { "input": input("DestinationIPInput"), "custom_match": {
         "name": "ip", "typed_config": { "@type": "type.googleapis.com/xds.type.matcher.v3.IPMatcher",
-            "range_matchers": [{ "ranges": [{ "address_prefix": vip.ip, "prefix_len": 32 }],
+            "range_matchers": [{ "ranges": [{ "address_prefix": told.vip_ip, "prefix_len": 32 }],
                 "on_match": { "matcher": ports } }] } } } });
     json!({
         "name": "main_internal", "internal_listener": {}, "traffic_direction": "INBOUND",
@@ -120,9 +122,9 @@ fn main_internal_cluster() -> Value {
 }
 
 /// The Service: its endpoint is the listener of outgoing tunnels, told where to go by metadata.
-fn vip_cluster(world: &World) -> Value {
-    let application = world.application().to_string();
-    json!({
+fn vip_cluster(told: &Told) -> Value {
+    let application = told.application.to_string();
+    let mut cluster = json!({
         "name": INBOUND_VIP, "type": "STATIC", "lb_policy": "LEAST_REQUEST",
         "load_assignment": { "cluster_name": INBOUND_VIP, "endpoints": [{ "lb_endpoints": [{
             "endpoint": { "address": { "envoy_internal_address": {
@@ -130,29 +132,46 @@ fn vip_cluster(world: &World) -> Value {
             "metadata": { "filter_metadata": { ORIGINAL_DST: { "local": application } } },
         }] }] },
         "transport_socket": internal_upstream(json!([{ "kind": { "host": {} }, "name": ORIGINAL_DST }])),
+    });
+    if let (Some(cluster), true) = (cluster.as_object_mut(), told.is_http2) {
+        cluster.insert("typed_extension_protocol_options".to_owned(), http2_only(json!({})));
+    }
+    cluster
+}
+
+/// Where spans go.
+fn collector_cluster(address: SocketAddr) -> Value {
+    json!({
+        "name": filters::COLLECTOR, "type": "STATIC",
+        "typed_extension_protocol_options": http2_only(json!({})),
+        "load_assignment": { "cluster_name": filters::COLLECTOR, "endpoints": [{ "lb_endpoints": [{
+            "endpoint": { "address": socket(address) } }] }] },
     })
 }
 
 /// mTLS to port 15008 of whatever pod the tunnel is for.
-fn originate_cluster(certs: &Certs, destination: &str) -> Value {
-    let tls = tls(certs, destination);
+fn originate_cluster(told: &Told) -> Value {
+    let tls = tls(&told.certs, &told.destination);
+    let options = json!({ "allow_connect": true, "connection_keepalive": { "interval": "10s", "timeout": "20s" } });
     json!({
         "name": "connect_originate", "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED",
         "original_dst_lb_config": { "upstream_port_override": 15008 }, "cleanup_interval": "60s",
-        "typed_extension_protocol_options": { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions":
-            typed("upstreams.http.v3.HttpProtocolOptions", json!({ "explicit_http_config": {
-                "http2_protocol_options": { "allow_connect": true,
-                    "connection_keepalive": { "interval": "10s", "timeout": "20s" } } } })) },
+        "typed_extension_protocol_options": http2_only(options),
         "transport_socket": { "name": "tls", "typed_config":
             typed("transport_sockets.tls.v3.UpstreamTlsContext", json!({ "common_tls_context": tls })) },
     })
+}
+
+fn http2_only(options: Value) -> Value {
+    json!({ "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": typed("upstreams.http.v3.HttpProtocolOptions",
+        json!({ "explicit_http_config": { "http2_protocol_options": options } })) })
 }
 
 fn manager(config: Value) -> Value {
     filter("network.http_connection_manager", "HttpConnectionManager", config)
 }
 
-fn router() -> Value {
+pub(super) fn router() -> Value {
     filter("http.router", "Router", json!({}))
 }
 
@@ -160,7 +179,7 @@ fn original_dst() -> Value {
     filter("listener.original_dst", "OriginalDst", json!({}))
 }
 
-fn filter(path: &str, message: &str, config: Value) -> Value {
+pub(super) fn filter(path: &str, message: &str, config: Value) -> Value {
     json!({ "name": format!("envoy.filters.{path}"),
         "typed_config": typed(&format!("filters.{path}.v3.{message}"), config) })
 }
@@ -174,8 +193,8 @@ fn internal_upstream(metadata: Value) -> Value {
 }
 
 /// TLS 1.3, h2, the proxy's certificate, and peers whose SPIFFE id begins so.
-fn tls(certs: &Certs, peers: &str) -> Value {
-    let file = |name| json!({ "filename": certs.file(name) });
+fn tls(certs: &Path, peers: &str) -> Value {
+    let file = |name| json!({ "filename": certs.join(name) });
     json!({
         "tls_params": { "tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3" },
         "alpn_protocols": ["h2"],
@@ -198,7 +217,7 @@ fn socket(address: SocketAddr) -> Value {
     json!({ "socket_address": { "address": address.ip(), "port_value": address.port() } })
 }
 
-fn typed(message: &str, mut config: Value) -> Value {
+pub(super) fn typed(message: &str, mut config: Value) -> Value {
     if let Some(config) = config.as_object_mut() {
         config.insert(
             "@type".to_owned(),
@@ -207,3 +226,6 @@ fn typed(message: &str, mut config: Value) -> Value {
     }
     config
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! Requests: fresh tunnels, a warm-up, and a window in which everything is counted.
+
+use crate::cli::CompareArgs;
+use crate::fault::{During, Fault};
+use crate::figure::{Figure, Sample};
+use crate::load::{Ask, Load, Plan, Protocol, Schedule, Tally};
+use crate::neighbour::{Changes, Collector, Destination, Source, World};
+use crate::process::Usage;
+use crate::report::Row;
+use crate::scenario::{Disturbance, Scenario, Speaks, Traffic};
+use crate::subject::{Subject, Which};
+use std::time::{Duration, Instant};
+
+/// How often a measurement looks whether it is over.
+const LOOK: Duration = Duration::from_millis(5);
+/// Spans are sent in batches: the first one has come by then.
+const SPANS: Duration = Duration::from_secs(15);
+/// A config that changes is watched for so many times as long as one that does not.
+const DISTURBED: u64 = 2;
+
+/// All rounds of a scenario.
+pub(super) fn run(
+    scenario: &Scenario,
+    traffic: Traffic,
+    disturbance: Option<Disturbance>,
+    subjects: &[Which],
+    args: &CompareArgs,
+    rows: &mut [Row],
+) -> Result<(), Fault> {
+    let mut world = World::new(scenario.mesh, traffic.response_bytes);
+    let _destination = Destination::of_world(&world)?;
+    let collector = scenario.mesh.is_traced.then(Collector::start).transpose()?;
+    let plan = plan(&world, traffic, args)?;
+    let mut running = start(&world, collector.as_ref(), subjects, args, rows)?;
+    for round in 1..=args.rounds {
+        for (place, subject) in &running {
+            let row = rows.get_mut(*place).during("a row for every subject")?;
+            let source = Source::of_world(&world, subject.address)?;
+            let turn = Turn {
+                subject,
+                plan: &plan,
+                disturbance,
+                args,
+            };
+            let (sample, tally) = turn.measure(&source, &mut world)?;
+            eprintln!("round {round} of {}: {:<10}{}", args.rounds, row.name, line(&sample));
+            row.add(sample, tally)?;
+        }
+        running.rotate_left(1);
+    }
+    for (place, subject) in &running {
+        if let Some(row) = rows.get_mut(*place) {
+            row.loaded_mib = Some(mib(subject.resident_kib()?));
+        }
+    }
+    collector.map_or(Ok(()), |collector| has_taken(&collector))
+}
+
+/// A scenario of traces without any would measure nothing.
+fn has_taken(collector: &Collector) -> Result<(), Fault> {
+    let began = Instant::now();
+    while collector.taken_bytes() == 0 {
+        if began.elapsed() > SPANS {
+            return Err(Fault::new("the collector was sent nothing"));
+        }
+        std::thread::sleep(LOOK);
+    }
+    Ok(())
+}
+
+/// Each with its place among the rows.
+fn start(
+    world: &World,
+    collector: Option<&Collector>,
+    subjects: &[Which],
+    args: &CompareArgs,
+    rows: &mut [Row],
+) -> Result<Vec<(usize, Subject)>, Fault> {
+    let mut running = Vec::new();
+    let collector = collector.map(|collector| collector.address);
+    for ((index, which), place) in subjects.iter().enumerate().zip(0..) {
+        let subject = Subject::start(which, place, world, collector, &args.programs)?;
+        if let Some(row) = rows.get_mut(index) {
+            row.version.clone_from(&subject.version);
+            row.idle_mib = Some(mib(subject.resident_kib()?));
+        }
+        running.push((index, subject));
+    }
+    Ok(running)
+}
+
+/// What is sent, with what the command line wants otherwise.
+pub(super) fn plan(world: &World, traffic: Traffic, args: &CompareArgs) -> Result<Plan, Fault> {
+    let connections = args.connections.unwrap_or(traffic.connections);
+    let streams = args.streams.unwrap_or(traffic.streams);
+    let each = streams.div_ceil(connections.max(1));
+    if each > 100 {
+        return Err(Fault::new(format!(
+            "{each} streams a connection: at most 100, use --connections"
+        )));
+    }
+    let protocol = match world.holds().speaks {
+        Speaks::Http1 => Protocol::Http1,
+        Speaks::Grpc => Protocol::Grpc,
+    };
+    let mut ask = Ask::new(protocol, "echo", &world.holds().path(), traffic.request_bytes);
+    ask.answer_bytes = Some(traffic.response_bytes as u64);
+    if let Some(token) = world.token() {
+        ask.headers
+            .insert("authorization", token.bearer.parse().during("a token")?);
+    }
+    Ok(Plan {
+        ask,
+        connections,
+        streams,
+        in_flight: traffic.in_flight,
+        schedule: args.rate.or(traffic.rate).map(Schedule::constant),
+        is_fresh: traffic.is_fresh,
+        is_strict: true,
+    })
+}
+
+/// One subject's turn.
+struct Turn<'a> {
+    subject: &'a Subject,
+    plan: &'a Plan,
+    disturbance: Option<Disturbance>,
+    args: &'a CompareArgs,
+}
+
+impl Turn<'_> {
+    fn measure(&self, source: &Source, world: &mut World) -> Result<(Sample, Tally), Fault> {
+        let load = Load::start(source, self.plan.clone()).during(&self.subject.name)?;
+        self.wait(&load, Duration::from_secs(self.args.warm_up), |_| {});
+        load.record(true);
+        let (began, answered, usage) = (Instant::now(), load.counted().answered(), self.subject.usage()?);
+        let neighbours = Usage::of(std::process::id())?;
+        let times = if self.disturbance.is_some() { DISTURBED } else { 1 };
+        let window = Duration::from_secs(self.args.seconds.saturating_mul(times));
+        let mut changes = self.disturbance.map(|disturbance| Changes::new(disturbance, window));
+        self.wait(&load, window, |time| {
+            if let Some(changes) = &mut changes {
+                changes.at(time, world);
+            }
+        });
+        let (took, answered) = (began.elapsed(), load.counted().answered().saturating_sub(answered));
+        let cost = self.subject.usage()? - usage;
+        let neighbours = Usage::of(std::process::id())? - neighbours;
+        load.record(false);
+        let tally = load.stop()?;
+        let mut sample = sample(took, answered, cost, neighbours, &tally);
+        if let Some(changes) = changes {
+            sample.insert(Figure::Changes, count(changes.made()));
+        }
+        Ok((sample, tally))
+    }
+
+    /// Until this much time, or as many requests more as are wanted, or a failure.
+    fn wait(&self, load: &Load, time: Duration, mut meanwhile: impl FnMut(Duration)) {
+        let began = Instant::now();
+        let most = load.counted().answered().saturating_add(self.args.requests);
+        while began.elapsed() < time && load.counted().answered() < most && !load.is_broken() {
+            meanwhile(began.elapsed());
+            std::thread::sleep(LOOK.min(time.saturating_sub(began.elapsed())));
+        }
+    }
+}
+
+fn sample(took: Duration, answered: u64, cost: Usage, neighbours: Usage, tally: &Tally) -> Sample {
+    let requests = count(answered.max(1));
+    let micros = |time: Duration| time.as_secs_f64() * 1e6;
+    let quantile = |q| count(tally.latencies.value_at_quantile(q)) / 1e3;
+    Sample::from([
+        (Figure::Requests, count(answered)),
+        (Figure::PerSecond, count(answered) / took.as_secs_f64()),
+        (Figure::CpuUs, micros(cost.cpu) / requests),
+        (Figure::Sleeps, count(cost.sleeps) / requests),
+        (Figure::Busy, cost.cpu.as_secs_f64() / took.as_secs_f64()),
+        (Figure::NeighboursUs, micros(neighbours.cpu) / requests),
+        (Figure::P50Us, quantile(0.5)),
+        (Figure::P99Us, quantile(0.99)),
+        (Figure::LongestUs, count(tally.latencies.max()) / 1e3),
+    ])
+}
+
+/// For whoever watches.
+fn line(sample: &Sample) -> String {
+    let figure = |figure| sample.get(&figure).copied().unwrap_or_default();
+    format!(
+        "{:7.1} us CPU a request, {:7.0} requests/s, p50 {:.0} us, p99 {:.0} us",
+        figure(Figure::CpuUs),
+        figure(Figure::PerSecond),
+        figure(Figure::P50Us),
+        figure(Figure::P99Us),
+    )
+}
+
+pub(super) fn mib(kib: u64) -> f64 {
+    count(kib) / 1024.0
+}
+
+#[allow(clippy::cast_precision_loss)] // counts and nanoseconds of seconds, far below 2^52
+fn count(count: u64) -> f64 {
+    count as f64
+}

@@ -1,0 +1,67 @@
+//! One of the streams of an inner HTTP/2 connection, for gRPC too.
+
+use super::Answer;
+use crate::http2::{PREFIX_BYTES, WINDOW_BYTES, drain, send};
+use crate::load::ask::{Ask, Protocol};
+use crate::wire::Wire;
+use bytes::Bytes;
+use h2::client::SendRequest;
+use http::HeaderMap;
+use std::future::poll_fn;
+
+/// A lane on the connection, which ends when its last lane does.
+#[derive(Clone)]
+pub(super) struct Http2 {
+    send: SendRequest<Bytes>,
+    head: http::Request<()>,
+    body: Bytes,
+    answer_bytes: Option<u64>,
+    is_grpc: bool,
+}
+
+impl Http2 {
+    pub(super) async fn new(wire: Wire, ask: &Ask) -> Result<Self, String> {
+        let mut builder = h2::client::Builder::new();
+        builder
+            .initial_window_size(WINDOW_BYTES)
+            .initial_connection_window_size(WINDOW_BYTES.saturating_mul(4));
+        let (send, connection) = builder.handshake(wire).await.map_err(|error| error.to_string())?;
+        // How it ends is seen by the lanes.
+        tokio::spawn(async { drop(connection.await) });
+        let is_grpc = ask.protocol == Protocol::Grpc;
+        let prefix = if is_grpc { PREFIX_BYTES } else { 0 };
+        Ok(Self {
+            send,
+            head: ask.http2()?,
+            body: ask.body.clone(),
+            answer_bytes: ask.answer_bytes.map(|bytes| bytes.saturating_add(prefix)),
+            is_grpc,
+        })
+    }
+
+    pub(super) async fn exchange(&mut self) -> Result<Answer, String> {
+        let told = |error: h2::Error| error.to_string();
+        poll_fn(|cx| self.send.poll_ready(cx)).await.map_err(told)?;
+        let is_whole = self.body.is_empty();
+        let (response, mut body) = self.send.send_request(self.head.clone(), is_whole).map_err(told)?;
+        if !is_whole {
+            send(&mut body, self.body.clone(), true).await.map_err(told)?;
+        }
+        let (head, mut answer) = response.await.map_err(told)?.into_parts();
+        let length = drain(&mut answer).await.map_err(told)?;
+        let trailers = answer.trailers().await.map_err(told)?;
+        let grpc = self.is_grpc.then(|| {
+            // An answer without trailers has it in its head.
+            let found = trailers
+                .as_ref()
+                .and_then(grpc_status)
+                .or_else(|| grpc_status(&head.headers));
+            found.unwrap_or(2)
+        });
+        Ok(Answer::http(head.status.as_u16(), grpc, length, self.answer_bytes))
+    }
+}
+
+fn grpc_status(headers: &HeaderMap) -> Option<u16> {
+    headers.get("grpc-status")?.to_str().ok()?.parse().ok()
+}

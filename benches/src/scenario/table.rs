@@ -1,0 +1,253 @@
+//! The scenarios, as data.
+
+use super::{Disturbance, Kind, Mesh, Scenario, Signing, Speaks, Traffic};
+use crate::figure::{Figure, Goal};
+use crate::subject::How;
+
+/// Ours, and what it is measured by.
+const TWO: &[How] = &[How::Waypoint, How::Envoy];
+/// With the floor.
+const THREE: &[How] = &[How::Waypoint, How::Envoy, How::Splice];
+/// Where the change of config is ours.
+const OURS: &[How] = &[How::Waypoint];
+
+/// One HTTP/1.1 connection in each of 32 streams of one tunnel connection, as fast as they can, 1 KiB answers.
+const SATURATED: Traffic = Traffic {
+    connections: 1,
+    streams: 32,
+    in_flight: 1,
+    rate: None,
+    request_bytes: 0,
+    response_bytes: 1024,
+    is_fresh: false,
+};
+const PLAIN: Mesh = Mesh {
+    routes: 0,
+    policy_rules: 0,
+    token: None,
+    is_traced: false,
+    speaks: Speaks::Http1,
+    has_canary: false,
+};
+
+/// All of them, in the order in which they are told.
+pub(crate) fn all() -> Vec<Scenario> {
+    vec![
+        traffic(
+            "http1-1k",
+            "HTTP/1.1, 1 KiB answers, saturated",
+            PLAIN,
+            SATURATED,
+            CPU_28,
+        )
+        .with_floor(),
+        traffic("grpc-64b", "gRPC, 64 B each way, saturated", GRPC, SMALL_GRPC, CPU_40).with_floor(),
+        traffic(
+            "rate-1000",
+            "1,000 requests a second, open loop",
+            PLAIN,
+            at(1_000),
+            CPU_50,
+        )
+        .with_floor(),
+        traffic(
+            "rate-4000",
+            "4,000 requests a second, open loop",
+            PLAIN,
+            at(4_000),
+            P99_50,
+        )
+        .with_floor(),
+        traffic(
+            "routes-1000",
+            "1,000 HTTPRoutes, the last one hit",
+            ROUTES,
+            SATURATED,
+            CPU_18,
+        ),
+        traffic(
+            "jwt-rs256",
+            "RequestAuthentication, the same RS256 token",
+            RS256,
+            SATURATED,
+            CPU_18,
+        ),
+        traffic(
+            "jwt-es256",
+            "RequestAuthentication, the same ES256 token",
+            ES256,
+            SATURATED,
+            CPU_13,
+        ),
+        traffic(
+            "policy-50",
+            "AuthorizationPolicy of 50 rules, the last one matches",
+            POLICY,
+            SATURATED,
+            CPU_28,
+        ),
+        traffic(
+            "tracing-100",
+            "every request traced, OTLP over gRPC",
+            TRACED,
+            SATURATED,
+            CPU_30,
+        ),
+        traffic("body-64k-down", "64 KiB answers", PLAIN, bodies(0, BIG), CPU_65).with_floor(),
+        traffic("body-64k-up", "64 KiB requests", PLAIN, bodies(BIG, 0), CPU_65).with_floor(),
+        traffic(
+            "handshake",
+            "a new mTLS connection for each request",
+            PLAIN,
+            FRESH,
+            CPU_60,
+        )
+        .with_floor(),
+        Scenario {
+            kind: Kind::Memory,
+            ..traffic(
+                "memory",
+                "resident memory: idle, of a connection, of a stream",
+                PLAIN,
+                SATURATED,
+                MEMORY,
+            )
+        }
+        .with_floor(),
+        Scenario {
+            kind: Kind::MemoryOfRoutes,
+            ..traffic(
+                "memory-routes",
+                "resident memory of HTTPRoutes",
+                ROUTES,
+                SATURATED,
+                ROUTES_2,
+            )
+        },
+        disturbed(
+            "churn",
+            "1,000 routes, one rewritten every 50 ms, 1,000 requests a second",
+            Disturbance::Churn,
+        ),
+        disturbed(
+            "canary",
+            "a canary shift of 0 to 100 % in steps, 1,000 requests a second",
+            Disturbance::Canary,
+        ),
+    ]
+}
+
+/// One of them.
+pub(crate) fn find(name: &str) -> Option<Scenario> {
+    all().into_iter().find(|scenario| scenario.name == name)
+}
+
+const BIG: usize = 64 * 1024;
+const GRPC: Mesh = Mesh {
+    speaks: Speaks::Grpc,
+    ..PLAIN
+};
+const ROUTES: Mesh = Mesh { routes: 1_000, ..PLAIN };
+const RS256: Mesh = Mesh {
+    token: Some(Signing::Rs256),
+    ..PLAIN
+};
+const ES256: Mesh = Mesh {
+    token: Some(Signing::Es256),
+    ..PLAIN
+};
+const POLICY: Mesh = Mesh {
+    policy_rules: 50,
+    ..PLAIN
+};
+const TRACED: Mesh = Mesh {
+    is_traced: true,
+    ..PLAIN
+};
+
+/// An application's connection is one stream of the tunnel; gRPC puts its calls on one.
+const SMALL_GRPC: Traffic = Traffic {
+    streams: 4,
+    in_flight: 8,
+    request_bytes: 64,
+    response_bytes: 64,
+    ..SATURATED
+};
+const FRESH: Traffic = Traffic {
+    streams: 8,
+    is_fresh: true,
+    ..SATURATED
+};
+
+const CPU_13: &[Goal] = &[Goal::share(Figure::CpuUs, 0.13)];
+const CPU_18: &[Goal] = &[Goal::share(Figure::CpuUs, 0.18)];
+const CPU_28: &[Goal] = &[Goal::share(Figure::CpuUs, 0.28)];
+const CPU_30: &[Goal] = &[Goal::share(Figure::CpuUs, 0.3)];
+const CPU_40: &[Goal] = &[Goal::share(Figure::CpuUs, 0.4)];
+const CPU_50: &[Goal] = &[Goal::share(Figure::CpuUs, 0.5)];
+const CPU_60: &[Goal] = &[Goal::share(Figure::CpuUs, 0.6)];
+const CPU_65: &[Goal] = &[Goal::share(Figure::CpuUs, 0.65)];
+const P99_50: &[Goal] = &[Goal::share(Figure::P99Us, 0.5)];
+const MEMORY: &[Goal] = &[
+    Goal::at_most(Figure::IdleMib, 14.0),
+    Goal::at_most(Figure::ConnectionKib, 20.0),
+    Goal::at_most(Figure::StreamKib, 12.0),
+];
+const ROUTES_2: &[Goal] = &[Goal::at_most(Figure::RoutesMib, 2.0)];
+const UNDISTURBED: &[Goal] = &[Goal::told(Figure::P99Us), Goal::told(Figure::LongestUs)];
+
+const fn at(rate: u64) -> Traffic {
+    Traffic {
+        rate: Some(rate),
+        ..SATURATED
+    }
+}
+
+const fn bodies(request_bytes: usize, response_bytes: usize) -> Traffic {
+    Traffic {
+        request_bytes,
+        response_bytes,
+        ..SATURATED
+    }
+}
+
+const fn traffic(
+    name: &'static str,
+    about: &'static str,
+    mesh: Mesh,
+    traffic: Traffic,
+    goals: &'static [Goal],
+) -> Scenario {
+    Scenario {
+        name,
+        about,
+        mesh,
+        kind: Kind::Traffic(traffic),
+        subjects: TWO,
+        goals,
+    }
+}
+
+const fn disturbed(name: &'static str, about: &'static str, disturbance: Disturbance) -> Scenario {
+    let mesh = match disturbance {
+        Disturbance::Churn => ROUTES,
+        Disturbance::Canary => Mesh {
+            has_canary: true,
+            ..PLAIN
+        },
+    };
+    Scenario {
+        kind: Kind::Disturbed(at(1_000), disturbance),
+        subjects: OURS,
+        ..traffic(name, about, mesh, SATURATED, UNDISTURBED)
+    }
+}
+
+impl Scenario {
+    fn with_floor(self) -> Self {
+        Self {
+            subjects: THREE,
+            ..self
+        }
+    }
+}
