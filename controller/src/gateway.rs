@@ -47,6 +47,8 @@ pub struct Gateway {
     pub bad_parameters: Option<String>,
     /// Whether it names addresses itself: then it stands for a Deployment that somebody else looks after.
     pub is_manual: bool,
+    /// Those addresses.
+    pub addresses: Vec<Value>,
     /// Its listeners.
     pub listeners: Vec<Listener>,
 }
@@ -89,6 +91,8 @@ impl Gateway {
         };
         let reference = object.pointer("/spec/infrastructure/parametersRef");
         let parameters = reference.map(config_map);
+        let addresses = object.pointer("/spec/addresses").and_then(Value::as_array);
+        let addresses = addresses.cloned().unwrap_or_default();
         Ok(Self {
             namespace: text("/metadata/namespace")?,
             uid: text("/metadata/uid")?,
@@ -104,10 +108,8 @@ impl Gateway {
             annotations: passed_on(object, "annotations"),
             bad_parameters: parameters.clone().and_then(Result::err),
             parameters: parameters.and_then(Result::ok),
-            is_manual: object
-                .pointer("/spec/addresses")
-                .and_then(Value::as_array)
-                .is_some_and(|addresses| !addresses.is_empty()),
+            is_manual: !addresses.is_empty(),
+            addresses,
             listeners: listeners(object),
             name,
         })

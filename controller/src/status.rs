@@ -1,8 +1,10 @@
 //! What a Gateway's status says: true things only, and nothing new when nothing has changed.
 //!
 //! Reasons are those of the Gateway API (`apis/v1/gateway_types.go`). `status.addresses` appears with the first ready
-//! pod: istiod takes a waypoint into use as soon as it has an address.
+//! pod, because istiod takes a waypoint into use as soon as it has an address; and it stays when no pod is ready any more,
+//! because traffic would then pass by the waypoint and its policies.
 
+use crate::conditions::{Condition, Written};
 use crate::{Gateway, Listener, Settings};
 use serde_json::{Value, json};
 
@@ -13,6 +15,8 @@ pub struct Observed {
     pub ready_pods: u64,
     /// Why what belongs to it could not be made, in words.
     pub failed: Option<String>,
+    /// Why the overlays of its `parametersRef` are not what they must be.
+    pub bad_parameters: Option<String>,
     /// Routes bound to each of its listeners, in the listeners' order.
     pub attached_routes: Vec<u32>,
 }
@@ -21,6 +25,8 @@ pub struct Observed {
 const KINDS: [&str; 4] = ["HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute"];
 const GROUP: &str = "gateway.networking.k8s.io";
 const NO_PODS: &str = "no pod of the waypoint is ready yet";
+const NO_PODS_NOW: &str = "no pod of the waypoint is ready: what is sent to it fails, and does not pass by it";
+const BY_HAND: &str = "the addresses are those of the spec: what is behind them is looked after by somebody else";
 
 /// The status, or `None` when `current` says it already. `now` is RFC 3339.
 pub fn gateway(
@@ -35,7 +41,11 @@ pub fn gateway(
         now,
     };
     let old = |pointer: &str| current.and_then(|status| status.pointer(pointer));
-    let conditions = [accepted(gateway), programmed(gateway, observed)];
+    let addresses = addresses(gateway, settings, observed, old("/addresses"));
+    let conditions = [
+        accepted(gateway, observed),
+        programmed(gateway, observed, !addresses.is_empty()),
+    ];
     let listeners: Vec<Value> = gateway
         .listeners
         .iter()
@@ -49,47 +59,42 @@ pub fn gateway(
             self::listener(gateway, listener, routes, observed, before, &written)
         })
         .collect();
-    let host = gateway.host(&settings.cluster_domain);
-    let addresses = if observed.ready_pods > 0 {
-        json!([{ "type": "Hostname", "value": host }])
-    } else {
-        json!([])
-    };
     let status = json!({
         "addresses": addresses,
         "conditions": written.conditions(&conditions, old("/conditions")),
         "listeners": listeners,
     });
-    (current != Some(&status)).then_some(status)
+    // What others say of it beside these fields is theirs.
+    let is_said = |(field, wanted): (&String, &Value)| current.and_then(|status| status.get(field)) == Some(wanted);
+    let is_new = !status.as_object().is_some_and(|fields| fields.iter().all(is_said));
+    is_new.then_some(status)
 }
 
-/// A condition before it has times.
-struct Condition {
-    kind: &'static str,
-    holds: bool,
-    reason: &'static str,
-    message: String,
+/// Whether anything is made for it.
+pub fn is_accepted(gateway: &Gateway, observed: &Observed) -> bool {
+    accepted(gateway, observed).holds
 }
 
-impl Condition {
-    fn holds(kind: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            holds: true,
-            reason,
-            message: message.into(),
-        }
+fn addresses(gateway: &Gateway, settings: &Settings, observed: &Observed, before: Option<&Value>) -> Vec<Value> {
+    if gateway.is_manual {
+        return gateway.addresses.clone();
     }
-
-    fn fails(kind: &'static str, reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            holds: false,
-            ..Self::holds(kind, reason, message)
-        }
+    let own = json!({ "type": "Hostname", "value": gateway.host(&settings.cluster_domain) });
+    let had = before
+        .and_then(Value::as_array)
+        .is_some_and(|before| before.contains(&own));
+    if observed.ready_pods > 0 || had {
+        vec![own]
+    } else {
+        Vec::new()
     }
 }
 
-fn accepted(gateway: &Gateway) -> Condition {
+fn accepted(gateway: &Gateway, observed: &Observed) -> Condition {
+    if let Some(why) = &observed.bad_parameters {
+        let message = format!("infrastructure.parametersRef: {why}");
+        return Condition::fails("Accepted", "InvalidParameters", message);
+    }
     if let Some(kind) = &gateway.bad_parameters {
         let message = format!("infrastructure.parametersRef: expected a ConfigMap, found {kind}");
         return Condition::fails("Accepted", "InvalidParameters", message);
@@ -118,15 +123,17 @@ fn accepted(gateway: &Gateway) -> Condition {
     }
 }
 
-fn programmed(gateway: &Gateway, observed: &Observed) -> Condition {
+fn programmed(gateway: &Gateway, observed: &Observed, has_address: bool) -> Condition {
     let kind = "Programmed";
     if let Some(why) = &observed.failed {
         return Condition::fails(kind, "Invalid", why.clone());
     }
-    if !accepted(gateway).holds {
+    if !is_accepted(gateway, observed) {
         return Condition::fails(kind, "Invalid", "the Gateway is not accepted");
     }
     match observed.ready_pods {
+        _ if gateway.is_manual => Condition::holds(kind, "Programmed", BY_HAND),
+        0 if has_address => Condition::fails(kind, "Pending", NO_PODS_NOW),
         0 => Condition::fails(kind, "AddressNotAssigned", NO_PODS),
         n => Condition::holds(kind, "Programmed", format!("{n} ready")),
     }
@@ -171,7 +178,7 @@ fn listener(
     };
     let programmed = match (&refusal, observed.ready_pods) {
         (Some(_), _) => Condition::fails("Programmed", "Invalid", "the listener is not accepted"),
-        (None, 0) => Condition::fails("Programmed", "Pending", NO_PODS),
+        (None, 0) if !gateway.is_manual => Condition::fails("Programmed", "Pending", NO_PODS),
         (None, _) => Condition::holds("Programmed", "Programmed", "served"),
     };
     let (kinds, resolved) = kinds(listener);
@@ -206,44 +213,6 @@ fn kinds(listener: &Listener) -> (Vec<Value>, Condition) {
     let names: Vec<String> = other.iter().map(|(group, kind)| format!("{group}/{kind}")).collect();
     let message = format!("expected {}, found {}", KINDS.join(", "), names.join(", "));
     (known, Condition::fails("ResolvedRefs", "InvalidRouteKinds", message))
-}
-
-/// When and for which generation conditions are written.
-struct Written<'a> {
-    generation: i64,
-    now: &'a str,
-}
-
-impl Written<'_> {
-    /// `lastTransitionTime` stays as long as the status does. Conditions of others stay as they are.
-    fn conditions(&self, conditions: &[Condition], before: Option<&Value>) -> Vec<Value> {
-        let before = before.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let kind_of = |value: &Value| value.get("type").and_then(Value::as_str).map(str::to_owned);
-        let mut all: Vec<Value> = conditions
-            .iter()
-            .map(|condition| {
-                let old = before
-                    .iter()
-                    .find(|old| kind_of(old).as_deref() == Some(condition.kind));
-                self.condition(condition, old)
-            })
-            .collect();
-        let is_ours = |value: &&Value| kind_of(value).is_some_and(|kind| conditions.iter().any(|one| one.kind == kind));
-        all.extend(before.iter().filter(|value| !is_ours(value)).cloned());
-        all
-    }
-
-    fn condition(&self, condition: &Condition, old: Option<&Value>) -> Value {
-        let status = if condition.holds { "True" } else { "False" };
-        let same = old.filter(|old| old.get("status").and_then(Value::as_str) == Some(status));
-        let since = same
-            .and_then(|old| old.get("lastTransitionTime")?.as_str())
-            .unwrap_or(self.now);
-        json!({
-            "type": condition.kind, "status": status, "reason": condition.reason, "message": condition.message,
-            "observedGeneration": self.generation, "lastTransitionTime": since,
-        })
-    }
 }
 
 #[cfg(test)]

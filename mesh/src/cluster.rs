@@ -3,24 +3,29 @@
 //! Start reading at `watches` (which watches there are, and when all has been read) and `stream` (one of them). The way of an
 //! object: `stream` -> `trim` (what is of no concern is dropped) -> `store` (parsed by the same `kinds` as files) ->
 //! `interest` (what counts for this waypoint) -> the same [`crate::Compiler`]. When the API server is away, the last good
-//! state stays in force.
+//! state stays in force. The controller sees the same objects, and more, by `observer`, and writes by `client`.
 
 mod access;
 mod backoff;
+mod client;
 mod discovery;
 mod events;
 mod interest;
 mod keeper;
 mod kind;
 mod mentions;
+mod observer;
 mod run;
+mod shelf;
 mod store;
 mod stream;
 mod trim;
 mod watches;
 
 pub use access::ClusterError;
+pub use client::{CallError, ClusterClient};
 pub use events::ClusterEvents;
+pub use observer::Observer;
 
 use crate::{Finding, Scope, Snapshot};
 use access::Access;

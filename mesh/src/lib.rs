@@ -19,7 +19,7 @@ mod snapshot;
 mod status;
 mod yaml;
 
-pub use cluster::{Cluster, ClusterConfig, ClusterError, ClusterEvents};
+pub use cluster::{CallError, Cluster, ClusterClient, ClusterConfig, ClusterError, ClusterEvents, Observer};
 pub use compile::Compiler;
 pub use files::{Files, check};
 pub use finding::{Finding, Place, Severity};
@@ -27,3 +27,4 @@ pub use resources::Resources;
 pub use scope::Scope;
 pub use snapshot::{ClientCert, Name, Named, Resolve, ServicePort, Settings, Snapshot, Topology, Wildcard};
 pub use status::{Condition, ObjectStatus, ParentStatus, statuses};
+pub use yaml::one_document;

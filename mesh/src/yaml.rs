@@ -65,6 +65,20 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Document>, BadYaml> {
     Ok(documents.collect())
 }
 
+/// The one document of a text, for whoever is given YAML inside another object; nothing is `null`.
+///
+/// # Errors
+/// `line:column: message`.
+pub fn one_document(text: &str) -> Result<Value, String> {
+    let told = |bad: BadYaml| format!("{}:{}: {}", bad.line, bad.column, bad.message);
+    let read = on_deep_stack(|| documents(text)).map_err(|error| error.to_string())?;
+    let mut documents = read.map_err(told)?;
+    if documents.len() > 1 {
+        return Err(format!("expected one document, found {}", documents.len()));
+    }
+    Ok(documents.pop().map_or(Value::Null, |document| document.value))
+}
+
 /// The places of all nodes of a file, document by document as [`documents`] gives them.
 pub(crate) fn places(text: &str) -> Vec<Mark> {
     let read: Vec<Mark> = serde_saphyr::from_multiple_with_options(text, options()).unwrap_or_default();

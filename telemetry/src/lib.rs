@@ -8,6 +8,7 @@
 
 mod access_log;
 mod clip;
+mod controller;
 mod dial;
 mod ended;
 mod expression;
@@ -23,6 +24,7 @@ mod spans;
 mod trace_context;
 
 pub use access_log::{AccessLog, LogFormat};
+pub use controller::ControllerMetrics;
 pub use dial::{ClearDial, CollectorAddress, Dial, Dialling, Wire};
 pub use expression::Expression;
 pub use metrics::{DEFAULT_SERIES_LIMIT, Format, Metrics};

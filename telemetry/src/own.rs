@@ -1,10 +1,11 @@
 //! Our own metrics, `waypoint_*`: handles that any thread may bump.
 
 mod labelled;
-mod process;
+pub(crate) mod process;
 
 use crate::metrics::{Histogram, Kind, MILLISECONDS, Sink, count};
-use labelled::{Labelled, Named, NamedGauge, render};
+use labelled::{Labelled, render};
+pub(crate) use labelled::{Named, NamedGauge};
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use std::fmt;
 use std::sync::{PoisonError, RwLock};

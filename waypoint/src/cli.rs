@@ -60,6 +60,13 @@ pub enum Command {
         Rates, shares and percentiles are those between two looks; totals and errors since the start.\n\
         Exits 2 when there is no waypoint to ask.")]
     Top(TopArgs),
+    /// Look after the Gateways of a cluster: make a waypoint for each of class `waypoint`, and write what routes and policies say of themselves.
+    #[command(after_help = "EXAMPLES:\n  \
+        waypoint controller                              # in a pod: its service account, its namespace for the Lease\n  \
+        waypoint controller --kubeconfig ~/.kube/config --namespace waypoint-system --image registry/waypoint:0.1.0\n  \
+        waypoint controller --env OTEL_EXPORTER_OTLP_ENDPOINT=http://otel.telemetry:4317 --resources '{requests: {cpu: 200m}}'\n\n\
+        Several may run: the holder of the Lease acts, the others wait. kill -TERM gives the Lease back at once.")]
+    Controller(Box<ControllerArgs>),
     /// A whole mesh on this machine: CA, tunnels, two versions of a service, a canary that moves.
     #[command(
         after_help = "EXAMPLES:\n  waypoint demo\n  waypoint demo --keep     # leave it running, and try the curl lines"
@@ -362,6 +369,117 @@ pub struct TopArgs {
     /// One table, and that is all.
     #[arg(long)]
     pub once: bool,
+}
+
+/// `waypoint controller`.
+#[derive(Clone, Debug, Args)]
+pub struct ControllerArgs {
+    /// How the API server is reached from outside a pod; several are merged as kubectl does.
+    #[arg(long, value_name = "FILE", env = "KUBECONFIG", value_delimiter = ':')]
+    pub kubeconfig: Vec<PathBuf>,
+    /// Namespace of the Lease; else that of the service account.
+    #[arg(long, value_name = "NS", env = "POD_NAMESPACE")]
+    pub namespace: Option<String>,
+    /// Who this one is in the Lease; else the host's name and the process id.
+    #[arg(long, value_name = "NAME", env = "POD_NAME")]
+    pub identity: Option<String>,
+    /// Name of the Lease.
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "WAYPOINT_LEASE",
+        default_value = "waypoint-controller"
+    )]
+    pub lease: String,
+    /// How long the Lease lasts without a renewal, in seconds. It is renewed three times as often; whoever cannot, stops
+    /// after two thirds of it, and another takes over after all of it.
+    #[arg(long, value_name = "SECONDS", env = "WAYPOINT_LEASE_SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub lease_seconds: u64,
+    /// Readiness listener: /healthz/ready. Ready when all was read, leader or not.
+    #[arg(long, value_name = "ADDR", env = "WAYPOINT_READY", default_value = "[::]:15021")]
+    pub ready: SocketAddr,
+    /// Metrics listener: /stats/prometheus.
+    #[arg(long, value_name = "ADDR", env = "WAYPOINT_METRICS", default_value = "[::]:15020")]
+    pub metrics: SocketAddr,
+    /// Istio's root namespace.
+    #[arg(
+        long,
+        value_name = "NS",
+        env = "WAYPOINT_ROOT_NAMESPACE",
+        default_value = "istio-system"
+    )]
+    pub root_namespace: String,
+    /// The ClusterRole that waypoints read the cluster by.
+    #[arg(long, value_name = "NAME", env = "WAYPOINT_CLUSTER_ROLE", default_value = "waypoint")]
+    pub cluster_role: String,
+    /// The ClusterRoleBinding whose subjects are kept to be the waypoints' service accounts; it must exist.
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "WAYPOINT_CLUSTER_ROLE_BINDING",
+        default_value = "waypoint"
+    )]
+    pub cluster_role_binding: String,
+    /// Image of the waypoints; else waypoint:<this version>.
+    #[arg(long, value_name = "IMAGE", env = "WAYPOINT_IMAGE")]
+    pub image: Option<String>,
+    /// imagePullPolicy of the waypoints; else the cluster's default.
+    #[arg(long, value_name = "POLICY", env = "WAYPOINT_IMAGE_PULL_POLICY", default_value = "")]
+    pub image_pull_policy: String,
+    /// The CA of the waypoints; else istiod.istio-system.svc:15012.
+    #[arg(long, value_name = "HOST:PORT", env = "WAYPOINT_CA_ADDRESS")]
+    pub ca_address: Option<String>,
+    /// The mesh's trust domain.
+    #[arg(long, value_name = "TD", env = "TRUST_DOMAIN", default_value = "cluster.local")]
+    pub trust_domain: String,
+    /// The cluster's DNS domain.
+    #[arg(
+        long,
+        value_name = "DOMAIN",
+        env = "WAYPOINT_CLUSTER_DOMAIN",
+        default_value = "cluster.local"
+    )]
+    pub cluster_domain: String,
+    /// The cluster's id in telemetry.
+    #[arg(long, value_name = "ID", env = "ISTIO_META_CLUSTER_ID", default_value = "Kubernetes")]
+    pub cluster_id: String,
+    /// The ConfigMap with the mesh's root certificate, in every namespace.
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "WAYPOINT_ROOT_CONFIG_MAP",
+        default_value = "istio-ca-root-cert"
+    )]
+    pub root_config_map: String,
+    /// `resources` of the waypoints' container, as JSON or YAML; else 100m and 64Mi, at most 512Mi.
+    #[arg(long, value_name = "JSON", env = "WAYPOINT_RESOURCES")]
+    pub resources: Option<String>,
+    /// More environment of the waypoints. Repeatable; in the variable, one a line.
+    #[arg(long, value_name = "NAME=VALUE", env = "WAYPOINT_PROXY_ENV", value_delimiter = '\n')]
+    pub env: Vec<String>,
+    /// Seconds between SIGTERM and SIGKILL of a waypoint: longer than its --drain-grace.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "WAYPOINT_TERMINATION_GRACE",
+        default_value_t = 45
+    )]
+    pub termination_grace: u32,
+    /// Between two looks for CRDs that came or went, at most, in seconds.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "WAYPOINT_DISCOVERY_SECONDS",
+        hide = true,
+        default_value_t = 60
+    )]
+    pub discovery_seconds: u64,
+    /// Log filter, for example debug or info,waypoint::controller=debug.
+    #[arg(long, value_name = "FILTER", env = "WAYPOINT_LOG", default_value = crate::logging::DEFAULT_FILTER)]
+    pub log: String,
+    /// Log as JSON.
+    #[arg(long, env = "WAYPOINT_LOG_JSON")]
+    pub log_json: bool,
 }
 
 /// `waypoint demo`.

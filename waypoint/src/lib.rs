@@ -8,6 +8,7 @@ pub mod check;
 pub mod cli;
 mod config_source;
 mod control;
+pub mod controller;
 pub mod demo;
 mod dns;
 pub mod explain;

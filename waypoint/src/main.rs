@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         Command::Explain(args) => waypoint::explain::run(args),
         Command::Tap(args) => waypoint::tap::run(args),
         Command::Top(args) => waypoint::top::run(args),
+        Command::Controller(args) => waypoint::controller::run(*args),
         Command::Demo(args) => waypoint::demo::run(args),
     }
 }

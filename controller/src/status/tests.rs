@@ -37,7 +37,7 @@ fn condition<'v>(conditions: &'v Value, kind: &str) -> (&'v str, &'v str) {
 }
 
 #[test]
-fn the_address_appears_with_the_first_ready_pod_and_goes_with_the_last() {
+fn the_address_appears_with_the_first_ready_pod_and_stays() {
     let before = written(&mesh(), &ready(0), None, NOW).unwrap();
     assert_eq!(before["addresses"], json!([]));
     assert_eq!(condition(&before, "Accepted"), ("True", "Accepted"));
@@ -48,8 +48,10 @@ fn the_address_appears_with_the_first_ready_pod_and_goes_with_the_last() {
     assert_eq!(condition(&after, "Programmed"), ("True", "Programmed"));
     assert_eq!(condition(&after["listeners"][0], "Programmed"), ("True", "Programmed"));
     assert_eq!(after["listeners"][0]["attachedRoutes"], 2);
+    // Without an address traffic would pass by the waypoint and its policies.
     let gone = written(&mesh(), &ready(0), Some(&after), LATER).unwrap();
-    assert_eq!(gone["addresses"], json!([]));
+    assert_eq!(gone["addresses"], host);
+    assert_eq!(condition(&gone, "Programmed"), ("False", "Pending"));
 }
 
 #[test]
@@ -69,6 +71,9 @@ fn a_time_changes_with_its_status_only() {
 fn what_is_said_already_is_not_written_again() {
     let status = written(&mesh(), &ready(1), None, NOW).unwrap();
     assert_eq!(written(&mesh(), &ready(1), Some(&status), LATER), None);
+    let mut more = status;
+    more["attachedListenerSets"] = json!(0);
+    assert_eq!(written(&mesh(), &ready(1), Some(&more), LATER), None, "another's field");
 }
 
 #[test]
@@ -137,4 +142,26 @@ fn parameters_that_are_no_config_map_are_refused() {
             "listeners": [{ "name": "mesh", "port": 15008, "protocol": "HBONE" }] } });
     let status = written(&Gateway::parse(&object).unwrap(), &ready(1), None, NOW).unwrap();
     assert_eq!(condition(&status, "Accepted"), ("False", "InvalidParameters"));
+}
+
+#[test]
+fn overlays_that_are_none_are_refused() {
+    let observed = Observed {
+        bad_parameters: Some("ConfigMap demo/x: not found".to_owned()),
+        ..ready(1)
+    };
+    let status = written(&mesh(), &observed, None, NOW).unwrap();
+    assert_eq!(condition(&status, "Accepted"), ("False", "InvalidParameters"));
+    assert_eq!(condition(&status, "Programmed"), ("False", "Invalid"));
+}
+
+#[test]
+fn addresses_of_the_spec_are_those_of_the_status() {
+    let given = json!([{ "type": "Hostname", "value": "elsewhere.demo.svc.cluster.local" }]);
+    let object = json!({ "metadata": { "name": "waypoint", "namespace": "demo", "uid": "u", "generation": 7 },
+        "spec": { "gatewayClassName": "waypoint", "addresses": given,
+            "listeners": [{ "name": "mesh", "port": 15008, "protocol": "HBONE" }] } });
+    let status = written(&Gateway::parse(&object).unwrap(), &ready(0), None, NOW).unwrap();
+    assert_eq!(status["addresses"], given);
+    assert_eq!(condition(&status, "Programmed"), ("True", "Programmed"));
 }

@@ -244,6 +244,11 @@ impl KubeApi {
             .unwrap_or_default()
     }
 
+    /// Writes of clients that changed something, in their order: `verb Kind namespace/name`.
+    pub fn writes(&self) -> Vec<String> {
+        self.shared.state().counts.writes.clone()
+    }
+
     /// Requests of any sort, refused ones too.
     pub fn requests(&self) -> u64 {
         self.shared.state().counts.requests

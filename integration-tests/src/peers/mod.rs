@@ -4,6 +4,7 @@ pub mod authoriser;
 pub mod bare_client;
 pub mod chromium;
 pub mod client_tunnel;
+pub mod controller_process;
 pub mod debian_tools;
 pub mod destination_tunnel;
 pub mod dns_server;

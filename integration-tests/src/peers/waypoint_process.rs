@@ -41,8 +41,9 @@ pub struct Waypoint {
     pub ready: SocketAddr,
 }
 
+/// What a process prints.
 #[derive(Clone, Default)]
-struct Log {
+pub(super) struct Log {
     lines: Arc<watch::Sender<Vec<Line>>>,
 }
 
@@ -370,7 +371,7 @@ fn build() -> PathBuf {
 }
 
 impl Log {
-    fn follow(&self, stream: impl Read + Send + 'static, stdout: bool) {
+    pub(super) fn follow(&self, stream: impl Read + Send + 'static, stdout: bool) {
         let lines = self.lines.clone();
         std::thread::spawn(move || {
             for text in BufReader::new(stream).lines().map_while(Result::ok) {
@@ -379,7 +380,7 @@ impl Log {
         });
     }
 
-    fn stdout(&self) -> Vec<String> {
+    pub(super) fn stdout(&self) -> Vec<String> {
         self.lines
             .borrow()
             .iter()
@@ -388,7 +389,7 @@ impl Log {
             .collect()
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let lines = self.lines.borrow();
         lines.iter().map(|l| l.text.as_str()).collect::<Vec<_>>().join("\n")
     }

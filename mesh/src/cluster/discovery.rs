@@ -1,7 +1,7 @@
 //! Which of the kinds the cluster has: CRDs come, go and change their versions while we run.
 
 use super::access::SharedAccess;
-use super::kind::KINDS;
+use super::kind::Kind;
 use super::stream::chain;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIGroupList, APIResourceList};
 use kube::Client;
@@ -19,11 +19,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) type Found = BTreeMap<&'static str, &'static str>;
 
 /// Looks for ever: often at first and after a change, then every `slowest`.
-pub(super) async fn run(access: SharedAccess, slowest: Duration, told: Sender<Result<Found, String>>) {
+pub(super) async fn run(
+    access: SharedAccess,
+    kinds: Vec<&'static Kind>,
+    slowest: Duration,
+    told: Sender<Result<Found, String>>,
+) {
     let mut found: Option<Found> = None;
     let mut wait = FIRST.min(slowest);
     loop {
-        match look(&access, found.as_ref()).await {
+        match look(&access, &kinds, found.as_ref()).await {
             Ok(now) if found.as_ref() == Some(&now) => wait = (wait * 2).min(slowest),
             Ok(now) => {
                 found = Some(now.clone());
@@ -44,7 +49,7 @@ pub(super) async fn run(access: SharedAccess, slowest: Duration, told: Sender<Re
 }
 
 /// One look. What cannot be asked now stays as it was known.
-async fn look(access: &SharedAccess, before: Option<&Found>) -> Result<Found, String> {
+async fn look(access: &SharedAccess, kinds: &[&'static Kind], before: Option<&Found>) -> Result<Found, String> {
     let (number, client) = access.client().await.map_err(|error| error.to_string())?;
     let groups = match timeout(PATIENCE, client.list_api_groups()).await {
         Ok(Ok(groups)) => groups,
@@ -58,7 +63,7 @@ async fn look(access: &SharedAccess, before: Option<&Found>) -> Result<Found, St
     };
     let mut answers: BTreeMap<String, Option<APIResourceList>> = BTreeMap::new();
     let mut found = Found::new();
-    for kind in &KINDS {
+    for kind in kinds {
         if kind.is_built_in() {
             found.extend(kind.versions.first().map(|version| (kind.name, *version)));
             continue;

@@ -7,12 +7,12 @@ use super::trim::Seen;
 use crate::{Compiler, Finding, Scope, Snapshot, yaml};
 use std::sync::Arc;
 
-/// What happens to the store.
-pub(super) enum Step {
+/// What happens to a store.
+pub(super) enum Step<T> {
     /// A list of this part begins.
     Begin(Part),
     /// An object is there.
-    Apply(Part, &'static Kind, Seen),
+    Apply(Part, &'static Kind, T),
     /// An object is gone.
     Remove(Part, (Arc<str>, Arc<str>)),
     /// The list of this part ended.
@@ -61,7 +61,7 @@ impl Keeper {
     }
 
     /// Takes a batch in. Blocking.
-    pub(super) fn take(&mut self, batch: Vec<Step>) {
+    pub(super) fn take(&mut self, batch: Vec<Step<Seen>>) {
         let mut is_changed = false;
         // Pods and endpoints lead nowhere.
         let mut is_led = false;

@@ -31,6 +31,8 @@ pub(super) enum Reach {
     Own,
     /// One by one, by name: others of the kind are none of our business.
     Named,
+    /// In the whole cluster, what has the label of something that belongs to a Gateway.
+    Labelled,
 }
 
 /// What it means when a kind may not be read.
@@ -185,6 +187,49 @@ pub(super) static KINDS: [Kind; 26] = [
     ),
 ];
 
+/// What the controller makes and therefore follows as well, with the Lease that it holds.
+pub(super) static MADE: [Kind; 6] = [
+    made("apps", &["v1"], "deployments", "Deployment"),
+    made("", &["v1"], "serviceaccounts", "ServiceAccount"),
+    made(
+        "autoscaling",
+        &["v2"],
+        "horizontalpodautoscalers",
+        "HorizontalPodAutoscaler",
+    ),
+    made("policy", &["v1"], "poddisruptionbudgets", "PodDisruptionBudget"),
+    watched(
+        "rbac.authorization.k8s.io",
+        &["v1"],
+        "clusterrolebindings",
+        "ClusterRoleBinding",
+        Reach::Named,
+        Need::Must,
+    ),
+    watched(
+        "coordination.k8s.io",
+        &["v1"],
+        "leases",
+        "Lease",
+        Reach::Named,
+        Need::Must,
+    ),
+];
+
+/// One of them all.
+pub(super) fn named(name: &str) -> Option<&'static Kind> {
+    KINDS.iter().chain(&MADE).find(|kind| kind.name == name)
+}
+
+const fn made(
+    group: &'static str,
+    versions: &'static [&'static str],
+    plural: &'static str,
+    name: &'static str,
+) -> Kind {
+    watched(group, versions, plural, name, Reach::Labelled, Need::Must)
+}
+
 const fn everywhere(
     group: &'static str,
     versions: &'static [&'static str],
@@ -216,7 +261,15 @@ const fn watched(
 impl Kind {
     /// Part of Kubernetes itself: no CRD can be missing.
     pub(super) fn is_built_in(&self) -> bool {
-        matches!(self.group, "" | "discovery.k8s.io")
+        matches!(
+            self.group,
+            "" | "apps"
+                | "autoscaling"
+                | "policy"
+                | "discovery.k8s.io"
+                | "coordination.k8s.io"
+                | "rbac.authorization.k8s.io"
+        )
     }
 
     /// `v1`, `networking.istio.io/v1`.

@@ -2,8 +2,10 @@
 
 use super::discovery;
 use super::keeper::{Keeper, Step};
+use super::kind::KINDS;
 use super::stream::Message;
-use super::watches::Watches;
+use super::trim::{Seen, trim};
+use super::watches::{Watches, wanted};
 use super::{Cluster, ClusterEvents};
 use crate::{Finding, Snapshot};
 use std::sync::Arc;
@@ -28,12 +30,18 @@ pub(super) async fn run(cluster: Cluster, mut published: impl FnMut(&Arc<Snapsho
     let (inbox, messages) = channel(INBOX);
     let (discovered, found) = channel(1);
     let access = Arc::clone(&cluster.access);
-    let discovery = discovery::run(Arc::clone(&access), cluster.config.discovery, discovered);
-    let watches = Watches::new(access, Arc::clone(&cluster.events), &cluster.eye, inbox);
+    let discovery = discovery::run(
+        Arc::clone(&access),
+        KINDS.iter().collect(),
+        cluster.config.discovery,
+        discovered,
+    );
+    let watches = Watches::new(access, Arc::clone(&cluster.events), inbox, trim);
     let state = State {
         events: Arc::clone(&cluster.events),
         snapshot: Arc::clone(&cluster.snapshot),
         watches,
+        own: Arc::clone(&cluster.eye.own),
         messages,
         quiet: QUIET,
         compiled: Vec::new(),
@@ -49,8 +57,10 @@ pub(super) async fn run(cluster: Cluster, mut published: impl FnMut(&Arc<Snapsho
 struct State {
     events: Arc<dyn ClusterEvents>,
     snapshot: Arc<arc_swap::ArcSwap<Snapshot>>,
-    watches: Watches,
-    messages: Receiver<Message>,
+    watches: Watches<Seen>,
+    /// The waypoint's namespace.
+    own: Arc<str>,
+    messages: Receiver<Message<Seen>>,
     quiet: Duration,
     /// Findings of the latest compile.
     compiled: Vec<Finding>,
@@ -100,7 +110,7 @@ impl State {
     }
 
     /// What else comes within the quiet time.
-    async fn gather(&mut self, batch: &mut Vec<Step>) {
+    async fn gather(&mut self, batch: &mut Vec<Step<Seen>>) {
         let end = Instant::now() + self.quiet;
         while batch.len() < BATCH {
             match timeout_at(end, self.messages.recv()).await {
@@ -111,7 +121,7 @@ impl State {
     }
 
     /// Takes a batch in and arranges the watches. `None`: the process ends.
-    async fn take(&mut self, mut keeper: Keeper, batch: Vec<Step>) -> Option<Keeper> {
+    async fn take(&mut self, mut keeper: Keeper, batch: Vec<Step<Seen>>) -> Option<Keeper> {
         let mut batch = batch;
         loop {
             keeper = spawn_blocking(move || {
@@ -120,7 +130,9 @@ impl State {
             })
             .await
             .ok()?;
-            batch = self.watches.arrange(keeper.interest());
+            batch = self
+                .watches
+                .arrange(|found| wanted(found, keeper.interest(), &self.own));
             if batch.is_empty() {
                 self.events.objects(keeper.count());
                 return Some(keeper);

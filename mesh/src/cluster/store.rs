@@ -24,7 +24,7 @@ pub(super) struct Part {
 }
 
 impl Part {
-    fn has(&self, namespace: &str, name: &str) -> bool {
+    pub(super) fn has(&self, namespace: &str, name: &str) -> bool {
         self.namespace.as_deref().is_none_or(|own| own == namespace)
             && self.name.as_deref().is_none_or(|own| own == name)
     }

@@ -5,9 +5,8 @@
 
 use super::access::SharedAccess;
 use super::backoff::Backoff;
-use super::kind::Kind;
+use super::kind::{Kind, Reach};
 use super::store::Part;
-use super::trim::{Seen, trim};
 use futures_util::StreamExt;
 use kube::Api;
 use kube::core::{DynamicObject, Status};
@@ -25,12 +24,15 @@ const LIST: Duration = Duration::from_secs(60);
 /// Objects of one page of a list.
 const PAGE: u32 = 500;
 
+/// On everything that belongs to a Gateway.
+pub(super) const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
+
 /// What a watch tells.
-pub(super) enum Told {
+pub(super) enum Told<T> {
     /// A list begins.
     Began,
     /// An object is there.
-    Object(Seen),
+    Object(T),
     /// An object is gone.
     Gone(Arc<str>, Arc<str>),
     /// The list is whole, and the watch goes on.
@@ -49,24 +51,29 @@ pub(super) struct Failure {
 }
 
 /// A message of a watch: its number, and what it tells.
-pub(super) type Message = (u64, Told);
+pub(super) type Message<T> = (u64, Told<T>);
+
+/// What of an object is told; `None`: nothing.
+pub(super) type Read<T> = fn(&Kind, &str, DynamicObject) -> Option<T>;
+
+/// What is followed, and who is told.
+pub(super) struct Follow<T> {
+    pub(super) kind: &'static Kind,
+    pub(super) version: &'static str,
+    pub(super) part: Part,
+    pub(super) number: u64,
+    pub(super) told: Sender<Message<T>>,
+    pub(super) read: Read<T>,
+}
 
 /// Follows a part of a kind until it is dropped.
-pub(super) async fn follow(
-    access: SharedAccess,
-    kind: &'static Kind,
-    version: &'static str,
-    part: Part,
-    number: u64,
-    told: Sender<Message>,
-) {
+pub(super) async fn follow<T: Send>(access: SharedAccess, what: Follow<T>) {
     let mut backoff = Backoff::default();
     loop {
         let failure = match access.client().await {
             Ok((client_number, client)) => {
-                let api = api(client, kind, version, &part);
-                let end = stream(api, kind, version, &part, number, &told, &mut backoff).await;
-                match end {
+                let api = api(client, what.kind, what.version, &what.part);
+                match what.stream(api, &mut backoff).await {
                     None => return,
                     Some(failure) if failure.why == "unauthorized" => {
                         access.refused(client_number).await;
@@ -80,7 +87,7 @@ pub(super) async fn follow(
                 message: error.to_string(),
             },
         };
-        if told.send((number, Told::Failed(failure))).await.is_err() {
+        if what.told.send((what.number, Told::Failed(failure))).await.is_err() {
             return;
         }
         sleep(backoff.next()).await;
@@ -99,71 +106,67 @@ fn config(kind: &Kind, part: &Part) -> watcher::Config {
     let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE);
     match &part.name {
         Some(name) => config.fields(&format!("metadata.name={name}")),
+        // The controller's own sort of objects, and nobody else's.
+        None if kind.reach == Reach::Labelled => config.labels(GATEWAY_NAME),
         // Pods that ended have no address; a Job leaves many of them.
         None if kind.name == "Pod" => config.fields("status.phase!=Succeeded,status.phase!=Failed"),
         None => config,
     }
 }
 
-/// Until it must begin anew (why), or nobody listens (`None`).
-async fn stream(
-    api: Api<DynamicObject>,
-    kind: &'static Kind,
-    version: &'static str,
-    part: &Part,
-    number: u64,
-    told: &Sender<Message>,
-    backoff: &mut Backoff,
-) -> Option<Failure> {
-    let mut events = pin!(watcher(api, config(kind, part)));
-    let mut is_listing = true;
-    loop {
-        let next = if is_listing {
-            match timeout(LIST, events.next()).await {
-                Ok(next) => next,
-                Err(_) => return Some(silent()),
-            }
-        } else {
-            events.next().await
-        };
-        let message = match next? {
-            Ok(Event::Init) => {
-                is_listing = true;
-                Told::Began
-            }
-            Ok(Event::InitDone) => {
-                is_listing = false;
-                backoff.reset();
-                Told::Whole
-            }
-            Ok(Event::InitApply(object)) => match trim(kind, version, object) {
-                Some(seen) => Told::Object(seen),
-                None => continue,
-            },
-            Ok(Event::Apply(object)) => {
-                backoff.reset();
-                match trim(kind, version, object) {
+impl<T: Send> Follow<T> {
+    /// Until it must begin anew (why), or nobody listens (`None`).
+    async fn stream(&self, api: Api<DynamicObject>, backoff: &mut Backoff) -> Option<Failure> {
+        let mut events = pin!(watcher(api, config(self.kind, &self.part)));
+        let mut is_listing = true;
+        loop {
+            let next = if is_listing {
+                match timeout(LIST, events.next()).await {
+                    Ok(next) => next,
+                    Err(_) => return Some(silent()),
+                }
+            } else {
+                events.next().await
+            };
+            let message = match next? {
+                Ok(Event::Init) => {
+                    is_listing = true;
+                    Told::Began
+                }
+                Ok(Event::InitDone) => {
+                    is_listing = false;
+                    backoff.reset();
+                    Told::Whole
+                }
+                Ok(Event::InitApply(object)) => match (self.read)(self.kind, self.version, object) {
                     Some(seen) => Told::Object(seen),
                     None => continue,
+                },
+                Ok(Event::Apply(object)) => {
+                    backoff.reset();
+                    match (self.read)(self.kind, self.version, object) {
+                        Some(seen) => Told::Object(seen),
+                        None => continue,
+                    }
                 }
-            }
-            Ok(Event::Delete(object)) => {
-                let namespace = object.metadata.namespace.unwrap_or_default();
-                Told::Gone(namespace.into(), object.metadata.name.unwrap_or_default().into())
-            }
-            Err(error) => {
-                let failure = Failure::of(&error);
-                // The watcher would ask for the same version again.
-                let begins_anew = matches!(failure.why, "unauthorized") || is_gone(&error);
-                if begins_anew {
-                    return Some(failure);
+                Ok(Event::Delete(object)) => {
+                    let namespace = object.metadata.namespace.unwrap_or_default();
+                    Told::Gone(namespace.into(), object.metadata.name.unwrap_or_default().into())
                 }
-                told.send((number, Told::Failed(failure))).await.ok()?;
-                sleep(backoff.next()).await;
-                continue;
-            }
-        };
-        told.send((number, message)).await.ok()?;
+                Err(error) => {
+                    let failure = Failure::of(&error);
+                    // The watcher would ask for the same version again.
+                    let begins_anew = matches!(failure.why, "unauthorized") || is_gone(&error);
+                    if begins_anew {
+                        return Some(failure);
+                    }
+                    self.told.send((self.number, Told::Failed(failure))).await.ok()?;
+                    sleep(backoff.next()).await;
+                    continue;
+                }
+            };
+            self.told.send((self.number, message)).await.ok()?;
+        }
     }
 }
 

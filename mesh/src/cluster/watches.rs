@@ -1,14 +1,14 @@
 //! Which watches there are: started and ended as kinds come and go and as routes lead to other namespaces; and whether all
 //! that must be read has been.
 
+use super::ClusterEvents;
 use super::access::SharedAccess;
 use super::discovery::Found;
 use super::interest::Interest;
 use super::keeper::Step;
 use super::kind::{KINDS, Kind, Need, Reach};
 use super::store::Part;
-use super::stream::{Failure, Message, Told, follow};
-use super::{ClusterEvents, Eye};
+use super::stream::{Failure, Follow, Message, Read, Told, follow};
 use crate::finding::{Finding, Severity};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,12 +24,15 @@ const HOLD: Duration = Duration::from_secs(5);
 /// every 25 s.
 const WELL: Duration = Duration::from_secs(40);
 
+/// The parts that are watched, each with its kind and version.
+pub(super) type Wanted = BTreeMap<Part, (&'static Kind, &'static str)>;
+
 /// All of them.
-pub(super) struct Watches {
+pub(super) struct Watches<T> {
     access: SharedAccess,
     events: Arc<dyn ClusterEvents>,
-    inbox: Sender<Message>,
-    own: Arc<str>,
+    inbox: Sender<Message<T>>,
+    read: Read<T>,
     running: BTreeMap<Part, Running>,
     numbers: BTreeMap<u64, Part>,
     last_number: u64,
@@ -56,14 +59,19 @@ impl Drop for Running {
     }
 }
 
-impl Watches {
+impl<T: Send + 'static> Watches<T> {
     /// None yet.
-    pub(super) fn new(access: SharedAccess, events: Arc<dyn ClusterEvents>, eye: &Eye, inbox: Sender<Message>) -> Self {
+    pub(super) fn new(
+        access: SharedAccess,
+        events: Arc<dyn ClusterEvents>,
+        inbox: Sender<Message<T>>,
+        read: Read<T>,
+    ) -> Self {
         Self {
             access,
             events,
             inbox,
-            own: Arc::clone(&eye.own),
+            read,
             running: BTreeMap::new(),
             numbers: BTreeMap::new(),
             last_number: 0,
@@ -88,7 +96,7 @@ impl Watches {
 
     /// Turns a message into what it does to the store, and remembers how the watch is. `None`: nothing, or of a watch that
     /// ended.
-    pub(super) fn heard(&mut self, (number, told): Message) -> Option<Step> {
+    pub(super) fn heard(&mut self, (number, told): Message<T>) -> Option<Step<T>> {
         let part = self.numbers.get(&number)?.clone();
         let running = self.running.get_mut(&part)?;
         let kind = running.kind;
@@ -148,9 +156,9 @@ impl Watches {
     }
 
     /// Starts what is missing, ends what is not wanted. Gives what the store must forget.
-    pub(super) fn arrange(&mut self, interest: &Interest) -> Vec<Step> {
+    pub(super) fn arrange(&mut self, wanted: impl FnOnce(&Found) -> Wanted) -> Vec<Step<T>> {
         let Some(found) = &self.found else { return Vec::new() };
-        let wanted = wanted(found, interest, &self.own);
+        let wanted = wanted(found);
         let mut forgotten = Vec::new();
         let unwanted: Vec<Part> = self
             .running
@@ -202,11 +210,14 @@ impl Watches {
         let number = self.last_number;
         let watch = follow(
             Arc::clone(&self.access),
-            kind,
-            version,
-            part.clone(),
-            number,
-            self.inbox.clone(),
+            Follow {
+                kind,
+                version,
+                part: part.clone(),
+                number,
+                told: self.inbox.clone(),
+                read: self.read,
+            },
         );
         let running = Running {
             number,
@@ -309,8 +320,8 @@ impl Running {
     }
 }
 
-/// The parts that are watched, each with its kind and version.
-fn wanted(found: &Found, interest: &Interest, own: &Arc<str>) -> BTreeMap<Part, (&'static Kind, &'static str)> {
+/// What a waypoint watches.
+pub(super) fn wanted(found: &Found, interest: &Interest, own: &Arc<str>) -> Wanted {
     let mut wanted = BTreeMap::new();
     for kind in &KINDS {
         let Some(&version) = found.get(kind.name) else { continue };
@@ -323,7 +334,7 @@ fn wanted(found: &Found, interest: &Interest, own: &Arc<str>) -> BTreeMap<Part, 
             wanted.insert(part, (kind, version));
         };
         match kind.reach {
-            Reach::Everywhere => want(None, None),
+            Reach::Everywhere | Reach::Labelled => want(None, None),
             Reach::Own => want(Some(own), None),
             Reach::Counting => interest
                 .namespaces

@@ -20,7 +20,7 @@ struct Usage {
     started: f64,
 }
 
-pub(super) fn expose(out: &mut dyn Sink) -> fmt::Result {
+pub(crate) fn expose(out: &mut dyn Sink) -> fmt::Result {
     let Some(usage) = read() else { return Ok(()) };
     out.single(
         "process_cpu_seconds_total",

@@ -14,6 +14,8 @@ pub struct Faults {
     pub denied: BTreeSet<String>,
     /// Continue tokens are expired: 410 for every page but the first.
     pub expired_pages: bool,
+    /// So many writes of these kinds (`kind`), one after the other, are refused with 409.
+    pub conflicts: Vec<String>,
     /// Requests for a watch are answered with status 410, not with an ERROR event.
     pub gone_by_status: bool,
 }

@@ -68,6 +68,12 @@ pub(super) fn usual() -> Vec<ApiKind> {
         ApiKind::new("policy", &["v1"], "poddisruptionbudgets", "PodDisruptionBudget"),
         ApiKind::new("coordination.k8s.io", &["v1"], "leases", "Lease"),
         ApiKind::new("discovery.k8s.io", &["v1"], "endpointslices", "EndpointSlice"),
+        ApiKind::cluster(
+            "rbac.authorization.k8s.io",
+            "v1",
+            "clusterrolebindings",
+            "ClusterRoleBinding",
+        ),
         ApiKind::cluster(gateway, "v1", "gatewayclasses", "GatewayClass"),
         ApiKind::new(gateway, &["v1", "v1beta1"], "gateways", "Gateway"),
         ApiKind::new(gateway, &["v1", "v1beta1"], "httproutes", "HTTPRoute"),

@@ -1,4 +1,5 @@
-//! Field and label selectors, as far as clients here use them: `a=b`, `a==b`, `a!=b`, joined by commas.
+//! Field and label selectors, as far as clients here use them: `a=b`, `a==b`, `a!=b`, and `a` alone (there is such a label),
+//! joined by commas.
 
 use serde_json::Value;
 
@@ -13,8 +14,18 @@ pub(super) struct Selection {
 #[derive(Clone, Debug)]
 struct Term {
     key: String,
-    value: String,
+    /// `None`: any.
+    value: Option<String>,
     is_equal: bool,
+}
+
+impl Term {
+    fn holds(&self, found: Option<&str>) -> bool {
+        match &self.value {
+            None => found.is_some(),
+            Some(value) => (found.unwrap_or_default() == value) == self.is_equal,
+        }
+    }
 }
 
 impl Selection {
@@ -28,18 +39,15 @@ impl Selection {
 
     pub(super) fn selects(&self, object: &Value) -> bool {
         let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
-        let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or_default().to_owned();
-        let field = |key: &str| text(object.pointer(&format!("/{}", key.replace('.', "/"))));
-        let label = |key: &str| text(object["metadata"]["labels"].get(key));
+        let field = |key: &str| {
+            object
+                .pointer(&format!("/{}", key.replace('.', "/")))
+                .and_then(Value::as_str)
+        };
+        let label = |key: &str| object["metadata"]["labels"].get(key).and_then(Value::as_str);
         self.namespace.as_deref().is_none_or(|wanted| wanted == namespace)
-            && self
-                .fields
-                .iter()
-                .all(|term| (field(&term.key) == term.value) == term.is_equal)
-            && self
-                .labels
-                .iter()
-                .all(|term| (label(&term.key) == term.value) == term.is_equal)
+            && self.fields.iter().all(|term| term.holds(field(&term.key)))
+            && self.labels.iter().all(|term| term.holds(label(&term.key)))
     }
 }
 
@@ -47,15 +55,15 @@ fn terms(text: &str) -> Vec<Term> {
     let parts = text.split(',').filter(|part| !part.is_empty());
     let term = |part: &str| {
         let (key, value, is_equal) = match part.split_once("!=") {
-            Some((key, value)) => (key, value, false),
-            None => {
-                let (key, value) = part.split_once('=').unwrap_or_else(|| panic!("selector {part:?}"));
-                (key, value.trim_start_matches('='), true)
-            }
+            Some((key, value)) => (key, Some(value), false),
+            None => match part.split_once('=') {
+                Some((key, value)) => (key, Some(value.trim_start_matches('=')), true),
+                None => (part, None, true),
+            },
         };
         Term {
             key: key.into(),
-            value: value.into(),
+            value: value.map(str::to_owned),
             is_equal,
         }
     };

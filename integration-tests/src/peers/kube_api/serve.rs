@@ -148,7 +148,11 @@ fn wish<'w>(
     body: &[u8],
 ) -> Result<Write<'w>, Refusal> {
     if head.method == Method::DELETE {
-        return Ok(Write::Delete);
+        let options: Value = serde_json::from_slice(body).unwrap_or_default();
+        let uid = options.pointer("/preconditions/uid").and_then(Value::as_str);
+        return Ok(Write::Delete {
+            uid: uid.map(str::to_owned),
+        });
     }
     let object: Value = serde_json::from_slice(body).map_err(|e| Refusal::new(400, "BadRequest", &e.to_string()))?;
     let content = head

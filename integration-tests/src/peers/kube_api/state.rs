@@ -23,6 +23,8 @@ pub(super) struct State {
     pub(super) cuts: u64,
     pub(super) bookmarks: u64,
     pub(super) counts: Counts,
+    /// What each manager applied last.
+    pub(super) applied: BTreeMap<(Key, String), Value>,
 }
 
 /// How often it was asked.
@@ -33,6 +35,8 @@ pub(super) struct Counts {
     pub(super) pages: BTreeMap<String, u64>,
     pub(super) watches: BTreeMap<String, u64>,
     pub(super) asked: BTreeSet<String>,
+    /// Writes that changed something: `verb Kind namespace/name`.
+    pub(super) writes: Vec<String>,
 }
 
 /// Something that happened to an object.
@@ -60,6 +64,7 @@ impl State {
             cuts: 0,
             bookmarks: 0,
             counts: Counts::default(),
+            applied: BTreeMap::new(),
         }
     }
 
@@ -148,12 +153,14 @@ impl State {
         meta["generation"] = json!(generation + u64::from(is_new_spec));
         let created = given.or_else(|| before.map(|before| before["metadata"]["creationTimestamp"].clone()));
         meta["creationTimestamp"] = created.unwrap_or_else(|| json!("2026-01-02T00:00:00Z"));
-        meta["managedFields"] = json!([{ "manager": "kubectl", "operation": "Apply", "fieldsV1": { "f:spec": {} } }]);
+        let managers = before.map(|before| before["metadata"]["managedFields"].clone());
+        meta["managedFields"] = managers
+            .unwrap_or_else(|| json!([{ "manager": "kubectl", "operation": "Apply", "fieldsV1": { "f:spec": {} } }]));
     }
 }
 
 /// The same but for the version.
-fn is_same(before: &Value, next: &Value) -> bool {
+pub(super) fn is_same(before: &Value, next: &Value) -> bool {
     let bare = |value: &Value| {
         let mut value = value.clone();
         value["metadata"]

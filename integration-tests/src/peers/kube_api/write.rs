@@ -2,7 +2,7 @@
 
 use super::paths::Target;
 use super::serve::Refusal;
-use super::state::State;
+use super::state::{State, is_same};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -20,8 +20,20 @@ pub(super) enum Write<'w> {
         manager: &'w str,
         force: bool,
     },
-    /// DELETE
-    Delete,
+    /// DELETE, of the object with this uid if one is given.
+    Delete { uid: Option<String> },
+}
+
+impl Write<'_> {
+    fn verb(&self) -> &'static str {
+        match self {
+            Self::Create(_) => "create",
+            Self::Replace(_) => "replace",
+            Self::Merge(_) => "merge",
+            Self::Apply { .. } => "apply",
+            Self::Delete { .. } => "delete",
+        }
+    }
 }
 
 /// Does it: the object as it is then.
@@ -36,19 +48,33 @@ pub(super) fn write(
         Write::Create(object) | Write::Replace(object) | Write::Apply { object, .. } => {
             object["metadata"]["name"].as_str().unwrap_or_default().to_owned()
         }
-        Write::Merge(_) | Write::Delete => String::new(),
+        Write::Merge(_) | Write::Delete { .. } => String::new(),
     };
     let name = target.name.map_or(given, str::to_owned);
     let namespace = target.namespace.unwrap_or_default();
     let key = (kind.to_owned(), namespace.to_owned(), name.clone());
     let before = state.objects.get(&key).cloned();
+    if let Some(at) = state.faults.conflicts.iter().position(|of| of == kind) {
+        state.faults.conflicts.remove(at);
+        return Err(Refusal::conflict("as the test wants it"));
+    }
+    let told = format!("{} {kind} {namespace}/{name}", write.verb());
     let mut next = match (&write, &before) {
-        (Write::Delete, _) => {
+        (Write::Delete { uid }, before) => {
+            if let (Some(uid), Some(before)) = (uid, before)
+                && before["metadata"]["uid"] != **uid
+            {
+                return Err(Refusal::conflict("Precondition failed: UID in precondition"));
+            }
+            state.counts.writes.push(told);
             let gone = state.delete(kind, namespace, &name);
             return gone.ok_or_else(|| Refusal::not_found(target, &name));
         }
         (Write::Create(_), Some(_)) => return Err(Refusal::exists(target, &name)),
         (Write::Replace(_) | Write::Merge(_), None) => return Err(Refusal::not_found(target, &name)),
+        (Write::Apply { object, .. }, before) if is_of_another(object, before.as_deref()) => {
+            return Err(Refusal::conflict("Precondition failed: UID in precondition"));
+        }
         (Write::Apply { .. }, None) if is_status => return Err(Refusal::not_found(target, &name)),
         (Write::Create(object) | Write::Apply { object, .. }, None) | (Write::Replace(object), Some(_)) => {
             object.clone()
@@ -58,7 +84,9 @@ pub(super) fn write(
             if !force && let Some(owner) = other_owner(before, manager, object) {
                 return Err(Refusal::conflict(&format!("conflict with \"{owner}\"")));
             }
-            merged((**before).clone(), object)
+            let last = state.applied.get(&(key.clone(), (*manager).to_owned()));
+            let kept = last.map_or_else(|| (**before).clone(), |last| without((**before).clone(), last, object));
+            merged(kept, object)
         }
     };
     let version = |object: &Value| object["metadata"]["resourceVersion"].as_str().map(str::to_owned);
@@ -89,7 +117,35 @@ pub(super) fn write(
     if let Some(managers) = managers {
         next["metadata"]["managedFields"] = managers;
     }
+    if let Write::Apply { object, manager, .. } = write {
+        state.applied.insert((key, manager.to_owned()), object);
+    }
+    // What changes nothing makes no version, and no watch tells of it.
+    if let Some(before) = before.as_ref().filter(|before| is_same(before, &next)) {
+        return Ok(Arc::clone(before));
+    }
+    state.counts.writes.push(told);
     Ok(state.store(kind, next, before))
+}
+
+/// Whether an apply names the uid of another object.
+fn is_of_another(object: &Value, before: Option<&Value>) -> bool {
+    let wanted = object["metadata"]["uid"].as_str();
+    wanted.is_some_and(|wanted| before.is_none_or(|before| before["metadata"]["uid"] != *wanted))
+}
+
+/// Without the fields that were applied last time and are not now.
+fn without(mut base: Value, last: &Value, now: &Value) -> Value {
+    if let (Some(fields), Some(last)) = (base.as_object_mut(), last.as_object()) {
+        for (field, last) in last {
+            match (now.get(field), fields.get_mut(field)) {
+                (None, _) => drop(fields.remove(field)),
+                (Some(now), Some(inner)) => *inner = without(inner.take(), last, now),
+                (Some(_), None) => {}
+            }
+        }
+    }
+    base
 }
 
 /// RFC 7386.

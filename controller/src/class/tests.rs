@@ -1,0 +1,41 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use super::*;
+
+const NOW: &str = "2026-11-26T00:00:00Z";
+
+fn class(spec: Value) -> Value {
+    // As the CRD's default leaves it.
+    let waiting = json!({ "type": "Accepted", "status": "Unknown", "reason": "Pending" });
+    json!({ "metadata": { "name": "waypoint", "generation": 2 }, "spec": spec, "status": { "conditions": [waiting] } })
+}
+
+#[test]
+fn ours_are_accepted_once() {
+    let mut ours = class(json!({ "controllerName": CONTROLLER_NAME }));
+    assert!(is_accepted(&ours));
+    let status = status(&ours, NOW).unwrap();
+    let conditions = status["conditions"].as_array().unwrap();
+    assert_eq!(conditions.len(), 1, "{status}");
+    assert_eq!(conditions[0]["status"], "True");
+    assert_eq!(conditions[0]["observedGeneration"], 2);
+    ours["status"] = status;
+    assert_eq!(super::status(&ours, "2026-11-27T00:00:00Z"), None);
+}
+
+#[test]
+fn parameters_are_refused() {
+    let asking = class(json!({ "controllerName": CONTROLLER_NAME, "parametersRef": { "kind": "ConfigMap" } }));
+    assert!(is_ours(&asking) && !is_accepted(&asking));
+    assert_eq!(
+        status(&asking, NOW).unwrap()["conditions"][0]["reason"],
+        "InvalidParameters"
+    );
+}
+
+#[test]
+fn anothers_is_not_ours() {
+    assert!(!is_ours(&class(
+        json!({ "controllerName": "istio.io/mesh-controller" })
+    )));
+}

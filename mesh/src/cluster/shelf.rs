@@ -1,0 +1,87 @@
+//! Objects as they are, for whoever writes to them: by kind and name, kept as a list of the API server has them.
+
+use super::store::Part;
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+/// Namespace and name.
+type Key = (Arc<str>, Arc<str>);
+
+/// The objects.
+#[derive(Debug, Default)]
+pub(super) struct Shelf {
+    kinds: BTreeMap<&'static str, BTreeMap<Key, Arc<Value>>>,
+    /// What was listed so far, of parts that are being listed.
+    listed: HashMap<Part, HashSet<Key>>,
+}
+
+impl Shelf {
+    /// One object.
+    pub(super) fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<&Arc<Value>> {
+        self.kinds.get(kind)?.get(&(Arc::from(namespace), Arc::from(name)))
+    }
+
+    /// All of a kind, by name.
+    pub(super) fn of(&self, kind: &str) -> impl Iterator<Item = &Arc<Value>> {
+        self.kinds.get(kind).into_iter().flat_map(BTreeMap::values)
+    }
+
+    /// A list of this part begins.
+    pub(super) fn begin(&mut self, part: &Part) {
+        self.listed.insert(part.clone(), HashSet::new());
+    }
+
+    /// It ended: what it did not tell is gone. True when there was such.
+    pub(super) fn end(&mut self, part: &Part) -> bool {
+        match self.listed.remove(part) {
+            Some(listed) => self.keep(part, |key| listed.contains(key)),
+            None => false,
+        }
+    }
+
+    /// The part is not watched any more.
+    pub(super) fn forget(&mut self, part: &Part) -> bool {
+        self.listed.remove(part);
+        self.keep(part, |_| false)
+    }
+
+    /// An object is there; `None`: it is none that is wanted here. True when that changes anything.
+    pub(super) fn put(&mut self, part: &Part, key: Key, object: Option<Value>) -> bool {
+        let Some(object) = object else {
+            return self.remove(part, &key);
+        };
+        if let Some(listed) = self.listed.get_mut(part) {
+            listed.insert(key.clone());
+        }
+        let objects = self.kinds.entry(part.kind).or_default();
+        if objects.get(&key).is_some_and(|known| **known == object) {
+            return false;
+        }
+        objects.insert(key, Arc::new(object));
+        true
+    }
+
+    /// An object is gone. True when it was there.
+    pub(super) fn remove(&mut self, part: &Part, key: &Key) -> bool {
+        if let Some(listed) = self.listed.get_mut(part) {
+            listed.remove(key);
+        }
+        self.kinds
+            .get_mut(part.kind)
+            .and_then(|objects| objects.remove(key))
+            .is_some()
+    }
+
+    fn keep(&mut self, part: &Part, is_kept: impl Fn(&Key) -> bool) -> bool {
+        let Some(objects) = self.kinds.get_mut(part.kind) else {
+            return false;
+        };
+        let before = objects.len();
+        objects.retain(|key, _| !part.has(&key.0, &key.1) || is_kept(key));
+        objects.len() != before
+    }
+}
+
+#[cfg(test)]
+mod tests;
