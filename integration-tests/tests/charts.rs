@@ -11,10 +11,11 @@ use integration_tests::peers::waiting::until;
 use integration_tests::peers::waypoint_process::{Waypoint, binary};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
 
 const GATEWAY_CHART: &str = "waypoint-gateway";
-const CHARTS: [&str; 1] = [GATEWAY_CHART];
+const CONTROLLER_CHART: &str = "waypoint";
+const CHARTS: [&str; 2] = [GATEWAY_CHART, CONTROLLER_CHART];
 
 fn deploy() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy")
@@ -47,11 +48,16 @@ fn value_files(name: &str) -> Vec<Option<String>> {
     found
 }
 
-/// What helm would send to the API server for release `waypoint` in namespace `demo`.
+/// What helm would send to the API server for release `waypoint`, in namespace `demo` or, the controller's, `waypoint-system`.
 fn rendered(helm: &Helm, name: &str, more: &[&str]) -> Result<String, String> {
     let mut args = vec!["template", "waypoint"];
     let path = chart(name);
-    args.extend([path.as_str(), "--namespace", NAMESPACE]);
+    let namespace = if name == CONTROLLER_CHART {
+        "waypoint-system"
+    } else {
+        NAMESPACE
+    };
+    args.extend([path.as_str(), "--namespace", namespace]);
     args.extend(more);
     let done = helm.helm(&args);
     if done.status.success() {
@@ -140,6 +146,12 @@ fn bare_meta(meta: &mut Map<String, Value>) {
     }
 }
 
+/// The one of a kind and name.
+fn named<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
+    let is_it = |object: &&Value| object["kind"] == kind && object["metadata"]["name"] == name;
+    objects.iter().find(is_it).unwrap_or_else(|| panic!("no {kind} {name}"))
+}
+
 /// One source of truth: `controller/testdata/desired.json` is what the controller's own tests hold it to.
 #[test]
 fn it_installs_what_the_controller_would() {
@@ -184,6 +196,53 @@ fn its_account_may_do_what_the_manifests_by_hand_allow_and_no_more() {
     );
 }
 
+/// The chart's and the manifests to apply by hand are one controller.
+#[test]
+fn the_controllers_chart_installs_what_the_manifests_by_hand_do() {
+    let Some(helm) = Helm::installed() else { return };
+    let installed = objects(&helm, CONTROLLER_CHART, &[]);
+    let mut by_hand = yaml(&deploy().join("kubernetes/controller.yaml"));
+    by_hand.extend(yaml(&deploy().join("kubernetes/rbac.yaml")));
+    let mut compared = 0;
+    for wanted in &by_hand {
+        let (kind, name) = (
+            wanted["kind"].as_str().unwrap(),
+            wanted["metadata"]["name"].as_str().unwrap(),
+        );
+        if kind == "Namespace" {
+            continue; // `helm install --create-namespace`
+        }
+        let found = named(&installed, kind, name);
+        assert_eq!(
+            found["metadata"]["namespace"], wanted["metadata"]["namespace"],
+            "{kind} {name}"
+        );
+        for field in ["rules", "roleRef", "subjects"] {
+            assert_eq!(found[field], wanted[field], "{kind} {name}: {field}");
+        }
+        assert_eq!(found["spec"]["controllerName"], wanted["spec"]["controllerName"]);
+        compared += 1;
+    }
+    assert!(compared >= 12, "{compared}");
+    let container =
+        |objects: &[Value]| of_kind(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0].clone();
+    let (found, wanted) = (container(&installed), container(&by_hand));
+    for field in [
+        "image",
+        "args",
+        "ports",
+        "readinessProbe",
+        "livenessProbe",
+        "resources",
+        "securityContext",
+    ] {
+        assert_eq!(found[field], wanted[field], "{field}");
+    }
+    for variable in wanted["env"].as_array().unwrap() {
+        assert!(found["env"].as_array().unwrap().contains(variable), "{variable}");
+    }
+}
+
 /// The leaves of a values file, with their paths. Lists and empty objects are leaves.
 fn leaves<'a>(value: &'a Value, path: &[&'a str], found: &mut Vec<(Vec<&'a str>, &'a Value)>) {
     match value {
@@ -211,40 +270,54 @@ fn another(key: &str, default: &Value, everything: Option<&Value>) -> Value {
     }
 }
 
+/// What shows only with another value.
+fn shown_with(key: &str) -> &'static [&'static str] {
+    match key {
+        "replicaCount" => &["--set", "autoscaling.enabled=false"],
+        "podMonitor.interval" | "podMonitor.labels" => &["--set", "podMonitor.enabled=true"],
+        "serviceMonitor.interval" | "serviceMonitor.labels" => &["--set", "serviceMonitor.enabled=true"],
+        _ => &[],
+    }
+}
+
 #[test]
 fn every_key_does_something() {
     let Some(helm) = Helm::installed() else { return };
-    let plain = |more: &[&str]| rendered(&helm, GATEWAY_CHART, more).unwrap_or_else(|why| panic!("{more:?}: {why}"));
-    let defaults = yaml(&Path::new(&chart(GATEWAY_CHART)).join("values.yaml")).remove(0);
-    let everything = yaml(&Path::new(&chart(GATEWAY_CHART)).join("ci/everything-values.yaml")).remove(0);
-    let mut keys = Vec::new();
-    leaves(&defaults, &[], &mut keys);
-    assert!(keys.len() > 60, "{}", keys.len());
-    for (path, default) in keys {
-        let pointer: String = path
-            .iter()
-            .map(|name| format!("/{}", name.replace('/', "~1")))
-            .collect();
-        let key = path
-            .iter()
-            .map(|name| name.replace('.', "\\."))
-            .collect::<Vec<_>>()
-            .join(".");
-        // What these do shows only with another one.
-        let base: &[&str] = match key.as_str() {
-            "networkGateway" => continue, // refused, whatever it is
-            "replicaCount" => &["--set", "autoscaling.enabled=false"],
-            "podMonitor.interval" | "podMonitor.labels" => &["--set", "podMonitor.enabled=true"],
-            _ => &[],
-        };
-        let change = format!("{key}={}", another(&key, default, everything.pointer(&pointer)));
-        let changed = [base, &["--set-json", &change]].concat();
-        assert_ne!(plain(base), plain(&changed), "{change} changes nothing");
+    for name in CHARTS {
+        let plain = |more: &[&str]| rendered(&helm, name, more).unwrap_or_else(|why| panic!("{more:?}: {why}"));
+        let defaults = yaml(&Path::new(&chart(name)).join("values.yaml")).remove(0);
+        let everything = yaml(&Path::new(&chart(name)).join("ci/everything-values.yaml")).remove(0);
+        let mut keys = Vec::new();
+        leaves(&defaults, &[], &mut keys);
+        assert!(keys.len() > 40, "{}", keys.len());
+        for (path, default) in keys {
+            let pointer: String = path
+                .iter()
+                .map(|name| format!("/{}", name.replace('/', "~1")))
+                .collect();
+            let key = path
+                .iter()
+                .map(|name| name.replace('.', "\\."))
+                .collect::<Vec<_>>()
+                .join(".");
+            // One is refused, whatever it is.
+            if key == "networkGateway" {
+                continue;
+            }
+            let base = if name == CONTROLLER_CHART && key == "replicaCount" {
+                &[]
+            } else {
+                shown_with(&key)
+            };
+            let change = format!("{key}={}", another(&key, default, everything.pointer(&pointer)));
+            let changed = [base, &["--set-json", &change]].concat();
+            assert_ne!(plain(base), plain(&changed), "{name}: {change} changes nothing");
+        }
     }
 }
 
 /// The keys of Istio's gateway chart, 1.27, but for those that configure an injected Envoy.
-const OF_ISTIO: [&str; 30] = [
+const OF_ISTIO: [&str; 34] = [
     "name",
     "revision",
     "replicaCount",
@@ -275,27 +348,29 @@ const OF_ISTIO: [&str; 30] = [
     "terminationGracePeriodSeconds",
     "volumes",
     "volumeMounts",
+    "initContainers",
+    "additionalContainers",
+    "priorityClassName",
+    "lifecycle",
 ];
 
 #[test]
 fn it_has_the_keys_of_istios_chart() {
     let values = yaml(&Path::new(&chart(GATEWAY_CHART)).join("values.yaml")).remove(0);
-    let schema = std::fs::read_to_string(Path::new(&chart(GATEWAY_CHART)).join("values.schema.json")).unwrap();
-    let schema: Value = serde_json::from_str(&schema).unwrap();
-    for key in OF_ISTIO.iter().chain(&[
-        "initContainers",
-        "additionalContainers",
-        "priorityClassName",
-        "lifecycle",
-    ]) {
+    for key in OF_ISTIO {
         assert!(values.get(key).is_some(), "values.yaml has no {key}");
     }
-    let described = schema["properties"].as_object().unwrap();
-    let written = values.as_object().unwrap();
-    assert!(
-        described.keys().eq(written.keys()),
-        "the schema and the values have different keys"
-    );
+}
+
+#[test]
+fn schemas_describe_all_keys_and_no_others() {
+    for name in CHARTS {
+        let values = yaml(&Path::new(&chart(name)).join("values.yaml")).remove(0);
+        let schema = std::fs::read_to_string(Path::new(&chart(name)).join("values.schema.json")).unwrap();
+        let schema: Value = serde_json::from_str(&schema).unwrap();
+        let described = schema["properties"].as_object().unwrap();
+        assert!(described.keys().eq(values.as_object().unwrap().keys()), "{name}");
+    }
 }
 
 #[test]
@@ -328,6 +403,17 @@ fn a_wrong_value_is_refused_with_its_place() {
         let refused = rendered(&helm, GATEWAY_CHART, &["--set", wrong]).expect_err(wrong);
         assert!(refused.contains(said), "{wrong}: {refused}");
     }
+    for (wrong, said) in [
+        ("leaseSeconds=0", "at '/leaseSeconds': minimum: got 0, want 1"),
+        ("waypoints.replicas=2", "additional properties 'replicas' not allowed"),
+        (
+            "waypoints.resources.limits.memory=lots",
+            "at '/waypoints/resources/limits/memory'",
+        ),
+    ] {
+        let refused = rendered(&helm, CONTROLLER_CHART, &["--set", wrong]).expect_err(wrong);
+        assert!(refused.contains(said), "{wrong}: {refused}");
+    }
 }
 
 #[test]
@@ -357,6 +443,97 @@ fn its_notes_say_what_to_try() {
     }
 }
 
+/// The command that a container of the chart runs, with what a kubelet and this machine put into its environment.
+fn command_of(container: &Value, namespace: &str, api: &KubeApi) -> Command {
+    let mut command = Command::new(binary());
+    command.args(
+        container["args"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|arg| arg.as_str().unwrap()),
+    );
+    for variable in container["env"].as_array().unwrap() {
+        let name = variable["name"].as_str().unwrap();
+        let by_field = match name {
+            "POD_NAMESPACE" => namespace,
+            "INSTANCE_IP" => "127.0.0.1",
+            _ => "waypoint",
+        };
+        command.env(name, variable["value"].as_str().unwrap_or(by_field));
+    }
+    for listener in ["HBONE", "ADMIN", "METRICS", "READY"] {
+        command.env(format!("WAYPOINT_{listener}"), "127.0.0.1:0");
+    }
+    command.env("KUBECONFIG", api.kubeconfig());
+    command
+}
+
+/// A process that ends with the test.
+struct Ends(Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// The same of the controller: its waypoints are as the chart's values say.
+#[tokio::test]
+async fn the_controller_that_it_installs_makes_waypoints() {
+    let Some(helm) = Helm::installed() else { return };
+    let values = format!("{}/ci/everything-values.yaml", chart(CONTROLLER_CHART));
+    let installed = objects(&helm, CONTROLLER_CHART, &["--values", &values]);
+    let api = KubeApi::start().await;
+    api.put(of_kind(&installed, "GatewayClass"));
+    api.put(named(&installed, "ClusterRoleBinding", "waypoints-waypoints"));
+    let namespace = |name: &str| json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
+    ["shop", "mesh-system"]
+        .iter()
+        .for_each(|name| api.put(&namespace(name)));
+    api.put(
+        &json!({ "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
+        "metadata": { "name": "waypoint", "namespace": "shop" }, "spec": { "gatewayClassName": "waypoint",
+            "listeners": [{ "name": "mesh", "port": 15008, "protocol": "HBONE" }] } }),
+    );
+    let controller = &of_kind(&installed, "Deployment")["spec"]["template"]["spec"]["containers"][0];
+    let mut command = command_of(controller, "waypoint-system", &api);
+    let log = tempfile::tempfile().unwrap();
+    command.stdout(log.try_clone().unwrap()).stderr(log);
+    let _controller = Ends(command.spawn().unwrap());
+    until("the waypoint is there", async || {
+        api.get("Deployment", "shop", "waypoint").is_some()
+    })
+    .await;
+    let deployment = api.get("Deployment", "shop", "waypoint").unwrap();
+    let pod = &deployment["spec"]["template"]["spec"];
+    assert_eq!(pod["terminationGracePeriodSeconds"], 90);
+    let waypoint = &pod["containers"][0];
+    assert_eq!(waypoint["image"], "registry.example/waypoint:1.0");
+    assert_eq!(waypoint["resources"]["limits"]["memory"], "1Gi");
+    let variables = waypoint["env"].as_array().unwrap();
+    for (name, value) in [
+        ("CA_ADDR", "istio-csr.cert-manager.svc:443"),
+        ("TRUST_DOMAIN", "example.org"),
+        ("ISTIO_META_CLUSTER_ID", "west"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://otel.telemetry:4317"),
+        ("WAYPOINT_DRAIN_GRACE", "75"),
+        ("WAYPOINT_ROOT_NAMESPACE", "mesh-system"),
+    ] {
+        assert!(
+            variables.contains(&json!({ "name": name, "value": value })),
+            "{name}={value}: {variables:?}"
+        );
+    }
+    let account = json!([{ "kind": "ServiceAccount", "namespace": "shop", "name": "waypoint" }]);
+    until("its account may read", async || {
+        api.get("ClusterRoleBinding", "", "waypoints-waypoints")
+            .is_some_and(|binding| binding["subjects"] == account)
+    })
+    .await;
+}
+
 /// The container's command line and environment are ones that the binary takes, and it serves with them.
 #[tokio::test]
 async fn the_pod_that_it_installs_serves() {
@@ -373,24 +550,8 @@ async fn the_pod_that_it_installs_serves() {
         "data": { "mesh": mesh } }),
     );
     let pod = &of_kind(&installed, "Deployment")["spec"]["template"]["spec"]["containers"][0];
-    let mut command = Command::new(binary());
-    command.args(pod["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap()));
-    for variable in pod["env"].as_array().unwrap() {
-        let value = variable["value"]
-            .as_str()
-            .unwrap_or(match variable["name"].as_str().unwrap() {
-                "POD_NAMESPACE" => NAMESPACE,
-                "INSTANCE_IP" => "127.0.0.1",
-                _ => "waypoint",
-            });
-        command.env(variable["name"].as_str().unwrap(), value);
-    }
-    for listener in ["HBONE", "ADMIN", "METRICS", "READY"] {
-        command.env(format!("WAYPOINT_{listener}"), "127.0.0.1:0");
-    }
-    command
-        .env("KUBECONFIG", api.kubeconfig())
-        .env("WAYPOINT_CERTS", world.certs().path());
+    let mut command = command_of(pod, NAMESPACE, &api);
+    command.env("WAYPOINT_CERTS", world.certs().path());
     let waypoint = Waypoint::spawn(command).await;
     assert_eq!(world.client(&waypoint).get(&echo.vip, "/").await.status, 200);
     until("MeshConfig of that namespace turns the access log on", async || {
