@@ -23,7 +23,7 @@ fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
 /// Everything in `text` that looks like the name of a metric of ours or of Istio's.
 fn names(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-    let is_name = |word: &&str| word.starts_with("waypoint_") || word.starts_with("istio_");
+    let is_name = |word: &&str| (word.starts_with("waypoint_") || word.starts_with("istio_")) && !word.ends_with('_');
     words.filter(is_name).map(str::to_owned).collect()
 }
 
