@@ -24,7 +24,8 @@ lint: cmake
 bench: cmake
 	$(CARGO) build --release -p waypoint -p benches
 	$(CARGO) run --release -p benches --bin waypoint-bench -- compare --scenario all --rounds 5 --seconds 2 --warm-up 1 \
-	  --markdown benches/RESULTS.md --json $(TARGET)/bench.json $(BENCH_ARGS)
+	  --markdown benches/RESULTS.md --json benches/results.json --html $(TARGET)/bench.html $(BENCH_ARGS)
+	$(TARGET)/release/waypoint-bench report benches/results.json --chart docs/benchmark.svg
 
 # Instructions of one look-up, one decision, one token; needs valgrind.
 callgrind: cmake

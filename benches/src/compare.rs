@@ -8,8 +8,7 @@ mod traffic;
 
 use crate::cli::CompareArgs;
 use crate::fault::Fault;
-use crate::machine::Machine;
-use crate::report::{Report, Row, Section, Settings};
+use crate::report::{Report, Row, Section};
 use crate::scenario::{self, Kind, Scenario};
 use crate::subject::Which;
 use std::process::ExitCode;
@@ -22,11 +21,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Fault> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let mut report = Report {
-        machine: Machine::here(),
-        settings: Settings::of(args),
-        sections: Vec::new(),
-    };
+    let mut report = Report::of_comparison(args);
     let mut scenarios = wanted(args)?;
     scenarios.retain(|scenario| !subjects(scenario, args).is_empty());
     if scenarios.is_empty() {
@@ -38,7 +33,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Fault> {
         println!("\n{}", section.text());
         report.sections.push(section);
         // After each, so that what was measured is not lost when the next one is stopped.
-        report.write(args)?;
+        report.write(args.json.as_deref(), args.markdown.as_deref(), args.html.as_deref())?;
     }
     println!("\n{}", report.summary());
     Ok(report.verdict(args.gate))

@@ -9,14 +9,14 @@ mod tally;
 
 pub(crate) use ask::{Ask, Protocol, body, message};
 pub(crate) use pace::Schedule;
-pub(crate) use tally::Tally;
+pub(crate) use tally::{Tally, WINDOWS_LIMIT};
 
 use crate::fault::{During, Fault};
 use crate::neighbour::{Room, Source};
 use lane::Lane;
 use pace::Pace;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc;
 use std::time::Duration;
 use tally::Counted;
@@ -55,7 +55,8 @@ pub(crate) struct Load {
 struct Shared {
     pace: Pace,
     counted: Counted,
-    recording: AtomicBool,
+    /// The window that is recorded, counted from 1; 0 is none.
+    window: AtomicUsize,
     stop: AtomicBool,
     broken: AtomicBool,
     lost: AtomicU64,
@@ -67,7 +68,7 @@ impl Load {
         let shared = Arc::new(Shared {
             pace: Pace::new(plan.schedule.clone()),
             counted: Counted::default(),
-            recording: AtomicBool::new(false),
+            window: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
             broken: AtomicBool::new(false),
             lost: AtomicU64::new(0),
@@ -92,9 +93,10 @@ impl Load {
         &self.shared.counted
     }
 
-    /// From now on (or no more), latencies are kept.
-    pub(crate) fn record(&self, on: bool) {
-        self.shared.recording.store(on, Relaxed);
+    /// From now on, latencies are kept in this window, or no more.
+    pub(crate) fn record(&self, window: Option<usize>) {
+        let number = window.map_or(0, |window| window.saturating_add(1));
+        self.shared.window.store(number, Relaxed);
     }
 
     /// Whether something failed that may not: there is nothing to measure any more.
@@ -115,14 +117,15 @@ async fn drive(lanes: Vec<Lane>, is_strict: bool, shared: Arc<Shared>) -> Result
     for lane in lanes {
         running.spawn(run(lane, is_strict, Arc::clone(&shared)));
     }
-    let mut sum = Tally::new()?;
     while let Some(ended) = next(&mut running, &shared).await {
-        sum.add(ended.during("a lane")??)?;
+        ended.during("a lane")?;
     }
-    sum.unanswered = running.len() as u64;
-    sum.lost_connections = shared.lost.load(Relaxed);
-    sum.failures.extend(shared.counted.failures());
-    Ok(sum)
+    Ok(Tally {
+        latencies: shared.counted.latencies(0)?,
+        failures: shared.counted.failures(),
+        lost_connections: shared.lost.load(Relaxed),
+        unanswered: running.len() as u64,
+    })
 }
 
 /// The next lane that ended; None when none is left, or too long after the stop.
@@ -138,8 +141,7 @@ async fn next<T: 'static>(running: &mut JoinSet<T>, shared: &Shared) -> Option<R
 }
 
 /// One lane until the end.
-async fn run(mut lane: Lane, is_strict: bool, shared: Arc<Shared>) -> Result<Tally, Fault> {
-    let mut tally = Tally::new()?;
+async fn run(mut lane: Lane, is_strict: bool, shared: Arc<Shared>) {
     while let Some(due) = shared.pace.turn().await {
         if shared.stop.load(Relaxed) {
             break;
@@ -149,8 +151,8 @@ async fn run(mut lane: Lane, is_strict: bool, shared: Arc<Shared>) -> Result<Tal
             Ok(answer) => !answer.is_good,
             Err(_) => true,
         };
-        if shared.recording.load(Relaxed) {
-            tally.record(due.elapsed());
+        if let Some(window) = shared.window.load(Relaxed).checked_sub(1) {
+            shared.counted.record(window, due.elapsed());
         }
         let label = match &outcome {
             Ok(answer) => answer.label(),
@@ -167,7 +169,6 @@ async fn run(mut lane: Lane, is_strict: bool, shared: Arc<Shared>) -> Result<Tal
             reopen(&mut lane, &shared).await;
         }
     }
-    Ok(tally)
 }
 
 /// Another connection in place of the one that was lost, however often that takes.

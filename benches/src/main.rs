@@ -4,20 +4,23 @@
 //! proxies under test, `neighbour` is the mesh on both sides of them, `load` sends the requests, `process` reads what they
 //! cost, `report` tells.
 
-#![allow(dead_code, unused_imports)] // until `load` and `destination` are commands
 mod cli;
 mod compare;
 mod fault;
 mod figure;
 mod http1;
 mod http2;
+mod identity;
 mod load;
+mod load_test;
 mod machine;
 mod neighbour;
 mod process;
 mod report;
 mod scenario;
+mod serve;
 mod splice_proxy;
+mod stop;
 mod subject;
 mod wire;
 
@@ -33,6 +36,9 @@ fn main() -> ExitCode {
     hbone::install_crypto_provider();
     let done = match Cli::parse().command {
         Command::Compare(args) => compare::run(&args),
+        Command::Load(args) => load_test::run(&args),
+        Command::Report(args) => report::again(&args).map(|()| ExitCode::SUCCESS),
+        Command::Destination(args) => serve::run(&args).map(|()| ExitCode::SUCCESS),
         Command::SpliceProxy(args) => splice_proxy::run(&args).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|fault| {

@@ -55,6 +55,17 @@ pub(crate) fn resident_kib(pid: u32) -> Result<u64, Fault> {
     field(Path::new(&format!("/proc/{pid}/status")), "VmRSS:")
 }
 
+/// Kibibytes as mebibytes.
+pub(crate) fn mib(kib: u64) -> f64 {
+    count(kib) / 1024.0
+}
+
+/// A count, or nanoseconds of a load's time: far below 2^52.
+#[allow(clippy::cast_precision_loss)]
+pub(crate) fn count(count: u64) -> f64 {
+    count as f64
+}
+
 fn field(file: &Path, name: &str) -> Result<u64, Fault> {
     value(&fs::read_to_string(file).during(file.display())?, file, name)
 }

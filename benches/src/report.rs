@@ -2,15 +2,19 @@
 //!
 //! The JSON file is the report itself, so that tables and pictures can be made from it again.
 
+mod html;
 mod markdown;
+mod method;
+mod plot;
 mod spread;
+mod svg;
 mod table;
 mod verdict;
 
 pub(crate) use spread::Spread;
 pub(crate) use verdict::{Outcome, Verdict};
 
-use crate::cli::CompareArgs;
+use crate::cli::{CompareArgs, ReportArgs};
 use crate::fault::{During, Fault};
 use crate::figure::{Figure, Goal, Sample};
 use crate::load::Tally;
@@ -25,6 +29,9 @@ use std::process::ExitCode;
 /// All of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
+    pub(crate) title: String,
+    /// How it was measured, in paragraphs.
+    pub(crate) notes: Vec<String>,
     pub(crate) machine: Machine,
     pub(crate) settings: Settings,
     pub(crate) sections: Vec<Section>,
@@ -68,8 +75,20 @@ pub(crate) struct Row {
     latencies: Option<Histogram<u64>>,
 }
 
+/// `report`: an earlier run's, told again.
+pub(crate) fn again(args: &ReportArgs) -> Result<(), Fault> {
+    let text = std::fs::read_to_string(&args.results).during(args.results.display())?;
+    let report: Report = serde_json::from_str(&text).during(args.results.display())?;
+    println!("{}", table::plain(&table::of(&report)));
+    if let Some(file) = &args.chart {
+        let chart = report.chart().during("nothing was compared: there is no chart")?;
+        std::fs::write(file, chart).during(file.display())?;
+    }
+    report.write(None, args.markdown.as_deref(), args.html.as_deref())
+}
+
 impl Settings {
-    pub(crate) fn of(args: &CompareArgs) -> Self {
+    fn of(args: &CompareArgs) -> Self {
         let mut command = format!(
             "waypoint-bench compare --scenario {} --rounds {} --seconds {} --warm-up {}",
             args.scenario.join(","),
@@ -190,12 +209,38 @@ impl Section {
         text
     }
 
+    /// What it is about, without what is the same in most.
+    fn about_short(&self) -> String {
+        self.about.split(": ").next().unwrap_or_default().to_owned()
+    }
+
     fn has_failed(&self) -> bool {
         self.fault.is_some() || self.rows.iter().any(|row| !row.failures.is_empty())
     }
 }
 
 impl Report {
+    /// Nothing measured yet.
+    pub(crate) fn of_comparison(args: &CompareArgs) -> Self {
+        Self {
+            title: "The waypoint beside Envoy".to_owned(),
+            notes: vec![method::of(args)],
+            machine: Machine::here(),
+            settings: Settings::of(args),
+            sections: Vec::new(),
+        }
+    }
+
+    /// A line for each section, for the terminal: for loads, which are compared with nothing.
+    pub(crate) fn overview(&self) -> String {
+        table::plain(&table::overview(self))
+    }
+
+    /// The chart for the README; None when nothing was compared.
+    pub(crate) fn chart(&self) -> Option<String> {
+        plot::shares(self)
+    }
+
     /// Every goal of every scenario, for the terminal.
     pub(crate) fn summary(&self) -> String {
         let Machine { cores, cpu, load, .. } = &self.machine;
@@ -205,18 +250,33 @@ impl Report {
         )
     }
 
+    /// What ran, each once.
+    pub(crate) fn versions(&self) -> Vec<(&str, &str)> {
+        let mut versions = Vec::new();
+        for row in self.sections.iter().flat_map(|section| &section.rows) {
+            let version = (row.name.as_str(), row.version.as_str());
+            if !row.version.is_empty() && !versions.contains(&version) {
+                versions.push(version);
+            }
+        }
+        versions
+    }
+
     /// The files that were asked for.
-    pub(crate) fn write(&self, args: &CompareArgs) -> Result<(), Fault> {
+    pub(crate) fn write(&self, json: Option<&Path>, markdown: Option<&Path>, html: Option<&Path>) -> Result<(), Fault> {
         let put = |file: &Path, text: String| std::fs::write(file, text).during(file.display());
-        if let Some(file) = &args.json {
+        if let Some(file) = json {
             put(file, self.json()?)?;
         }
-        if let Some(file) = &args.markdown {
+        if let Some(file) = markdown {
             let before = match std::fs::read_to_string(file) {
                 Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
                 read => read.during(file.display())?,
             };
             put(file, markdown::replace(&before, self))?;
+        }
+        if let Some(file) = html {
+            put(file, html::render(self))?;
         }
         Ok(())
     }

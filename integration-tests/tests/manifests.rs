@@ -21,6 +21,7 @@ fn manifests() -> Vec<PathBuf> {
         };
         found.extend(files.map(|file| file.unwrap().path()));
     }
+    found.push(deploy().join("bench-job.yaml"));
     found.retain(|path| path.extension().is_some_and(|ext| ext == "yaml"));
     found.sort();
     assert!(found.len() > 10, "{found:?}");

@@ -1,12 +1,13 @@
 //! What connections, streams and routes hold of the proxy's memory: each is measured in a process of its own, started
 //! for it, since an allocator does not give back what it once had.
 
-use super::traffic::{mib, plan};
+use super::traffic::plan;
 use crate::cli::CompareArgs;
 use crate::fault::{During, Fault};
 use crate::figure::{Figure, Sample};
 use crate::load::{Load, Tally};
 use crate::neighbour::{Destination, Source, World};
+use crate::process::{count, mib};
 use crate::report::Row;
 use crate::scenario::{Mesh, Scenario, Traffic};
 use crate::subject::{Subject, Which};
@@ -177,7 +178,6 @@ fn wait(load: Load, answers: u64, look: impl Fn() -> Result<u64, Fault>) -> Resu
     }
 }
 
-#[allow(clippy::cast_precision_loss)] // kibibytes of a process
-fn per(with: u64, before: u64, count: u64) -> f64 {
-    with.saturating_sub(before) as f64 / count.max(1) as f64
+fn per(with: u64, before: u64, many: u64) -> f64 {
+    count(with.saturating_sub(before)) / count(many.max(1))
 }

@@ -5,7 +5,7 @@ use crate::fault::{During, Fault};
 use crate::figure::{Figure, Sample};
 use crate::load::{Ask, Load, Plan, Protocol, Schedule, Tally};
 use crate::neighbour::{Changes, Collector, Destination, Source, World};
-use crate::process::Usage;
+use crate::process::{Usage, count, mib};
 use crate::report::Row;
 use crate::scenario::{Disturbance, Scenario, Speaks, Traffic};
 use crate::subject::{Subject, Which};
@@ -132,7 +132,7 @@ impl Turn<'_> {
     fn measure(&self, source: &Source, world: &mut World) -> Result<(Sample, Tally), Fault> {
         let load = Load::start(source, self.plan.clone()).during(&self.subject.name)?;
         self.wait(&load, Duration::from_secs(self.args.warm_up), |_| {});
-        load.record(true);
+        load.record(Some(0));
         let (began, answered, usage) = (Instant::now(), load.counted().answered(), self.subject.usage()?);
         let neighbours = Usage::of(std::process::id())?;
         let times = if self.disturbance.is_some() { DISTURBED } else { 1 };
@@ -146,7 +146,7 @@ impl Turn<'_> {
         let (took, answered) = (began.elapsed(), load.counted().answered().saturating_sub(answered));
         let cost = self.subject.usage()? - usage;
         let neighbours = Usage::of(std::process::id())? - neighbours;
-        load.record(false);
+        load.record(None);
         let tally = load.stop()?;
         let mut sample = sample(took, answered, cost, neighbours, &tally);
         if let Some(changes) = changes {
@@ -193,13 +193,4 @@ fn line(sample: &Sample) -> String {
         figure(Figure::P50Us),
         figure(Figure::P99Us),
     )
-}
-
-pub(super) fn mib(kib: u64) -> f64 {
-    count(kib) / 1024.0
-}
-
-#[allow(clippy::cast_precision_loss)] // counts and nanoseconds of seconds, far below 2^52
-fn count(count: u64) -> f64 {
-    count as f64
 }

@@ -11,6 +11,8 @@ use std::time::Duration;
 const LONGEST: Duration = Duration::from_secs(60);
 /// Kinds of answers that are told apart: the rest is counted as one.
 const LABELS_LIMIT: usize = 32;
+/// Windows that are kept apart.
+pub(crate) const WINDOWS_LIMIT: usize = 64;
 /// What is counted without a look into the map.
 const OK: &str = "200";
 
@@ -22,9 +24,11 @@ pub(crate) struct Counted {
     ok: AtomicU64,
     /// By status or error, but for 200; and whether it is a failure.
     others: Mutex<BTreeMap<String, (u64, bool)>>,
+    /// One for each window. Only the client's one thread and whoever looks take the lock.
+    windows: Mutex<Vec<Histogram<u64>>>,
 }
 
-/// What was seen while it recorded, and what failed since the start.
+/// What was seen in the first window, and what failed since the start.
 #[derive(Debug)]
 pub(crate) struct Tally {
     /// Nanoseconds from when the request was due to the answer's last byte.
@@ -55,6 +59,26 @@ impl Counted {
         others.entry(label.to_owned()).or_insert((0, is_failure)).0 += 1;
     }
 
+    /// A latency, in a window of time: they are numbered from 0, and there are few.
+    pub(super) fn record(&self, window: usize, latency: Duration) {
+        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        while windows.len() <= window && window < WINDOWS_LIMIT {
+            let Ok(empty) = histogram() else { return };
+            windows.push(empty);
+        }
+        if let Some(histogram) = windows.get_mut(window) {
+            histogram.saturating_record(nanos(latency));
+        }
+    }
+
+    /// The latencies of a window so far, in nanoseconds.
+    pub(crate) fn latencies(&self, window: usize) -> Result<Histogram<u64>, Fault> {
+        let windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        windows
+            .get(window)
+            .map_or_else(histogram, |histogram| Ok(histogram.clone()))
+    }
+
     /// Exchanges that have ended, well or not.
     pub(crate) fn answered(&self) -> u64 {
         self.answered.load(Relaxed)
@@ -83,26 +107,19 @@ impl Counted {
 }
 
 impl Tally {
-    pub(crate) fn new() -> Result<Self, Fault> {
-        Ok(Self {
-            latencies: Histogram::new_with_bounds(1_000, nanos(LONGEST), 3).during("histogram")?,
+    /// Latencies of which nothing failed.
+    pub(crate) fn of(latencies: Histogram<u64>) -> Self {
+        Self {
+            latencies,
             failures: Vec::new(),
             lost_connections: 0,
             unanswered: 0,
-        })
+        }
     }
+}
 
-    pub(super) fn record(&mut self, latency: Duration) {
-        self.latencies.saturating_record(nanos(latency));
-    }
-
-    /// Another lane's, or another round's.
-    pub(crate) fn add(&mut self, other: Self) -> Result<(), Fault> {
-        self.failures.extend(other.failures);
-        self.lost_connections = self.lost_connections.saturating_add(other.lost_connections);
-        self.unanswered = self.unanswered.saturating_add(other.unanswered);
-        self.latencies.add(other.latencies).during("adding latencies")
-    }
+fn histogram() -> Result<Histogram<u64>, Fault> {
+    Histogram::new_with_bounds(1_000, nanos(LONGEST), 3).during("histogram")
 }
 
 fn nanos(time: Duration) -> u64 {

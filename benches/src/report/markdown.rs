@@ -26,16 +26,16 @@ pub(super) fn replace(file: &str, report: &Report) -> String {
 pub(super) fn render(report: &Report) -> String {
     let machine = &report.machine;
     let mut text = format!(
-        "## The waypoint beside Envoy\n\n\
-         {}, {} cores of {}, Linux {}, load average before the run {}.\n\n```\n{}\n```\n\n{}\n{}",
+        "## {}\n\n{}, {} cores of {}, Linux {}, load average before the run {}.\n\n```\n{}\n```\n\n{}\n{}",
+        report.title,
         machine.date,
         machine.cores,
         machine.cpu,
         machine.kernel,
         machine.load,
         report.settings.command,
-        table::markdown(&table::summary(report)),
-        method(report),
+        table::markdown(&table::of(report)),
+        notes(report),
     );
     // Writing to a String cannot fail.
     for section in &report.sections {
@@ -58,25 +58,12 @@ pub(super) fn render(report: &Report) -> String {
     text
 }
 
-fn method(report: &Report) -> String {
-    let mut versions = Vec::new();
-    for row in report.sections.iter().flat_map(|section| &section.rows) {
-        let version = format!("- `{}`: {}\n", row.name, row.version);
-        if !row.version.is_empty() && !versions.contains(&version) {
-            versions.push(version);
-        }
-    }
-    let settings = &report.settings;
-    format!(
-        "{}\nEach figure is the median over {} rounds of {} s (least..most); ratios are taken within a round, in which each \
-         proxy has its turn. CPU and memory are the proxy process's, by /proc; every proxy has one worker. Client, destination \
-         and collector run on one thread each on the same machine: where `core busy` is far from 100 %, they were the \
-         bottleneck and the proxy had time to sleep. Latencies of open loops count from the time at which a request was due. \
-         The waypoint serves Istio's metrics and decides by Istio's rules in every scenario; Envoy has the three listeners of \
-         Istio's waypoint, but none of Istio's own filters (statistics, peer metadata), so its figures are a lower bound. \
-         `splice` reads nothing of what is inside the tunnels: it is the floor.\n",
-        versions.concat(),
-        settings.rounds,
-        settings.seconds,
-    )
+/// What ran, and how it was measured.
+fn notes(report: &Report) -> String {
+    let versions = report.versions();
+    let versions = versions
+        .iter()
+        .map(|(name, version)| format!("- `{name}`: {version}\n"));
+    let notes = report.notes.iter().map(|note| format!("\n{note}\n"));
+    versions.chain(notes).collect()
 }

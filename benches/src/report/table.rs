@@ -18,6 +18,16 @@ const FIGURES: [Figure; 8] = [
     Figure::LoadedMib,
 ];
 
+/// What a report begins with.
+pub(super) fn of(report: &Report) -> Table {
+    let mut goals = report.sections.iter().flat_map(|section| &section.goals);
+    if goals.any(|goal| goal.bound != Bound::Told) {
+        summary(report)
+    } else {
+        overview(report)
+    }
+}
+
 /// Every goal of every scenario.
 pub(super) fn summary(report: &Report) -> Table {
     let headings = ["scenario", "", "waypoint", "envoy", "of Envoy's", "target", ""];
@@ -29,6 +39,44 @@ pub(super) fn summary(report: &Report) -> Table {
             .flat_map(Section::verdicts)
             .map(|verdict| goal(&verdict)),
     );
+    table
+}
+
+/// A line for each section of a load.
+pub(super) fn overview(report: &Report) -> Table {
+    const SHOWN: [Figure; 6] = [
+        Figure::PerSecond,
+        Figure::P50Us,
+        Figure::P99Us,
+        Figure::LongestUs,
+        Figure::CpuUs,
+        Figure::Busy,
+    ];
+    let rows = || {
+        report
+            .sections
+            .iter()
+            .flat_map(|section| section.rows.iter().map(move |row| (section, row)))
+    };
+    let mut figures = SHOWN.to_vec();
+    figures.retain(|figure| rows().any(|(_, row)| row.spread(*figure).is_some()));
+    let mut headings = vec!["load".to_owned()];
+    headings.extend(figures.iter().map(|figure| figure.heading().to_owned()));
+    headings.push("failed".to_owned());
+    let mut table = vec![headings];
+    for (section, row) in rows() {
+        let mut cells = vec![section.name.clone()];
+        for figure in &figures {
+            let median = row.spread(*figure).unwrap_or_default().median;
+            cells.push(format!("{median:.*}", figure.decimals()));
+        }
+        cells.push(if row.failures.is_empty() {
+            "-".to_owned()
+        } else {
+            row.failures.join(", ")
+        });
+        table.push(cells);
+    }
     table
 }
 

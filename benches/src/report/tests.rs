@@ -14,11 +14,11 @@ fn row(name: &str, cpu_us: &[f64]) -> Row {
         ..Row::new(name)
     };
     for cpu_us in cpu_us {
-        let mut tally = Tally::new().unwrap();
-        tally.latencies.record(1_000_000).unwrap();
-        tally.latencies.record(3_000_000).unwrap();
+        let mut latencies = Histogram::new_with_bounds(1_000, 60_000_000_000, 3).unwrap();
+        latencies.record(1_000_000).unwrap();
+        latencies.record(3_000_000).unwrap();
         let sample = [(Figure::CpuUs, *cpu_us), (Figure::P99Us, 900.0), (Figure::Busy, 0.9)];
-        row.add(Sample::from(sample), tally).unwrap();
+        row.add(Sample::from(sample), Tally::of(latencies)).unwrap();
     }
     row
 }
@@ -38,9 +38,8 @@ fn report(sections: Vec<Section>) -> Report {
         panic!()
     };
     Report {
-        machine: Machine::here(),
-        settings: Settings::of(&args),
         sections,
+        ..Report::of_comparison(&args)
     }
 }
 
@@ -178,5 +177,55 @@ fn the_harness_replaces_its_own_section_of_the_file_only() {
     assert!(
         foreign.starts_with("# Results\n\n## Of others\n\n<!-- waypoint-bench"),
         "{foreign}"
+    );
+}
+
+#[test]
+fn the_page_holds_everything_and_fetches_nothing() {
+    let goals = [SHARE, Goal::at_most(Figure::P99Us, 14.0)];
+    let rows = vec![
+        row("waypoint", &[20.0, 19.0]),
+        row("envoy", &[50.0, 51.0]),
+        row("<other>", &[9.0]),
+    ];
+    let mut report = report(vec![section(&goals, rows)]);
+    report.sections[0].rows[0]
+        .failures
+        .push("<script>alert(1)</script>".into());
+    let page = html::render(&report);
+    for wanted in [
+        "1 targets met",
+        "1 missed",
+        "latency, by percentile",
+        "p99.99",
+        "CPU us/request",
+        "&lt;other&gt;",
+    ] {
+        assert!(page.contains(wanted), "{wanted} in {page}");
+    }
+    let own = page.replace("http://www.w3.org/2000/svg", "");
+    for foreign in ["<script", "<link", "http://", "https://", "url(", "@import"] {
+        assert!(!own.contains(foreign), "{foreign} in {page}");
+    }
+    assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
+}
+
+#[test]
+fn the_chart_shows_ours_the_target_and_the_figures() {
+    let both = vec![row("waypoint", &[20.0]), row("envoy", &[50.0])];
+    let chart = report(vec![section(&[SHARE], both)]).chart().unwrap();
+    // From 300 to 670 is the yardstick: 0.4 of that is the bar's end, and the target.
+    assert!(
+        chart.contains(r##"width="148.0" height="24.0" rx="3" fill="#0c8f7a""##),
+        "{chart}"
+    );
+    assert!(
+        chart.contains(r#"x1="448.0""#) && chart.contains("20.0 of 50.0"),
+        "{chart}"
+    );
+    assert!(
+        report(vec![section(&[SHARE], vec![row("waypoint", &[20.0])])])
+            .chart()
+            .is_none()
     );
 }

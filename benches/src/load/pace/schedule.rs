@@ -23,17 +23,18 @@ struct Step {
 impl Schedule {
     /// One rate, of at least 1 a second.
     pub(crate) fn constant(rate: u64) -> Self {
-        Self::steps(&[rate], Duration::ZERO)
+        Self::steps([(rate, Duration::ZERO)])
     }
 
-    /// These rates in turn, each for as long. None at all is 1 a second.
-    pub(crate) fn steps(rates: &[u64], each: Duration) -> Self {
+    /// These rates in turn, with how long each holds. None at all is 1 a second.
+    pub(crate) fn steps(rates: impl IntoIterator<Item = (u64, Duration)>) -> Self {
         let (mut from, mut first) = (Duration::ZERO, 0_u64);
         let mut steps = Vec::new();
-        for rate in rates.iter().map(|rate| (*rate).max(1)) {
+        for (rate, time) in rates {
+            let rate = rate.max(1);
             steps.push(Step { rate, from, first });
-            from = from.saturating_add(each);
-            first = first.saturating_add(count(rate, each));
+            from = from.saturating_add(time);
+            first = first.saturating_add(count(rate, time));
         }
         if steps.is_empty() {
             steps.push(Step { rate: 1, from, first });
@@ -57,11 +58,6 @@ impl Schedule {
         let due = u128::from(step.rate).saturating_mul(within.as_nanos()) / SECOND_NANOS;
         let due = u64::try_from(due).unwrap_or(u64::MAX).saturating_add(1);
         step.first.saturating_add(due)
-    }
-
-    /// The rate by then.
-    pub(crate) fn rate(&self, time: Duration) -> u64 {
-        self.last(|step| step.from <= time).rate
     }
 
     fn last(&self, wanted: impl Fn(&Step) -> bool) -> Step {

@@ -32,19 +32,18 @@ fn kinds_of_answers_are_bounded() {
 }
 
 #[test]
-fn latencies_of_lanes_add_up() {
-    let mut sum = Tally::new().unwrap();
-    for millis in [1, 2, 1_000_000] {
-        let mut tally = Tally::new().unwrap();
-        tally.record(Duration::from_millis(millis));
-        sum.add(tally).unwrap();
+fn latencies_are_kept_by_window() {
+    let counted = Counted::default();
+    for (window, millis) in [(0, 1), (0, 2), (0, 1_000_000), (2, 5), (WINDOWS_LIMIT, 7)] {
+        counted.record(window, Duration::from_millis(millis));
     }
-    assert_eq!(sum.latencies.len(), 3);
-    let median = Duration::from_nanos(sum.latencies.value_at_quantile(0.5));
-    assert!(
-        (Duration::from_micros(1_990)..Duration::from_micros(2_010)).contains(&median),
-        "{median:?}"
-    );
-    let most = Duration::from_nanos(sum.latencies.max());
+    let latencies = counted.latencies(0).unwrap();
+    assert_eq!(latencies.len(), 3);
+    let median = Duration::from_nanos(latencies.value_at_quantile(0.5));
+    let wanted = Duration::from_micros(1_990)..Duration::from_micros(2_010);
+    assert!(wanted.contains(&median), "{median:?}");
+    let most = Duration::from_nanos(latencies.max());
     assert!(most.abs_diff(LONGEST) < LONGEST / 500, "{most:?}");
+    let counts = [1, 2, WINDOWS_LIMIT].map(|window| counted.latencies(window).unwrap().len());
+    assert_eq!(counts, [0, 1, 0]);
 }

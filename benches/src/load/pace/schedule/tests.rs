@@ -18,7 +18,7 @@ fn a_rate_is_evenly_spaced_from_the_start() {
 
 #[test]
 fn steps_follow_one_another_without_a_gap() {
-    let schedule = Schedule::steps(&[10, 100, 20], ms(1_000));
+    let schedule = Schedule::steps([10, 100, 20].map(|rate| (rate, ms(1_000))));
     assert_eq!(
         (schedule.at(9), schedule.at(10), schedule.at(11)),
         (ms(900), ms(1_000), ms(1_010))
@@ -28,7 +28,6 @@ fn steps_follow_one_another_without_a_gap() {
         (ms(1_990), ms(2_000), ms(2_050))
     );
     assert_eq!(schedule.at(130), ms(3_000), "the last rate goes on");
-    assert_eq!([0, 1_500, 9_000].map(|at| schedule.rate(ms(at))), [10, 100, 20]);
 }
 
 #[test]
@@ -36,8 +35,8 @@ fn what_is_due_is_what_was_due_before() {
     for schedule in [
         Schedule::constant(7),
         Schedule::constant(4_000),
-        Schedule::steps(&[3, 1_000, 40], ms(333)),
-        Schedule::steps(&[], ms(1)),
+        Schedule::steps([(3, ms(333)), (1_000, ms(1)), (40, ms(0)), (7, ms(50))]),
+        Schedule::steps([]),
     ] {
         let mut time = Duration::ZERO;
         for _ in 0..5_000 {
