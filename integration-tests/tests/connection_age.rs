@@ -8,6 +8,8 @@ use integration_tests::peers::mesh_world::{MeshWorld, Reach};
 use integration_tests::peers::tcp_backend::Manner;
 use integration_tests::peers::waiting::{soon, until};
 use integration_tests::peers::waypoint_process::{Launch, Waypoint};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 async fn start(world: &MeshWorld, seconds: u64) -> Waypoint {
@@ -66,6 +68,42 @@ async fn http2_is_told_by_goaway_and_what_is_under_way_finishes() {
     for answer in [waiting, waiting1] {
         let answer = soon("the answer", answer).await.unwrap().unwrap();
         assert_eq!(answer.status, 200);
+    }
+}
+
+/// Clients that come back when they are told to lose no request, however often that is.
+#[tokio::test]
+async fn nothing_is_lost_under_load() {
+    let mut world = MeshWorld::new();
+    let echo = world.echo("echo", "v1", Reach::Hbone).await;
+    let waypoint = start(&world, 1).await;
+    let done = Arc::new(AtomicBool::new(false));
+    let mut workers = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let (client, vip, done) = (world.client(&waypoint), echo.vip.clone(), done.clone());
+        workers.spawn(async move {
+            let mut moves = 0;
+            while !done.load(Ordering::Relaxed) {
+                let mut http = client.http1(&vip).await;
+                loop {
+                    let answer = http.try_send(get("/")).await.unwrap();
+                    assert_eq!(answer.status, 200);
+                    if answer.headers.get("connection").is_some_and(|said| said == "close") {
+                        moves += 1;
+                        break;
+                    }
+                }
+            }
+            moves
+        });
+    }
+    until("each has moved a few times", async || {
+        handshakes(&waypoint).await >= 12.0
+    })
+    .await;
+    done.store(true, Ordering::Relaxed);
+    while let Some(moves) = workers.join_next().await {
+        assert!(moves.unwrap() > 1);
     }
 }
 
