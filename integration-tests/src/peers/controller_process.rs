@@ -18,19 +18,16 @@ pub struct ControllerProcess {
 }
 
 impl ControllerProcess {
-    /// Starts one with this kubeconfig and identity, and waits only until it listens. Its Lease lasts a second.
+    /// Starts one with this kubeconfig and identity, and waits only until it listens. Its Lease lasts a second, unless
+    /// `args` say otherwise.
     pub async fn begin(kubeconfig: &Path, identity: &str, args: &[&str]) -> Self {
         let mut command = Command::new(binary());
         command.arg("controller").arg("--kubeconfig").arg(kubeconfig);
         command.args(["--identity", identity, "--namespace", "waypoint-system"]);
-        command.args([
-            "--metrics",
-            "127.0.0.1:0",
-            "--ready",
-            "127.0.0.1:0",
-            "--lease-seconds",
-            "1",
-        ]);
+        command.args(["--metrics", "127.0.0.1:0", "--ready", "127.0.0.1:0"]);
+        if !args.contains(&"--lease-seconds") {
+            command.args(["--lease-seconds", "1"]);
+        }
         command.args(["--discovery-seconds", "1"]).args(args);
         let mut child = command
             .stdin(Stdio::null())

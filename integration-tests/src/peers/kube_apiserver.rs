@@ -52,8 +52,8 @@ impl KubeApiserver {
             port,
             server: None,
         };
-        api.kubeconfig("admin");
-        api.kubeconfig("waypoint");
+        api.write_kubeconfig("admin", "admin");
+        api.write_kubeconfig("waypoint", "waypoint");
         api.up().await;
         Some(api)
     }
@@ -65,8 +65,10 @@ impl KubeApiserver {
             .arg(format!("--etcd-servers=http://127.0.0.1:{}", self.etcd_port))
             .arg(format!("--secure-port={}", self.port))
             .arg("--bind-address=127.0.0.1")
+            // Nobody goes there; without it, it looks for a default route, and a network namespace has none.
+            .arg("--advertise-address=10.10.255.254")
             .arg(format!("--cert-dir={}", path("certs")))
-            .arg("--service-cluster-ip-range=10.0.0.0/24")
+            .arg("--service-cluster-ip-range=10.20.0.0/16")
             .arg("--authorization-mode=RBAC")
             .arg(format!("--token-auth-file={}", path("tokens.csv")))
             .arg("--service-account-issuer=https://localhost")
@@ -169,6 +171,73 @@ impl KubeApiserver {
         }
     }
 
+    /// `kubectl apply` of a file, as users do it.
+    pub fn apply_file(&self, path: &Path) {
+        let path = path.display().to_string();
+        self.kubectl(&["apply", "-f", &path], "")
+            .unwrap_or_else(|e| panic!("{path}: {e}"));
+    }
+
+    /// Installs the CRDs of a folder: such as are too long for what `kubectl apply` keeps of them.
+    pub fn add_kinds_of(&self, folder: &Path) {
+        let folder = folder.display().to_string();
+        self.kubectl(&["apply", "--server-side", "-f", &folder], "")
+            .unwrap_or_else(|e| panic!("{folder}: {e}"));
+        self.kubectl(&["wait", "--for=condition=Established", "crd", "--all"], "")
+            .unwrap();
+    }
+
+    /// Applies the manifests of a folder, each after `edit` has had it, as the API server takes them.
+    pub fn load(&self, folder: &Path, edit: impl Fn(&mut Value)) {
+        let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        paths.sort();
+        for path in paths {
+            let text = std::fs::read_to_string(&path).unwrap();
+            for document in text.split("\n---\n") {
+                let mut object: Value = serde_json::from_str(document).unwrap();
+                object["metadata"].as_object_mut().unwrap().remove("creationTimestamp");
+                edit(&mut object);
+                self.apply(&object);
+            }
+        }
+    }
+
+    /// `kubectl get`.
+    pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<Value> {
+        let text = self
+            .kubectl(&["get", "-n", namespace, kind, name, "-o", "json"], "")
+            .ok()?;
+        Some(serde_json::from_str(&text).unwrap())
+    }
+
+    /// `kubectl patch` of a status.
+    pub fn patch_status(&self, kind: &str, namespace: &str, name: &str, patch: &Value) {
+        let patch = patch.to_string();
+        let args = [
+            "patch",
+            "-n",
+            namespace,
+            kind,
+            name,
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            &patch,
+        ];
+        self.kubectl(&args, "").unwrap();
+    }
+
+    /// A kubeconfig by which one acts as this service account.
+    pub fn kubeconfig_of(&self, namespace: &str, account: &str) -> PathBuf {
+        let token = self
+            .kubectl(&["create", "token", "-n", namespace, account], "")
+            .unwrap();
+        self.write_kubeconfig(account, token.trim())
+    }
+
     /// `kubectl delete`.
     pub fn delete(&self, kind: &str, namespace: &str, name: &str) {
         self.kubectl(&["delete", "-n", namespace, kind, name], "").unwrap();
@@ -194,16 +263,17 @@ impl KubeApiserver {
         }
     }
 
-    fn kubeconfig(&self, user: &str) {
+    fn write_kubeconfig(&self, user: &str, token: &str) -> PathBuf {
         let cluster = json!({ "server": format!("https://127.0.0.1:{}", self.port), "insecure-skip-tls-verify": true });
         let config = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "real",
             "clusters": [{ "name": "real", "cluster": cluster }],
-            "users": [{ "name": user, "user": { "token": user } }],
+            "users": [{ "name": user, "user": { "token": token } }],
             "contexts": [{ "name": "real", "context": { "cluster": "real", "user": user } }],
         });
-        let path: &Path = self.folder.path();
-        std::fs::write(path.join(format!("{user}.kubeconfig")), config.to_string()).unwrap();
+        let path = self.folder.path().join(format!("{user}.kubeconfig"));
+        std::fs::write(&path, config.to_string()).unwrap();
+        path
     }
 }
 
