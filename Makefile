@@ -27,10 +27,11 @@ bench: cmake
 	  --markdown benches/RESULTS.md --json benches/results.json --html $(TARGET)/bench.html $(BENCH_ARGS)
 	$(TARGET)/release/waypoint-bench report benches/results.json --chart docs/benchmark.svg
 
-# Instructions of one look-up, one decision, one token; needs valgrind.
+# Instructions of a look-up, a decision, a token, a span, a whole request; needs valgrind. CI has the same for its own build,
+# with a baseline: benches/callgrind target/debug benches/instructions.txt
 callgrind: cmake
-	$(CARGO) build --profile demo -p micro-benches --bin repeat
-	benches/micro/callgrind $(TARGET)/demo/repeat
+	$(CARGO) build --profile demo --bins -p micro-benches -p benches -p waypoint
+	benches/callgrind $(TARGET)/demo
 
 # Each fuzz target for FUZZ_SECONDS; needs `cargo install cargo-fuzz` and a nightly compiler.
 FUZZ_SECONDS ?= 60

@@ -45,6 +45,8 @@ pub(crate) enum Command {
         waypoint-bench destination --http [::]:8080 --tcp [::]:9000\n  \
         waypoint-bench destination --http 10.0.0.7:8080 --hbone 10.0.0.7:15008 --certs /certs   # its own ztunnel")]
     Destination(DestinationArgs),
+    /// Instructions that one request takes of the waypoint, counted by callgrind: the same on a busy machine.
+    Instructions(InstructionsArgs),
     /// The floor: accepts CONNECT, dials CONNECT, copies bytes. Started by `compare`.
     #[command(hide = true)]
     SpliceProxy(SpliceArgs),
@@ -201,6 +203,20 @@ pub(crate) struct ReportArgs {
     /// Write the chart of shares here, as SVG.
     #[arg(long, value_name = "FILE")]
     pub(crate) chart: Option<PathBuf>,
+}
+
+/// `waypoint-bench instructions`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct InstructionsArgs {
+    /// Scenarios, repeatable.
+    #[arg(long, value_name = "NAME", default_value = "http1-1k", value_delimiter = ',')]
+    pub(crate) scenario: Vec<String>,
+    /// Requests that are counted.
+    #[arg(long, value_name = "N", default_value_t = 400, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub(crate) requests: u64,
+    /// The waypoint's binary; else the one beside this program.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) waypoint: Option<PathBuf>,
 }
 
 /// `waypoint-bench destination`. Runs until it is told to end.

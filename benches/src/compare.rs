@@ -6,6 +6,8 @@
 mod memory;
 mod traffic;
 
+pub(crate) use traffic::plan;
+
 use crate::cli::CompareArgs;
 use crate::fault::Fault;
 use crate::report::{Report, Row, Section};

@@ -44,6 +44,8 @@ pub(crate) struct Plan {
     pub(crate) is_fresh: bool,
     /// The first failure ends everything: for measurements of which nothing may fail.
     pub(crate) is_strict: bool,
+    /// No more than so many requests.
+    pub(crate) limit: Option<u64>,
 }
 
 /// A running load.
@@ -60,6 +62,8 @@ struct Shared {
     stop: AtomicBool,
     broken: AtomicBool,
     lost: AtomicU64,
+    /// Requests that may still be begun.
+    left: AtomicU64,
 }
 
 impl Load {
@@ -72,6 +76,7 @@ impl Load {
             stop: AtomicBool::new(false),
             broken: AtomicBool::new(false),
             lost: AtomicU64::new(0),
+            left: AtomicU64::new(plan.limit.unwrap_or(u64::MAX)),
         });
         let (opened, open) = mpsc::channel();
         let (source, plan, loop_shared) = (source.clone(), Arc::new(plan), Arc::clone(&shared));
@@ -112,6 +117,14 @@ impl Load {
     }
 }
 
+impl Shared {
+    /// Takes one of the requests that are left.
+    fn may_begin(&self) -> bool {
+        let taken = self.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
+        taken.is_ok()
+    }
+}
+
 async fn drive(lanes: Vec<Lane>, is_strict: bool, shared: Arc<Shared>) -> Result<Tally, Fault> {
     let mut running = JoinSet::new();
     for lane in lanes {
@@ -143,7 +156,7 @@ async fn next<T: 'static>(running: &mut JoinSet<T>, shared: &Shared) -> Option<R
 /// One lane until the end.
 async fn run(mut lane: Lane, is_strict: bool, shared: Arc<Shared>) {
     while let Some(due) = shared.pace.turn().await {
-        if shared.stop.load(Relaxed) {
+        if shared.stop.load(Relaxed) || !shared.may_begin() {
             break;
         }
         let outcome = lane.exchange().await;

@@ -220,6 +220,7 @@ fn plan(args: &LoadArgs, steps: &[Step]) -> Result<Plan, Fault> {
         schedule: (!rates.is_empty()).then(|| Schedule::steps(rates)),
         is_fresh: args.new_connections,
         is_strict: false,
+        limit: None,
     })
 }
 

@@ -11,6 +11,7 @@ mod figure;
 mod http1;
 mod http2;
 mod identity;
+mod instructions;
 mod load;
 mod load_test;
 mod machine;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => compare::run(&args),
         Command::Load(args) => load_test::run(&args),
         Command::Report(args) => report::again(&args).map(|()| ExitCode::SUCCESS),
+        Command::Instructions(args) => instructions::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Destination(args) => serve::run(&args).map(|()| ExitCode::SUCCESS),
         Command::SpliceProxy(args) => splice_proxy::run(&args).map(|()| ExitCode::SUCCESS),
     };

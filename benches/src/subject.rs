@@ -2,12 +2,15 @@
 //! outside.
 
 mod child;
+mod counted;
 mod envoy;
 mod splice;
 mod template;
 mod waypoint;
 
+pub(crate) use counted::counted;
 pub(crate) use template::Template;
+pub(crate) use waypoint::command as waypoint_command;
 
 use crate::cli::Programs;
 use crate::fault::{During, Fault};

@@ -4,12 +4,14 @@
 //! as the waypoint does, so that they measure what a user's manifests cost.
 
 mod ask;
+mod edited;
 mod policies;
 mod tokens;
 mod told;
 mod world;
 
 pub use ask::Asked;
+pub use edited::Edited;
 pub use policies::{Asks, Judged};
 pub use tokens::Tokens;
 pub use told::{Told, tracer};

@@ -44,7 +44,7 @@ pub(super) fn of_traffic(
         let (of_connections, before) = idle_connections(&subject, &world, connections)?;
         drop(subject);
         let connection = per(of_connections, before, connections);
-        let of_streams = used_streams(&start()?, &world, streams, args)?;
+        let of_streams = used_streams(&start()?, &world, streams)?;
         Ok(Sample::from([
             (Figure::IdleMib, mib(idle)),
             (Figure::ConnectionKib, connection),
@@ -127,7 +127,7 @@ fn idle_connections(subject: &Subject, world: &World, connections: u64) -> Resul
 }
 
 /// KiB of a stream that has carried a request.
-fn used_streams(subject: &Subject, world: &World, streams: u64, args: &CompareArgs) -> Result<f64, Fault> {
+fn used_streams(subject: &Subject, world: &World, streams: u64) -> Result<f64, Fault> {
     let source = Source::of_world(world, subject.address)?;
     let traffic = Traffic {
         connections: streams.div_ceil(STREAMS_A_CONNECTION),
@@ -139,12 +139,6 @@ fn used_streams(subject: &Subject, world: &World, streams: u64, args: &CompareAr
         response_bytes: 1024,
         is_fresh: false,
     };
-    let own = CompareArgs {
-        connections: None,
-        streams: None,
-        rate: None,
-        ..args.clone()
-    };
     let first = Load::start(
         &source,
         plan(
@@ -155,11 +149,11 @@ fn used_streams(subject: &Subject, world: &World, streams: u64, args: &CompareAr
                 rate: None,
                 ..traffic
             },
-            &own,
+            None,
         )?,
     )?;
     let before = wait(first, 1, || subject.resident_kib_at_rest())?;
-    let load = Load::start(&source, plan(world, traffic, &own)?)?;
+    let load = Load::start(&source, plan(world, traffic, None)?)?;
     let with = wait(load, streams, || subject.resident_kib())?;
     Ok(per(with, before, streams))
 }

@@ -30,7 +30,7 @@ pub(super) fn run(
     let mut world = World::new(scenario.mesh, traffic.response_bytes);
     let _destination = Destination::of_world(&world)?;
     let collector = scenario.mesh.is_traced.then(Collector::start).transpose()?;
-    let plan = plan(&world, traffic, args)?;
+    let plan = plan(&world, traffic, Some(args))?;
     let mut running = start(&world, collector.as_ref(), subjects, args, rows)?;
     for round in 1..=args.rounds {
         for (place, subject) in &running {
@@ -90,9 +90,10 @@ fn start(
 }
 
 /// What is sent, with what the command line wants otherwise.
-pub(super) fn plan(world: &World, traffic: Traffic, args: &CompareArgs) -> Result<Plan, Fault> {
-    let connections = args.connections.unwrap_or(traffic.connections);
-    let streams = args.streams.unwrap_or(traffic.streams);
+pub(crate) fn plan(world: &World, traffic: Traffic, args: Option<&CompareArgs>) -> Result<Plan, Fault> {
+    let wanted = |of: fn(&CompareArgs) -> Option<u64>| args.and_then(of);
+    let connections = wanted(|args| args.connections).unwrap_or(traffic.connections);
+    let streams = wanted(|args| args.streams).unwrap_or(traffic.streams);
     let each = streams.div_ceil(connections.max(1));
     if each > 100 {
         return Err(Fault::new(format!(
@@ -114,9 +115,10 @@ pub(super) fn plan(world: &World, traffic: Traffic, args: &CompareArgs) -> Resul
         connections,
         streams,
         in_flight: traffic.in_flight,
-        schedule: args.rate.or(traffic.rate).map(Schedule::constant),
+        schedule: wanted(|args| args.rate).or(traffic.rate).map(Schedule::constant),
         is_fresh: traffic.is_fresh,
         is_strict: true,
+        limit: None,
     })
 }
 

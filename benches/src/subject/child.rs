@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// How long a proxy may take to listen.
-const START_LIMIT: Duration = Duration::from_secs(60);
+/// How long a proxy may take to listen, or to end.
+const START_LIMIT: Duration = Duration::from_secs(120);
 /// How often a start is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -46,6 +46,20 @@ impl Process {
         self.until(&format!("say {line:?}"), |process| {
             process.log().lines().any(|said| said == line)
         })
+    }
+
+    /// Tells it to end, waits until it has, and gives its log.
+    pub(super) fn finish(mut self) -> Result<String, Fault> {
+        let pid = self.pid().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status().during("kill")?;
+        let end = Instant::now() + START_LIMIT;
+        while self.child.try_wait().during(&self.name)?.is_none() {
+            if Instant::now() > end {
+                return Err(Fault::new(format!("{} does not end", self.name)));
+            }
+            std::thread::sleep(LOOK);
+        }
+        Ok(self.log())
     }
 
     pub(super) fn pid(&self) -> u32 {

@@ -15,15 +15,30 @@ pub(super) fn start(
     collector: Option<SocketAddr>,
     binary: Option<PathBuf>,
 ) -> Result<Started, Fault> {
-    let binary = match binary {
-        Some(binary) => binary,
-        None => sibling("waypoint")?,
-    };
+    let binary = path(binary)?;
     let version = Command::new(&binary)
         .arg("--version")
         .output()
         .during(binary.display())?;
-    let mut command = Command::new(&binary);
+    let mut command = command(world, address, Some(binary.clone()))?;
+    if let Some(collector) = collector {
+        command.env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{collector}"));
+        command.env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+        command.env("OTEL_TRACES_SAMPLER", "always_on");
+    }
+    let dir = tempfile::tempdir().during("waypoint")?;
+    let mut process = Process::start("waypoint", dir, command, address)?;
+    process.says("ready")?;
+    let version = String::from_utf8_lossy(&version.stdout).trim().to_owned();
+    Ok(Started {
+        process,
+        version: format!("{version} ({} profile)", profile(&binary)),
+    })
+}
+
+/// The command line.
+pub(crate) fn command(world: &World, address: SocketAddr, binary: Option<PathBuf>) -> Result<Command, Fault> {
+    let mut command = Command::new(path(binary)?);
     command
         .arg("run")
         .arg("--config")
@@ -42,19 +57,11 @@ pub(super) fn start(
             command.env_remove(name);
         }
     }
-    if let Some(collector) = collector {
-        command.env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{collector}"));
-        command.env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
-        command.env("OTEL_TRACES_SAMPLER", "always_on");
-    }
-    let dir = tempfile::tempdir().during("waypoint")?;
-    let mut process = Process::start("waypoint", dir, command, address)?;
-    process.says("ready")?;
-    let version = String::from_utf8_lossy(&version.stdout).trim().to_owned();
-    Ok(Started {
-        process,
-        version: format!("{version} ({} profile)", profile(&binary)),
-    })
+    Ok(command)
+}
+
+fn path(binary: Option<PathBuf>) -> Result<PathBuf, Fault> {
+    binary.map_or_else(|| sibling("waypoint"), Ok)
 }
 
 /// The build profile, by the folder: figures of anything but `release` are for comparing builds only.

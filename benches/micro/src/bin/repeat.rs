@@ -1,8 +1,11 @@
 //! Does one thing a number of times, so that callgrind can count its instructions: `make callgrind`.
 
-use micro_benches::{Asked, Asks, Judged, NAMESPACE, RuleKind, Tokens, World, first_port};
+use http::HeaderMap;
+use micro_benches::{Asked, Asks, Edited, Judged, NAMESPACE, RuleKind, Tokens, Told, World, first_port, tracer};
+use request::{Mode, Path};
 use std::hint::black_box;
 use std::process::ExitCode;
+use telemetry::Metrics;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -14,7 +17,7 @@ fn main() -> ExitCode {
     if repeat(&what, times) {
         ExitCode::SUCCESS
     } else {
-        eprintln!("{what}: expected one of the names in benches/micro/callgrind");
+        eprintln!("{what}: expected one of the names in benches/callgrind");
         ExitCode::FAILURE
     }
 }
@@ -48,6 +51,27 @@ fn repeat(what: &str, times: usize) -> bool {
         "token-rs256" => {
             let mut tokens = Tokens::rs256();
             often(&mut || tokens.verify_anew())
+        }
+        "normalise" => often(&mut || Path::normalise(black_box("/api/./v1/x/../reviews/8f14e45f"), Mode::Base).is_ok()),
+        "headers" => {
+            let edited = Edited::new();
+            often(&mut || edited.edit(&mut edited.headers()) > 0)
+        }
+        "metrics" => {
+            let (told, spans, metrics) = (Told::new(), tracer(0.0, 1), Metrics::new("repeat"));
+            let trace = spans.begin(told.plan(), &HeaderMap::new());
+            let outcome = told.outcome(&trace);
+            often(&mut || {
+                metrics.observe(&outcome);
+                true
+            })
+        }
+        "span" => {
+            let (told, spans) = (Told::new(), tracer(1.0, 1));
+            often(&mut || {
+                let trace = spans.begin(told.plan(), &HeaderMap::new());
+                !spans.otlp(&told.outcome(&trace)).is_empty()
+            })
         }
         _ => false,
     }
