@@ -33,7 +33,7 @@ pub struct Gateway {
     pub class: String,
     /// Name of its Deployment and Service: its own, or `gateway.istio.io/name-override`.
     pub deployment: String,
-    /// Name of its ServiceAccount: that name, or `gateway.istio.io/service-account`.
+    /// Name of its ServiceAccount: its own, or `gateway.istio.io/service-account`.
     pub service_account: String,
     /// `networking.istio.io/service-type`, default `ClusterIP`.
     pub service_type: String,

@@ -80,13 +80,11 @@ fn addresses(gateway: &Gateway, settings: &Settings, observed: &Observed, before
         return gateway.addresses.clone();
     }
     let own = json!({ "type": "Hostname", "value": gateway.host(&settings.cluster_domain) });
-    let had = before
-        .and_then(Value::as_array)
-        .is_some_and(|before| before.contains(&own));
-    if observed.ready_pods > 0 || had {
-        vec![own]
-    } else {
-        Vec::new()
+    match before.and_then(Value::as_array) {
+        // Also one of a name that it had before, until there is something behind the new one.
+        Some(before) if observed.ready_pods == 0 => before.clone(),
+        None if observed.ready_pods == 0 => Vec::new(),
+        _ => vec![own],
     }
 }
 

@@ -132,6 +132,68 @@ async fn a_gateway_gets_what_belongs_to_it_and_an_address_when_a_pod_is_ready() 
 }
 
 #[tokio::test]
+async fn another_name_takes_over_when_it_is_ready() {
+    let api = cluster().await;
+    let _controller = start(&api).await;
+    api.put(&gateway("waypoint", "waypoint"));
+    until_condition(&api, "waypoint", "Programmed", "False AddressNotAssigned").await;
+    pods_ready(&api, "waypoint", 1);
+    until_condition(&api, "waypoint", "Programmed", "True Programmed").await;
+    let mut renamed = api.get("Gateway", "shop", "waypoint").unwrap();
+    renamed["metadata"]["annotations"] = json!({ "gateway.istio.io/name-override": "edge" });
+    api.put(&renamed);
+    until("there is one of the new name", async || {
+        api.get("Deployment", "shop", "edge").is_some()
+    })
+    .await;
+    until_looked(&api, "mark").await;
+    assert!(
+        api.get("Service", "shop", "waypoint").is_some(),
+        "it serves until the other does"
+    );
+    let address = |name: &str| json!([{ "type": "Hostname", "value": format!("{name}.shop.svc.cluster.local") }]);
+    assert_eq!(status(&api, "Gateway", "waypoint")["addresses"], address("waypoint"));
+    pods_ready(&api, "edge", 1);
+    until("the old one is gone", async || {
+        ["Deployment", "Service"]
+            .iter()
+            .all(|kind| api.get(kind, "shop", "waypoint").is_none())
+    })
+    .await;
+    until("the address is the new one", async || {
+        status(&api, "Gateway", "waypoint")["addresses"] == address("edge")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_thousand_routes_are_told_once_each() {
+    let api = cluster().await;
+    let _controller = start(&api).await;
+    api.put(&gateway("waypoint", "waypoint"));
+    let name = |n: u32| format!("route-{n}");
+    for n in 0..1_000 {
+        let rules = json!([{ "matches": [{ "path": { "type": "PathPrefix", "value": format!("/{n}") } }],
+            "backendRefs": [{ "name": "nobody", "port": 80 }] }]);
+        api.put(&json!({ "apiVersion": GATEWAY_API, "kind": "HTTPRoute",
+            "metadata": { "name": name(n), "namespace": "shop" },
+            "spec": { "parentRefs": [{ "name": "waypoint" }], "rules": rules } }));
+    }
+    until("the listener counts them", async || {
+        status(&api, "Gateway", "waypoint")["listeners"][0]["attachedRoutes"] == 1_000
+    })
+    .await;
+    until("every one has a status", async || {
+        (0..1_000).all(|n| status(&api, "HTTPRoute", &name(n))["parents"][0]["controllerName"] == OURS)
+    })
+    .await;
+    until_looked(&api, "mark").await;
+    let writes = api.writes();
+    let of_routes = writes.iter().filter(|write| write.contains("HTTPRoute")).count();
+    assert_eq!(of_routes, 1_000);
+}
+
+#[tokio::test]
 async fn gateways_of_other_classes_and_what_belongs_to_them_are_not_touched() {
     let api = cluster().await;
     let _controller = start(&api).await;

@@ -109,3 +109,6 @@ impl ControllerMetrics {
         process::expose(out)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -117,21 +117,21 @@ async fn act(mut observer: Observer, mut controller: Controller, leader: &Leader
             () = leader.changed(was_leader) => {}
             () = until(again) => {}
         }
-        let known = observer.findings();
-        for finding in known.iter().filter(|finding| !findings.contains(*finding)) {
-            tracing::warn!(target: "waypoint::controller", "nothing is done until this can be read: {finding}");
-        }
-        findings = known;
-        if !observer.is_whole() {
-            continue;
-        }
-        pages.set_ready();
-        again = None;
         if leader.is_held() != was_leader {
             was_leader = !was_leader;
             // What others wrote meanwhile is not known.
             controller.forget();
         }
+        let known = observer.findings();
+        for finding in known.iter().filter(|finding| !findings.contains(*finding)) {
+            tracing::warn!(target: "waypoint::controller", "{finding}");
+        }
+        findings = known;
+        again = None;
+        if !observer.is_whole() {
+            continue;
+        }
+        pages.set_ready();
         if !was_leader {
             continue;
         }
@@ -180,6 +180,10 @@ fn settings(args: &ControllerArgs) -> Result<Settings, StartError> {
         pair.map(|(name, value)| (name.trim().to_owned(), value.to_owned()))
             .ok_or_else(|| StartError::Environment(line.clone()))
     });
+    let mut env = pairs.collect::<Result<Vec<_>, _>>()?;
+    if args.root_namespace != Scope::default().root_namespace {
+        env.push(("WAYPOINT_ROOT_NAMESPACE".to_owned(), args.root_namespace.clone()));
+    }
     Ok(Settings {
         image: args.image.clone().unwrap_or(defaults.image),
         image_pull_policy: args.image_pull_policy.clone(),
@@ -189,7 +193,7 @@ fn settings(args: &ControllerArgs) -> Result<Settings, StartError> {
         cluster_id: args.cluster_id.clone(),
         root_config_map: args.root_config_map.clone(),
         resources,
-        env: pairs.collect::<Result<_, _>>()?,
+        env,
         termination_grace_seconds: args.termination_grace,
     })
 }

@@ -52,6 +52,12 @@ fn the_address_appears_with_the_first_ready_pod_and_stays() {
     let gone = written(&mesh(), &ready(0), Some(&after), LATER).unwrap();
     assert_eq!(gone["addresses"], host);
     assert_eq!(condition(&gone, "Programmed"), ("False", "Pending"));
+    let mut renamed = mesh();
+    renamed.deployment = "other".to_owned();
+    let not_yet = written(&renamed, &ready(0), Some(&after), LATER).unwrap();
+    assert_eq!(not_yet["addresses"], host, "there is nothing behind the new name yet");
+    let now = written(&renamed, &ready(1), Some(&after), LATER).unwrap();
+    assert_eq!(now["addresses"][0]["value"], "other.demo.svc.cluster.local");
 }
 
 #[test]

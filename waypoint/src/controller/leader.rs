@@ -79,7 +79,10 @@ impl Leader {
                     self.rest(RETRY).await;
                     continue;
                 }
-                Err(_) => continue,
+                Err(_) => {
+                    self.told(None);
+                    continue;
+                }
             };
             self.told(is_ours.then(|| began + self.lasts * 2 / 3));
             self.rest(self.lasts / 3).await;

@@ -65,10 +65,19 @@ impl Memory {
         self.touched.clear();
     }
 
-    /// It ended: what was not asked about is gone. Gives when something that waits may be tried.
+    /// It ended: what was not asked about is as it should be or gone, and is forgotten after a while. Gives when something
+    /// that waits may be tried.
     pub(super) fn end(&mut self) -> Option<Instant> {
+        let now = Instant::now();
         let touched = std::mem::take(&mut self.touched);
-        self.entries.retain(|key, _| touched.contains(key));
+        self.entries.retain(|key, entry| {
+            let is_touched = touched.contains(key);
+            if !is_touched {
+                (entry.why, entry.not_before, entry.pending) = (None, None, None);
+            }
+            // Whoever undoes it may do so again.
+            is_touched || entry.written.is_some_and(|written| now < written + UNDONE_MOST)
+        });
         self.wake()
     }
 

@@ -29,3 +29,6 @@ fn written(seconds: u64) -> String {
         at.day()
     )
 }
+
+#[cfg(test)]
+mod tests;

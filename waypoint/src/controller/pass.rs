@@ -30,6 +30,9 @@ const MADE: [&str; 5] = [
     "PodDisruptionBudget",
 ];
 
+/// Those without which nothing is served.
+const SERVING: [&str; 3] = ["ServiceAccount", "Deployment", "Service"];
+
 /// Names of what is installed with the controller.
 pub(super) struct Names {
     /// The ClusterRole that waypoints read by.
@@ -188,7 +191,7 @@ impl Controller {
         if let Some(wanted) = wanted {
             let failed = self.make(observer, gateway, &wanted).await?;
             observed.failed = failed.or(observed.failed);
-            self.unmake(observer, gateway, &wanted).await?;
+            self.unmake(observer, gateway, &wanted, observed.ready_pods > 0).await?;
         }
         let current = found.object.get("status");
         let status = status::gateway(gateway, &self.settings, &observed, current, &now());
@@ -205,7 +208,7 @@ impl Controller {
             let (kind, name) = kind_and_name(object);
             let live = observer.object(kind, &gateway.namespace, name).map(|live| &**live);
             // An account that the Gateway names may be anybody's.
-            let is_named = kind == "ServiceAccount" && gateway.service_account != gateway.deployment;
+            let is_named = kind == "ServiceAccount" && gateway.service_account != gateway.name;
             let whose = if is_named {
                 Whose::Anybody(gateway)
             } else {
@@ -217,9 +220,16 @@ impl Controller {
         Ok(failed)
     }
 
-    /// Deletes what was made for this Gateway and is not wanted any more.
-    async fn unmake(&mut self, observer: &Observer, gateway: &Gateway, wanted: &[Value]) -> Result<(), Away> {
-        for kind in MADE {
+    /// Deletes what was made for this Gateway and is not wanted any more. What serves under a name that the Gateway had
+    /// before stays until what has the new one is ready.
+    async fn unmake(
+        &mut self,
+        observer: &Observer,
+        gateway: &Gateway,
+        wanted: &[Value],
+        is_ready: bool,
+    ) -> Result<(), Away> {
+        for kind in MADE.into_iter().filter(|kind| is_ready || !SERVING.contains(kind)) {
             for object in observer.objects(kind) {
                 let (_, name) = kind_and_name(object);
                 let is_wanted = wanted.iter().any(|wanted| kind_and_name(wanted) == (kind, name));

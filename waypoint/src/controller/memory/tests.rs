@@ -55,6 +55,9 @@ async fn what_others_undo_is_written_ever_more_seldom() {
             pause += 500;
         }
         pauses.push(pause);
+        // It is as it should be for a look.
+        memory.begin();
+        memory.end();
         memory.wrote("a", &undone, &seen(&(version + 1).to_string(), ours.clone()));
     }
     assert_eq!(pauses, [0, 2000, 4000, 8000]);
