@@ -5,12 +5,16 @@
 
 use super::kube_api::ApiKind;
 use super::loopback::free_port;
-use super::waiting::until;
+use super::waiting::until_within;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 use tempfile::TempDir;
+
+/// It starts within this time, also where much else runs.
+const STARTS: Duration = Duration::from_secs(120);
 
 /// A running one. Both processes end when it is dropped.
 pub struct KubeApiserver {
@@ -76,11 +80,11 @@ impl KubeApiserver {
             .arg(format!("--service-account-signing-key-file={}", path("sa.key")))
             .arg("--disable-admission-plugins=ServiceAccount")
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(std::fs::File::create(path("kube-apiserver.log")).unwrap())
             .spawn()
             .unwrap();
         self.server = Some(server);
-        until("the API server is ready", async || {
+        until_within(STARTS, "the API server is ready", async || {
             self.kubectl(&["get", "--raw", "/readyz"], "").is_ok()
         })
         .await;
@@ -279,6 +283,12 @@ impl KubeApiserver {
 
 impl Drop for KubeApiserver {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = std::fs::read_to_string(self.folder.path().join("kube-apiserver.log")).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = lines[lines.len().saturating_sub(40)..].join("\n");
+            eprintln!("--- end of the log of the API server ---\n{last}\n---");
+        }
         self.down();
         self.etcd.kill().ok();
         self.etcd.wait().ok();

@@ -8,10 +8,15 @@ use tokio::time::{Instant, sleep, timeout};
 pub const SOON: Duration = Duration::from_secs(20);
 
 /// Polls until `check` is true; panics with `what` after [`SOON`].
-pub async fn until(what: &str, mut check: impl AsyncFnMut() -> bool) {
-    let end = Instant::now() + SOON;
+pub async fn until(what: &str, check: impl AsyncFnMut() -> bool) {
+    until_within(SOON, what, check).await;
+}
+
+/// The same with another limit, for large programs that we did not write.
+pub async fn until_within(limit: Duration, what: &str, mut check: impl AsyncFnMut() -> bool) {
+    let end = Instant::now() + limit;
     while !check().await {
-        assert!(Instant::now() < end, "waited {SOON:?} in vain until {what}");
+        assert!(Instant::now() < end, "waited {limit:?} in vain until {what}");
         sleep(Duration::from_millis(20)).await;
     }
 }
