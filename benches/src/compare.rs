@@ -29,7 +29,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Fault> {
     if scenarios.is_empty() {
         return Err(Fault::new("no scenario is for what is in --only"));
     }
-    for scenario in scenarios {
+    for scenario in scenarios.into_iter().map(|scenario| adjusted(scenario, args)) {
         eprintln!("\n{}: {}", scenario.name, scenario.about);
         let section = measure(&scenario, args);
         println!("\n{}", section.text());
@@ -49,6 +49,22 @@ fn wanted(args: &CompareArgs) -> Result<Vec<Scenario>, Fault> {
         scenario::find(name).ok_or_else(|| Fault::new(format!("no scenario {name}: --scenario list tells them")))
     };
     args.scenario.iter().map(find).collect()
+}
+
+/// With what the command line wants otherwise.
+fn adjusted(mut scenario: Scenario, args: &CompareArgs) -> Scenario {
+    let size = |wanted: Option<u64>, own| wanted.and_then(|wanted| usize::try_from(wanted).ok()).unwrap_or(own);
+    let mesh = &mut scenario.mesh;
+    mesh.routes = size(args.routes, mesh.routes);
+    mesh.policy_rules = size(args.policy_rules, mesh.policy_rules);
+    if let Kind::Traffic(traffic) | Kind::Disturbed(traffic, _) = &mut scenario.kind {
+        traffic.request_bytes = size(args.request_bytes, traffic.request_bytes);
+        traffic.response_bytes = size(args.response_bytes, traffic.response_bytes);
+        traffic.connections = args.connections.unwrap_or(traffic.connections);
+        traffic.streams = args.streams.unwrap_or(traffic.streams);
+        traffic.rate = args.rate.or(traffic.rate);
+    }
+    scenario
 }
 
 /// A fault in one scenario does not keep the others from being measured.

@@ -37,6 +37,8 @@ pub(crate) enum Figure {
     RoutesMib,
     /// Changes of config that were made meanwhile.
     Changes,
+    /// Share of the requests that the second version answered.
+    Shifted,
 }
 
 /// What one turn gave.
@@ -103,6 +105,7 @@ impl Figure {
             Self::StreamKib => "KiB/used stream",
             Self::RoutesMib => "MiB/1,000 routes",
             Self::Changes => "changes",
+            Self::Shifted => "of v2",
         }
     }
 
@@ -111,7 +114,7 @@ impl Figure {
         match self {
             Self::CpuUs | Self::NeighboursUs | Self::IdleMib | Self::LoadedMib => 1,
             Self::ConnectionKib | Self::StreamKib => 1,
-            Self::Busy | Self::Sleeps | Self::RoutesMib => 2,
+            Self::Busy | Self::Sleeps | Self::RoutesMib | Self::Shifted => 2,
             Self::PerSecond | Self::P50Us | Self::P99Us | Self::LongestUs | Self::Requests | Self::Changes => 0,
         }
     }

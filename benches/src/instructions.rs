@@ -36,9 +36,9 @@ fn of_requests(scenario: &Scenario, traffic: Traffic, requests: u64, args: &Inst
     let world = World::new(scenario.mesh, traffic.response_bytes);
     let _destination = Destination::of_world(&world)?;
     let address = world.proxy_address(0);
-    let subject = counted(waypoint_command(&world, address, args.waypoint.clone())?, address)?;
+    let subject = counted(waypoint_command(&world, address, args.waypoint.clone(), 1)?, address)?;
     let source = Source::of_world(&world, address)?;
-    let mut plan = plan(&world, traffic, None)?;
+    let mut plan = plan(&world, traffic)?;
     (plan.connections, plan.streams, plan.in_flight) = (1, 1, 1);
     plan.limit = Some(requests);
     let load = Load::start(&source, plan)?;

@@ -15,7 +15,7 @@ pub(crate) use destination::{Application, Destination, Route, Tunnels, listen};
 pub(crate) use echo::Echo;
 pub(crate) use source::Source;
 pub(crate) use thread::Room;
-pub(crate) use world::{Changes, PolicyRule, World};
+pub(crate) use world::{Changes, PolicyRule, RouteVersions, World};
 
 use hbone::{PoolEvents, ServerEvents};
 

@@ -100,6 +100,11 @@ impl Settings {
             ("connections", args.connections),
             ("streams", args.streams),
             ("rate", args.rate),
+            ("routes", args.routes),
+            ("policy-rules", args.policy_rules),
+            ("request-bytes", args.request_bytes),
+            ("response-bytes", args.response_bytes),
+            ("workers", Some(args.programs.workers).filter(|workers| *workers > 1)),
         ] {
             if let Some(value) = value {
                 command.push_str(&format!(" --{flag} {value}"));

@@ -36,6 +36,8 @@ pub(crate) struct Mesh {
     pub(crate) speaks: Speaks,
     /// A second version of the Service, to shift traffic to.
     pub(crate) has_canary: bool,
+    /// Its routes are rewritten.
+    pub(crate) is_churned: bool,
 }
 
 /// How tokens are signed.
@@ -51,6 +53,8 @@ pub(crate) enum Speaks {
     #[default]
     Http1,
     Grpc,
+    /// Bytes there, as many back.
+    Tcp,
 }
 
 /// What is done.
@@ -92,6 +96,11 @@ pub(crate) struct Traffic {
 }
 
 impl Mesh {
+    /// Whether routes change while requests flow.
+    pub(crate) fn is_changing(&self) -> bool {
+        self.has_canary || self.is_churned
+    }
+
     /// What is asked for, so that the last route and the last rule match.
     pub(crate) fn path(&self) -> String {
         match (self.speaks, self.routes, self.policy_rules) {

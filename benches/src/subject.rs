@@ -49,12 +49,15 @@ pub(crate) struct Subject {
     /// What exactly runs.
     pub(crate) version: String,
     process: Process,
+    routes: Option<envoy::Routes>,
 }
 
 /// What starting one gives.
 struct Started {
     process: Process,
     version: String,
+    /// What must be told of changes, beside the manifests.
+    routes: Option<envoy::Routes>,
 }
 
 impl Which {
@@ -88,8 +91,8 @@ impl Subject {
     ) -> Result<Self, Fault> {
         let address = world.proxy_address(place);
         let started = match which {
-            Which::Known(How::Waypoint) => waypoint::start(world, address, collector, programs.waypoint.clone())?,
-            Which::Known(How::Envoy) => envoy::start(world, address, collector, programs.envoy.clone())?,
+            Which::Known(How::Waypoint) => waypoint::start(world, address, collector, programs)?,
+            Which::Known(How::Envoy) => envoy::start(world, address, collector, programs)?,
             Which::Known(How::Splice) => splice::start(world, address)?,
             Which::Template(template) => template.start(world, address, collector)?,
         };
@@ -98,7 +101,13 @@ impl Subject {
             address,
             version: started.version,
             process: started.process,
+            routes: started.routes,
         })
+    }
+
+    /// Tells it what has changed in its world, where it does not read the manifests.
+    pub(crate) fn tell(&self, world: &World) -> Result<(), Fault> {
+        self.routes.as_ref().map_or(Ok(()), |routes| routes.tell(world))
     }
 
     /// What it has cost so far.

@@ -50,7 +50,7 @@ fn check(report: &Value, rows: usize) {
 #[test]
 fn every_scenario_is_measured_of_the_waypoint() {
     let report = compare(&["--scenario", "all", "--only", "waypoint"]);
-    check(&report, 16);
+    check(&report, 17);
     let churn = report["sections"]
         .as_array()
         .unwrap()
@@ -91,5 +91,5 @@ fn envoy_is_measured_in_every_scenario_that_is_for_it() {
         "--envoy",
         envoy.to_str().unwrap(),
     ]);
-    check(&report, 14);
+    check(&report, 17);
 }

@@ -139,21 +139,15 @@ fn used_streams(subject: &Subject, world: &World, streams: u64) -> Result<f64, F
         response_bytes: 1024,
         is_fresh: false,
     };
-    let first = Load::start(
-        &source,
-        plan(
-            world,
-            Traffic {
-                streams: 1,
-                connections: 1,
-                rate: None,
-                ..traffic
-            },
-            None,
-        )?,
-    )?;
+    let one = Traffic {
+        streams: 1,
+        connections: 1,
+        rate: None,
+        ..traffic
+    };
+    let first = Load::start(&source, plan(world, one)?)?;
     let before = wait(first, 1, || subject.resident_kib_at_rest())?;
-    let load = Load::start(&source, plan(world, traffic, None)?)?;
+    let load = Load::start(&source, plan(world, traffic)?)?;
     let with = wait(load, streams, || subject.resident_kib())?;
     Ok(per(with, before, streams))
 }

@@ -30,7 +30,7 @@ pub(super) fn run(
     let mut world = World::new(scenario.mesh, traffic.response_bytes);
     let _destination = Destination::of_world(&world)?;
     let collector = scenario.mesh.is_traced.then(Collector::start).transpose()?;
-    let plan = plan(&world, traffic, Some(args))?;
+    let plan = plan(&world, traffic)?;
     let mut running = start(&world, collector.as_ref(), subjects, args, rows)?;
     for round in 1..=args.rounds {
         for (place, subject) in &running {
@@ -89,11 +89,9 @@ fn start(
     Ok(running)
 }
 
-/// What is sent, with what the command line wants otherwise.
-pub(crate) fn plan(world: &World, traffic: Traffic, args: Option<&CompareArgs>) -> Result<Plan, Fault> {
-    let wanted = |of: fn(&CompareArgs) -> Option<u64>| args.and_then(of);
-    let connections = wanted(|args| args.connections).unwrap_or(traffic.connections);
-    let streams = wanted(|args| args.streams).unwrap_or(traffic.streams);
+/// What is sent.
+pub(crate) fn plan(world: &World, traffic: Traffic) -> Result<Plan, Fault> {
+    let (connections, streams) = (traffic.connections, traffic.streams);
     let each = streams.div_ceil(connections.max(1));
     if each > 100 {
         return Err(Fault::new(format!(
@@ -103,6 +101,7 @@ pub(crate) fn plan(world: &World, traffic: Traffic, args: Option<&CompareArgs>) 
     let protocol = match world.holds().speaks {
         Speaks::Http1 => Protocol::Http1,
         Speaks::Grpc => Protocol::Grpc,
+        Speaks::Tcp => Protocol::Tcp,
     };
     let mut ask = Ask::new(protocol, "echo", &world.holds().path(), traffic.request_bytes);
     ask.answer_bytes = Some(traffic.response_bytes as u64);
@@ -115,7 +114,7 @@ pub(crate) fn plan(world: &World, traffic: Traffic, args: Option<&CompareArgs>) 
         connections,
         streams,
         in_flight: traffic.in_flight,
-        schedule: wanted(|args| args.rate).or(traffic.rate).map(Schedule::constant),
+        schedule: traffic.rate.map(Schedule::constant),
         is_fresh: traffic.is_fresh,
         is_strict: true,
         limit: None,
@@ -133,18 +132,18 @@ struct Turn<'a> {
 impl Turn<'_> {
     fn measure(&self, source: &Source, world: &mut World) -> Result<(Sample, Tally), Fault> {
         let load = Load::start(source, self.plan.clone()).during(&self.subject.name)?;
-        self.wait(&load, Duration::from_secs(self.args.warm_up), |_| {});
+        self.wait(&load, Duration::from_secs(self.args.warm_up), |_| Ok(()))?;
         load.record(Some(0));
         let (began, answered, usage) = (Instant::now(), load.counted().answered(), self.subject.usage()?);
         let neighbours = Usage::of(std::process::id())?;
+        let by_pods = answered_by(world);
         let times = if self.disturbance.is_some() { DISTURBED } else { 1 };
         let window = Duration::from_secs(self.args.seconds.saturating_mul(times));
         let mut changes = self.disturbance.map(|disturbance| Changes::new(disturbance, window));
         self.wait(&load, window, |time| {
-            if let Some(changes) = &mut changes {
-                changes.at(time, world);
-            }
-        });
+            let is_changed = changes.as_mut().is_some_and(|changes| changes.at(time, world));
+            if is_changed { self.subject.tell(world) } else { Ok(()) }
+        })?;
         let (took, answered) = (began.elapsed(), load.counted().answered().saturating_sub(answered));
         let cost = self.subject.usage()? - usage;
         let neighbours = Usage::of(std::process::id())? - neighbours;
@@ -153,19 +152,42 @@ impl Turn<'_> {
         let mut sample = sample(took, answered, cost, neighbours, &tally);
         if let Some(changes) = changes {
             sample.insert(Figure::Changes, count(changes.made()));
+            sample.extend(shifted(&by_pods, &answered_by(world)).map(|share| (Figure::Shifted, share)));
         }
         Ok((sample, tally))
     }
 
     /// Until this much time, or as many requests more as are wanted, or a failure.
-    fn wait(&self, load: &Load, time: Duration, mut meanwhile: impl FnMut(Duration)) {
+    fn wait(
+        &self,
+        load: &Load,
+        time: Duration,
+        mut meanwhile: impl FnMut(Duration) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         let began = Instant::now();
         let most = load.counted().answered().saturating_add(self.args.requests);
         while began.elapsed() < time && load.counted().answered() < most && !load.is_broken() {
-            meanwhile(began.elapsed());
+            meanwhile(began.elapsed())?;
             std::thread::sleep(LOOK.min(time.saturating_sub(began.elapsed())));
         }
+        Ok(())
     }
+}
+
+/// By each pod, so far.
+fn answered_by(world: &World) -> Vec<u64> {
+    world.pods().iter().map(|pod| pod.echo.answered()).collect()
+}
+
+/// The second pod's share of what was answered in between; None without one, or without answers.
+fn shifted(before: &[u64], after: &[u64]) -> Option<f64> {
+    let since: Vec<u64> = after
+        .iter()
+        .zip(before)
+        .map(|(after, before)| after.saturating_sub(*before))
+        .collect();
+    let all: u64 = since.iter().sum();
+    (all > 0).then(|| since.get(1).map(|second| count(*second) / count(all)))?
 }
 
 fn sample(took: Duration, answered: u64, cost: Usage, neighbours: Usage, tally: &Tally) -> Sample {

@@ -2,6 +2,7 @@
 
 use super::{Echo, NoEvents, Room, World};
 use crate::fault::{During, Fault};
+use crate::scenario::Speaks;
 use crate::wire::Wire;
 use hbone::{CertSource, Connect, Drain, Server, ServerConfig};
 use http::StatusCode;
@@ -44,7 +45,10 @@ impl Destination {
             let route = Arc::new(OnePod {
                 client: client.clone(),
                 target: pod.application().to_string(),
-                echo: pod.echo.clone(),
+                application: match world.holds().speaks {
+                    Speaks::Http1 | Speaks::Grpc => Application::Http(pod.echo.clone()),
+                    Speaks::Tcp => Application::Bytes(pod.echo.clone()),
+                },
             });
             pods.push(Tunnels {
                 listener: listen(pod.tunnels())?,
@@ -74,13 +78,13 @@ pub(crate) fn listen(address: SocketAddr) -> Result<std::net::TcpListener, Fault
 struct OnePod {
     client: request::SpiffeId,
     target: String,
-    echo: Echo,
+    application: Application,
 }
 
 impl Route for OnePod {
     fn find(&self, connect: &Connect) -> Result<Application, String> {
         if connect.identity == self.client && connect.authority.as_str() == self.target {
-            return Ok(Application::Http(self.echo.clone()));
+            return Ok(self.application.clone());
         }
         Err(format!(
             "{connect:?}, expected {} for {}",

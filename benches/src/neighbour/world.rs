@@ -3,9 +3,11 @@
 
 mod changes;
 mod manifests;
+mod route_versions;
 
 pub(crate) use changes::Changes;
 pub(crate) use manifests::PolicyRule;
+pub(crate) use route_versions::RouteVersions;
 
 use super::Echo;
 use crate::fault::{During, Fault};
@@ -34,6 +36,9 @@ pub(crate) struct World {
     pods: Vec<Pod>,
     holds: Mesh,
     token: Option<Token>,
+    versions: RouteVersions,
+    /// The second version's, in percent.
+    share: u32,
 }
 
 /// A pod and what answers in it.
@@ -62,6 +67,7 @@ impl World {
         let port_name = match holds.speaks {
             Speaks::Http1 => "http",
             Speaks::Grpc => "grpc",
+            Speaks::Tcp => "tcp",
         };
         let mut pods = Vec::new();
         for (name, number) in names.iter().zip(1..) {
@@ -85,6 +91,8 @@ impl World {
             pods,
             holds,
             token,
+            versions: RouteVersions::default(),
+            share: 0,
         };
         world.add_routes();
         world.add_security();
@@ -125,6 +133,7 @@ impl World {
 
     /// Sends so many percent to the second version.
     pub(crate) fn shift(&mut self, percent: u32) {
+        self.share = percent.min(100);
         let weight = |name, weight| json!({ "name": name, "port": self.vip.port, "weight": weight });
         let backends = json!([
             weight("echo-v1", 100_u32.saturating_sub(percent)),
@@ -135,15 +144,27 @@ impl World {
     }
 
     /// Rewrites a file of routes; every version of it has another header in its filters.
-    pub(crate) fn rewrite_routes(&self, file: usize, version: u64) {
+    pub(crate) fn rewrite_routes(&mut self, file: usize) {
+        let version = self.versions.rewrite(file);
         if let Some((name, text)) = manifests::routes_file(self.holds.routes, file, version) {
             self.mesh.apply(&name, text);
         }
     }
 
+    /// How often each file of them was rewritten.
+    pub(crate) fn route_versions(&self) -> &RouteVersions {
+        &self.versions
+    }
+
+    /// The pods with their shares of the Service's requests.
+    pub(crate) fn weighted_pods(&self) -> impl Iterator<Item = (&Pod, u32)> {
+        let weights = [100_u32.saturating_sub(self.share), self.share];
+        self.pods.iter().zip(weights)
+    }
+
     /// Files of routes.
     pub(crate) fn route_files(&self) -> usize {
-        self.holds.routes.div_ceil(manifests::ROUTES_A_FILE)
+        self.holds.routes.div_ceil(route_versions::ROUTES_A_FILE)
     }
 
     /// What a scenario put into it.

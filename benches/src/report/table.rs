@@ -7,7 +7,7 @@ use crate::figure::{Bound, Figure};
 pub(super) type Table = Vec<Vec<String>>;
 
 /// What is told of every subject where it was measured, after the goals' own figures.
-const FIGURES: [Figure; 8] = [
+const FIGURES: [Figure; 9] = [
     Figure::CpuUs,
     Figure::PerSecond,
     Figure::P50Us,
@@ -15,6 +15,7 @@ const FIGURES: [Figure; 8] = [
     Figure::LongestUs,
     Figure::Sleeps,
     Figure::Changes,
+    Figure::Shifted,
     Figure::LoadedMib,
 ];
 

@@ -8,8 +8,6 @@ use crate::subject::How;
 const TWO: &[How] = &[How::Waypoint, How::Envoy];
 /// With the floor.
 const THREE: &[How] = &[How::Waypoint, How::Envoy, How::Splice];
-/// Where the change of config is ours.
-const OURS: &[How] = &[How::Waypoint];
 
 /// One HTTP/1.1 connection in each of 32 streams of one tunnel connection, as fast as they can, 1 KiB answers.
 const SATURATED: Traffic = Traffic {
@@ -28,6 +26,7 @@ const PLAIN: Mesh = Mesh {
     is_traced: false,
     speaks: Speaks::Http1,
     has_canary: false,
+    is_churned: false,
 };
 
 /// All of them, in the order in which they are told.
@@ -118,6 +117,14 @@ pub(crate) fn all() -> Vec<Scenario> {
                 ROUTES_2,
             )
         },
+        traffic(
+            "tcp-1k",
+            "TCP: 1 KiB there and back, saturated",
+            BYTES,
+            bodies(1024, 1024),
+            CPU_TOLD,
+        )
+        .with_floor(),
         disturbed(
             "churn",
             "1,000 routes, one rewritten every 50 ms, 1,000 requests a second",
@@ -139,6 +146,10 @@ pub(crate) fn find(name: &str) -> Option<Scenario> {
 const BIG: usize = 64 * 1024;
 const GRPC: Mesh = Mesh {
     speaks: Speaks::Grpc,
+    ..PLAIN
+};
+const BYTES: Mesh = Mesh {
+    speaks: Speaks::Tcp,
     ..PLAIN
 };
 const ROUTES: Mesh = Mesh { routes: 1_000, ..PLAIN };
@@ -173,6 +184,7 @@ const FRESH: Traffic = Traffic {
     ..SATURATED
 };
 
+const CPU_TOLD: &[Goal] = &[Goal::told(Figure::CpuUs)];
 const CPU_13: &[Goal] = &[Goal::share(Figure::CpuUs, 0.13)];
 const CPU_18: &[Goal] = &[Goal::share(Figure::CpuUs, 0.18)];
 const CPU_28: &[Goal] = &[Goal::share(Figure::CpuUs, 0.28)];
@@ -224,7 +236,10 @@ const fn traffic(
 
 const fn disturbed(name: &'static str, about: &'static str, disturbance: Disturbance) -> Scenario {
     let mesh = match disturbance {
-        Disturbance::Churn => ROUTES,
+        Disturbance::Churn => Mesh {
+            is_churned: true,
+            ..ROUTES
+        },
         Disturbance::Canary => Mesh {
             has_canary: true,
             ..PLAIN
@@ -232,7 +247,6 @@ const fn disturbed(name: &'static str, about: &'static str, disturbance: Disturb
     };
     Scenario {
         kind: Kind::Disturbed(at(1_000), disturbance),
-        subjects: OURS,
         ..traffic(name, about, mesh, SATURATED, UNDISTURBED)
     }
 }

@@ -8,6 +8,7 @@ mod told;
 
 use super::Started;
 use super::child::Process;
+use crate::cli::Programs;
 use crate::fault::{During, Fault};
 use crate::neighbour::World;
 use std::net::SocketAddr;
@@ -19,9 +20,9 @@ pub(super) fn start(
     world: &World,
     address: SocketAddr,
     collector: Option<SocketAddr>,
-    binary: Option<PathBuf>,
+    programs: &Programs,
 ) -> Result<Started, Fault> {
-    let binary = match binary {
+    let binary = match programs.envoy.clone() {
         Some(binary) => binary,
         None => package::binary()?,
     };
@@ -31,13 +32,17 @@ pub(super) fn start(
         .during(binary.display())?;
     let dir = tempfile::tempdir().during("envoy")?;
     let file = dir.path().join("envoy.json");
-    let told = Told::new(world, address, collector)?;
+    let told = Told::new(world, address, collector, dir.path())?;
+    let routes = Routes::of(&told);
+    if let Some(routes) = &routes {
+        routes.put(&told)?;
+    }
     std::fs::write(&file, config::waypoint(&told).to_string()).during(file.display())?;
     let mut command = Command::new(&binary);
     command.args([
         "--use-dynamic-base-id",
         "--concurrency",
-        "1",
+        &programs.workers.to_string(),
         "--log-level",
         "warning",
         "--config-path",
@@ -47,7 +52,36 @@ pub(super) fn start(
     Ok(Started {
         process,
         version: short(&String::from_utf8_lossy(&version.stdout)),
+        routes,
     })
+}
+
+/// The file of routes, where they change.
+pub(super) struct Routes {
+    folder: PathBuf,
+    address: SocketAddr,
+}
+
+impl Routes {
+    fn of(told: &Told) -> Option<Self> {
+        let folder = told.routes_folder.clone()?;
+        Some(Self {
+            folder,
+            address: told.address,
+        })
+    }
+
+    /// Writes what the world's routes are now.
+    pub(super) fn tell(&self, world: &World) -> Result<(), Fault> {
+        self.put(&Told::new(world, self.address, None, &self.folder)?)
+    }
+
+    fn put(&self, told: &Told) -> Result<(), Fault> {
+        let file = self.folder.join(config::ROUTES_FILE);
+        let new = file.with_extension("new");
+        std::fs::write(&new, config::routes_file(told).to_string()).during(new.display())?;
+        std::fs::rename(&new, &file).during(file.display())
+    }
 }
 
 /// `/path/envoy  version: HASH/1.40.0/Clean/RELEASE/BoringSSL` as `Envoy 1.40.0 RELEASE`.

@@ -18,5 +18,6 @@ pub(super) fn start(world: &World, address: SocketAddr) -> Result<Started, Fault
     Ok(Started {
         process: Process::start("splice-proxy", dir, command, address)?,
         version: "hbone::Server, hbone::Pool, hbone::splice".to_owned(),
+        routes: None,
     })
 }

@@ -61,6 +61,7 @@ impl Template {
         Ok(Started {
             process: Process::start(&self.name, dir, command, address)?,
             version: self.words.join(" "),
+            routes: None,
         })
     }
 }

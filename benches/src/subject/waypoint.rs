@@ -3,6 +3,7 @@
 
 use super::child::Process;
 use super::{Started, sibling};
+use crate::cli::Programs;
 use crate::fault::{During, Fault};
 use crate::neighbour::World;
 use std::net::SocketAddr;
@@ -13,14 +14,14 @@ pub(super) fn start(
     world: &World,
     address: SocketAddr,
     collector: Option<SocketAddr>,
-    binary: Option<PathBuf>,
+    programs: &Programs,
 ) -> Result<Started, Fault> {
-    let binary = path(binary)?;
+    let binary = path(programs.waypoint.clone())?;
     let version = Command::new(&binary)
         .arg("--version")
         .output()
         .during(binary.display())?;
-    let mut command = command(world, address, Some(binary.clone()))?;
+    let mut command = command(world, address, Some(binary.clone()), programs.workers)?;
     if let Some(collector) = collector {
         command.env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{collector}"));
         command.env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
@@ -33,11 +34,17 @@ pub(super) fn start(
     Ok(Started {
         process,
         version: format!("{version} ({} profile)", profile(&binary)),
+        routes: None,
     })
 }
 
 /// The command line.
-pub(crate) fn command(world: &World, address: SocketAddr, binary: Option<PathBuf>) -> Result<Command, Fault> {
+pub(crate) fn command(
+    world: &World,
+    address: SocketAddr,
+    binary: Option<PathBuf>,
+    workers: u64,
+) -> Result<Command, Fault> {
     let mut command = Command::new(path(binary)?);
     command
         .arg("run")
@@ -47,7 +54,7 @@ pub(crate) fn command(world: &World, address: SocketAddr, binary: Option<PathBuf
         .arg(world.proxy_certs().path());
     command.args(["--namespace", world.namespace(), "--gateway", "waypoint"]);
     command.args(["--trust-domain", world.trust_domain()]);
-    command.args(["--workers", "1", "--hbone", &address.to_string()]);
+    command.args(["--workers", &workers.to_string(), "--hbone", &address.to_string()]);
     for listener in ["--admin", "--metrics", "--ready"] {
         command.args([listener, "127.0.0.1:0"]);
     }

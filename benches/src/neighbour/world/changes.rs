@@ -26,14 +26,15 @@ impl Changes {
         }
     }
 
-    /// Makes what is due this long after the start.
-    pub(crate) fn at(&mut self, time: Duration, world: &mut World) {
+    /// Makes what is due this long after the start. Whether there was anything.
+    pub(crate) fn at(&mut self, time: Duration, world: &mut World) -> bool {
+        let before = self.made;
         while self.made < self.due(time) {
             match self.disturbance {
                 Disturbance::Churn => {
                     let files = (world.route_files() as u64).max(1);
                     let file = usize::try_from(self.made % files).unwrap_or_default();
-                    world.rewrite_routes(file, self.made.saturating_add(1));
+                    world.rewrite_routes(file);
                 }
                 Disturbance::Canary => {
                     let step = usize::try_from(self.made).unwrap_or(usize::MAX);
@@ -44,6 +45,7 @@ impl Changes {
             }
             self.made = self.made.saturating_add(1);
         }
+        self.made > before
     }
 
     /// So many were made.

@@ -1,12 +1,10 @@
 //! The objects of a world, as text.
 
+use super::route_versions::ROUTES_A_FILE;
 use crate::scenario::Mesh;
 use integration_tests::peers::mesh_world::{NAMESPACE, SERVICE_PORT};
 use serde_json::{Value, json};
 use std::net::Ipv4Addr;
-
-/// Routes in one file, so that one can be rewritten without the others.
-pub(crate) const ROUTES_A_FILE: usize = 10;
 
 /// One rule of a policy: whom it allows, and where.
 pub(crate) struct PolicyRule {

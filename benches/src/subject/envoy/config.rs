@@ -6,21 +6,29 @@
 
 use super::filters;
 use super::routes;
-use super::told::Told;
+use super::told::{Backend, Told};
+use crate::scenario::Speaks;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::Path;
 
-/// The Service, by Istio's name for it.
-pub(super) const INBOUND_VIP: &str = "inbound-vip|80|http|echo.demo.svc.cluster.local";
+/// A Service, by Istio's name for it.
+pub(super) fn inbound_vip(service: &str) -> String {
+    format!("inbound-vip|80|http|{service}.demo.svc.cluster.local")
+}
+
+/// The one that clients ask for.
+pub(super) const SERVICE: &str = "inbound-vip|80|http|echo.demo.svc.cluster.local";
 /// Where the original-destination filter looks, both in filter state and in endpoint metadata.
 const ORIGINAL_DST: &str = "envoy.filters.listener.original_dst";
 
 /// The bootstrap file.
 pub(super) fn waypoint(told: &Told) -> Value {
-    let mut clusters = vec![main_internal_cluster(), vip_cluster(told), originate_cluster(told)];
+    let mut clusters = vec![main_internal_cluster(), originate_cluster(told)];
+    clusters.extend(told.backends.iter().map(|backend| vip_cluster(backend, told.speaks)));
     clusters.extend(told.collector.map(collector_cluster));
     json!({
+        "node": { "id": "waypoint~127.0.0.1~waypoint.demo~demo.svc.cluster.local", "cluster": "waypoint.demo" },
         "bootstrap_extensions": [{
             "name": "envoy.bootstrap.internal_listener",
             "typed_config": typed("bootstrap.internal_listener.v3.InternalListener", json!({})),
@@ -69,20 +77,27 @@ fn connect_terminate(told: &Told) -> Value {
     })
 }
 
-fn main_internal(told: &Told) -> Value {
-    let mut config = json!({
-        "stat_prefix": INBOUND_VIP, "codec_type": "AUTO", "use_remote_address": false,
-        "generate_request_id": true, "stream_idle_timeout": "0s", "normalize_path": true,
-        "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
-        "http_filters": filters::of(told),
-        "route_config": route_config(INBOUND_VIP, routes::of(told)),
-    });
-    if let (Some(config), true) = (config.as_object_mut(), told.collector.is_some()) {
-        config.insert("tracing".to_owned(), filters::tracing());
+/// The routes as Envoy's file of them: it is read anew when it is replaced by rename.
+pub(super) fn routes_file(told: &Told) -> Value {
+    let mut routes = route_config(SERVICE, routes::of(told));
+    if let Some(routes) = routes.as_object_mut() {
+        let message = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
+        routes.insert("@type".to_owned(), json!(message));
     }
-    let manager = manager(config);
-    let chain = json!({ "action": { "name": INBOUND_VIP, "typed_config": {
-        "@type": "type.googleapis.com/google.protobuf.StringValue", "value": INBOUND_VIP } } });
+    json!({ "resources": [routes] })
+}
+
+/// The name of that file.
+pub(super) const ROUTES_FILE: &str = "routes.json";
+
+fn main_internal(told: &Told) -> Value {
+    let chain_filter = if told.speaks == Speaks::Tcp {
+        bytes()
+    } else {
+        requests(told)
+    };
+    let chain = json!({ "action": { "name": SERVICE, "typed_config": {
+        "@type": "type.googleapis.com/google.protobuf.StringValue", "value": SERVICE } } });
     let ports = json!({ "matcher_tree": { "input": input("DestinationPortInput"),
         "exact_match_map": { "map": { told.vip_port.to_string(): chain } } } });
     let addresses = json!({ "matcher_tree": { "input": input("DestinationIPInput"), "custom_match": {
@@ -93,8 +108,41 @@ fn main_internal(told: &Told) -> Value {
         "name": "main_internal", "internal_listener": {}, "traffic_direction": "INBOUND",
         "listener_filters": [original_dst()],
         "filter_chain_matcher": addresses,
-        "filter_chains": [{ "name": INBOUND_VIP, "filters": [manager] }],
+        "filter_chains": [{ "name": SERVICE, "filters": [chain_filter] }],
     })
+}
+
+/// A port that is not HTTP.
+fn bytes() -> Value {
+    filter(
+        "network.tcp_proxy",
+        "TcpProxy",
+        json!({ "stat_prefix": SERVICE, "cluster": SERVICE }),
+    )
+}
+
+fn requests(told: &Told) -> Value {
+    let mut config = json!({
+        "stat_prefix": SERVICE, "codec_type": "AUTO", "use_remote_address": false,
+        "generate_request_id": true, "stream_idle_timeout": "0s", "normalize_path": true,
+        "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
+        "http_filters": filters::of(told),
+    });
+    let (name, routes) = match &told.routes_folder {
+        None => ("route_config", route_config(SERVICE, routes::of(told))),
+        Some(folder) => {
+            let path = json!({ "path": folder.join(ROUTES_FILE), "watched_directory": { "path": folder } });
+            let source = json!({ "path_config_source": path, "resource_api_version": "V3" });
+            ("rds", json!({ "route_config_name": SERVICE, "config_source": source }))
+        }
+    };
+    if let Some(config) = config.as_object_mut() {
+        config.insert(name.to_owned(), routes);
+        if told.collector.is_some() {
+            config.insert("tracing".to_owned(), filters::tracing());
+        }
+    }
+    manager(config)
 }
 
 fn connect_originate() -> Value {
@@ -122,18 +170,18 @@ fn main_internal_cluster() -> Value {
 }
 
 /// The Service: its endpoint is the listener of outgoing tunnels, told where to go by metadata.
-fn vip_cluster(told: &Told) -> Value {
-    let application = told.application.to_string();
+fn vip_cluster(backend: &Backend, speaks: Speaks) -> Value {
+    let application = backend.application.to_string();
     let mut cluster = json!({
-        "name": INBOUND_VIP, "type": "STATIC", "lb_policy": "LEAST_REQUEST",
-        "load_assignment": { "cluster_name": INBOUND_VIP, "endpoints": [{ "lb_endpoints": [{
+        "name": backend.cluster, "type": "STATIC", "lb_policy": "LEAST_REQUEST",
+        "load_assignment": { "cluster_name": backend.cluster, "endpoints": [{ "lb_endpoints": [{
             "endpoint": { "address": { "envoy_internal_address": {
                 "server_listener_name": "connect_originate", "endpoint_id": application } } },
             "metadata": { "filter_metadata": { ORIGINAL_DST: { "local": application } } },
         }] }] },
         "transport_socket": internal_upstream(json!([{ "kind": { "host": {} }, "name": ORIGINAL_DST }])),
     });
-    if let (Some(cluster), true) = (cluster.as_object_mut(), told.is_http2) {
+    if let (Some(cluster), true) = (cluster.as_object_mut(), speaks == Speaks::Grpc) {
         cluster.insert("typed_extension_protocol_options".to_owned(), http2_only(json!({})));
     }
     cluster

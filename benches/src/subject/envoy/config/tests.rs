@@ -1,9 +1,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use super::*;
-use crate::neighbour::PolicyRule;
+use crate::neighbour::{PolicyRule, RouteVersions};
 use serde_json::Value;
 use std::path::PathBuf;
+
+fn backend(name: &str, pod: u8, weight: u32) -> Backend {
+    Backend {
+        cluster: inbound_vip(name),
+        application: ([127, 10, 1, pod], 9080).into(),
+        weight,
+    }
+}
 
 fn plain() -> Told {
     Told {
@@ -13,9 +21,11 @@ fn plain() -> Told {
         destination: "spiffe://cluster.local/ns/demo/sa/echo".into(),
         vip_ip: [127, 20, 1, 1].into(),
         vip_port: 80,
-        application: "127.10.1.1:9080".parse().unwrap(),
-        is_http2: false,
+        backends: vec![backend("echo", 1, 1)],
+        speaks: Speaks::Http1,
         routes: 0,
+        versions: RouteVersions::default(),
+        routes_folder: None,
         rules: Vec::new(),
         tokens: None,
         collector: None,
@@ -45,7 +55,7 @@ fn a_service_with_everything() {
         path_prefix: format!("/{name}/"),
     };
     let told = Told {
-        is_http2: true,
+        speaks: Speaks::Grpc,
         routes: 2,
         rules: vec![rule("other"), rule("client")],
         tokens: Some(("https://issuer.example/".into(), json!({ "keys": [] }))),
@@ -53,4 +63,36 @@ fn a_service_with_everything() {
         ..plain()
     };
     golden("envoy-everything.json", &waypoint(&told));
+}
+
+#[test]
+fn a_port_that_is_not_http() {
+    let told = Told {
+        speaks: Speaks::Tcp,
+        ..plain()
+    };
+    golden("envoy-tcp.json", &waypoint(&told)["static_resources"]["listeners"][1]);
+}
+
+#[test]
+fn routes_that_change_are_in_a_file() {
+    let mut versions = RouteVersions::default();
+    versions.rewrite(0);
+    let churned = Told {
+        routes: 2,
+        versions,
+        routes_folder: Some(PathBuf::from("/routes")),
+        ..plain()
+    };
+    golden(
+        "envoy-rds.json",
+        &waypoint(&churned)["static_resources"]["listeners"][1],
+    );
+    golden("envoy-routes.json", &routes_file(&churned));
+    let shifted = Told {
+        backends: vec![backend("echo-v1", 1, 95), backend("echo-v2", 2, 5)],
+        routes_folder: Some(PathBuf::from("/routes")),
+        ..plain()
+    };
+    golden("envoy-canary-routes.json", &routes_file(&shifted));
 }
