@@ -41,20 +41,28 @@ pub(crate) fn run(args: &LoadArgs) -> Result<ExitCode, Fault> {
         settings: settings(args),
         sections: Vec::new(),
     };
+    let mut section = Section {
+        name: "load".to_owned(),
+        about: title(args),
+        goals: goals(args),
+        rows: Vec::new(),
+        fault: None,
+    };
     let measured = Instant::now();
     for (window, step) in steps.iter().enumerate() {
-        let section = measure(&load, window, step, args, |seen| {
+        let row = measure(&load, window, step, args, |seen| {
             view.show(&Seen {
                 time: measured.elapsed(),
                 ..seen
             });
             stop.is_told()
         })?;
-        report.sections.push(section);
+        section.rows.push(row);
         if stop.is_told() {
             break;
         }
     }
+    report.sections.push(section);
     load.record(None);
     view.end();
     let answers = load.counted().answers();
@@ -104,7 +112,7 @@ fn measure(
     step: &Step,
     args: &LoadArgs,
     mut look: impl FnMut(Seen) -> bool,
-) -> Result<Section, Fault> {
+) -> Result<Row, Fault> {
     load.record(Some(window));
     let usage = || args.pid.map(Usage::of).transpose();
     let (began, before) = (Instant::now(), usage()?);
@@ -125,31 +133,26 @@ fn measure(
     let answered = load.counted().answered().saturating_sub(answered);
     let failed = load.counted().failed().saturating_sub(failed);
     let cpu = before.zip(cost).map(|(before, after)| (after - before).cpu);
-    let mut row = Row::new("load");
+    let name = step
+        .rate
+        .map_or_else(|| "closed loop".to_owned(), |rate| format!("{rate}/s"));
+    let mut row = Row::new(&name);
     let latencies = load.counted().latencies(window)?;
     row.add(sample(took, answered, cpu, &latencies), Tally::of(latencies))?;
     row.loaded_mib = args.pid.map(resident_kib).transpose()?.map(crate::process::mib);
     if failed > 0 {
         row.failures.push(format!("{failed} requests"));
     }
-    let name = step
-        .rate
-        .map_or_else(|| "as fast as it goes".to_owned(), |rate| format!("{rate} requests/s"));
-    let mut goals = vec![
-        Goal::told(Figure::P50Us),
-        Goal::told(Figure::P99Us),
-        Goal::told(Figure::LongestUs),
-    ];
+    Ok(row)
+}
+
+/// What is told first.
+fn goals(args: &LoadArgs) -> Vec<Goal> {
+    let mut goals = vec![Figure::P99Us];
     if args.pid.is_some() {
-        goals.push(Goal::told(Figure::CpuUs));
+        goals.push(Figure::CpuUs);
     }
-    Ok(Section {
-        name,
-        about: title(args),
-        goals,
-        rows: vec![row],
-        fault: None,
-    })
+    goals.into_iter().map(Goal::told).collect()
 }
 
 fn sample(took: Duration, answered: u64, cpu: Option<Duration>, latencies: &hdrhistogram::Histogram<u64>) -> Sample {

@@ -236,7 +236,7 @@ impl Report {
         }
     }
 
-    /// A line for each section, for the terminal: for loads, which are compared with nothing.
+    /// A line for each row, for the terminal: for loads, which are compared with nothing.
     pub(crate) fn overview(&self) -> String {
         table::plain(&table::overview(self))
     }

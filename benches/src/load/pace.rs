@@ -78,6 +78,13 @@ impl Pace {
     }
 }
 
+impl Drop for Pace {
+    fn drop(&mut self) {
+        // A load that was given up gives no more turns.
+        self.end();
+    }
+}
+
 impl Clock {
     fn run(&self) {
         let began = *self.began.get_or_init(Instant::now);

@@ -21,9 +21,12 @@ impl Spread {
         }
     }
 
-    /// `12.3 (11.9..14.0)`.
+    /// `12.3 (11.9..14.0)`, or `12.3` where there is no difference to be seen.
     pub(crate) fn show(&self, decimals: usize) -> String {
-        let Self { median, least, most } = self;
-        format!("{median:.decimals$} ({least:.decimals$}..{most:.decimals$})")
+        let [median, least, most] = [self.median, self.least, self.most].map(|figure| format!("{figure:.decimals$}"));
+        if least == most {
+            return median;
+        }
+        format!("{median} ({least}..{most})")
     }
 }

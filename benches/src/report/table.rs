@@ -43,7 +43,7 @@ pub(super) fn summary(report: &Report) -> Table {
     table
 }
 
-/// A line for each section of a load.
+/// A line for each step of a load.
 pub(super) fn overview(report: &Report) -> Table {
     const SHOWN: [Figure; 6] = [
         Figure::PerSecond,
@@ -53,20 +53,15 @@ pub(super) fn overview(report: &Report) -> Table {
         Figure::CpuUs,
         Figure::Busy,
     ];
-    let rows = || {
-        report
-            .sections
-            .iter()
-            .flat_map(|section| section.rows.iter().map(move |row| (section, row)))
-    };
+    let rows = || report.sections.iter().flat_map(|section| &section.rows);
     let mut figures = SHOWN.to_vec();
-    figures.retain(|figure| rows().any(|(_, row)| row.spread(*figure).is_some()));
+    figures.retain(|figure| rows().any(|row| row.spread(*figure).is_some()));
     let mut headings = vec!["load".to_owned()];
     headings.extend(figures.iter().map(|figure| figure.heading().to_owned()));
     headings.push("failed".to_owned());
     let mut table = vec![headings];
-    for (section, row) in rows() {
-        let mut cells = vec![section.name.clone()];
+    for row in rows() {
+        let mut cells = vec![row.name.clone()];
         for figure in &figures {
             let median = row.spread(*figure).unwrap_or_default().median;
             cells.push(format!("{median:.*}", figure.decimals()));

@@ -55,8 +55,7 @@ pub(crate) fn all() -> Vec<Scenario> {
             PLAIN,
             at(4_000),
             P99_50,
-        )
-        .with_floor(),
+        ),
         traffic(
             "routes-1000",
             "1,000 HTTPRoutes, the last one hit",
