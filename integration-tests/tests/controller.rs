@@ -103,6 +103,21 @@ async fn a_gateway_gets_what_belongs_to_it_and_an_address_when_a_pod_is_ready() 
     until_condition(&api, "waypoint", "Programmed", "True Programmed").await;
     let address = json!([{ "type": "Hostname", "value": "waypoint.shop.svc.cluster.local" }]);
     assert_eq!(status(&api, "Gateway", "waypoint")["addresses"], address);
+    // What the Deployment controller cannot do is told.
+    api.put(&gateway("poor", "waypoint"));
+    until_condition(&api, "poor", "Programmed", "False AddressNotAssigned").await;
+    let mut poor = api.get("Deployment", "shop", "poor").unwrap();
+    poor["status"] =
+        json!({ "conditions": [{ "type": "ReplicaFailure", "status": "True", "message": "exceeded quota" }] });
+    api.put(&poor);
+    until("the Gateway says so", async || {
+        status(&api, "Gateway", "poor")
+            .to_string()
+            .contains("no pod can be made: exceeded quota")
+    })
+    .await;
+    api.delete("Gateway", "shop", "poor");
+
     // Without an address traffic would pass by the waypoint and its policies.
     pods_ready(&api, "waypoint", 0);
     until_condition(&api, "waypoint", "Programmed", "False Pending").await;
@@ -414,6 +429,34 @@ async fn routes_and_policies_say_what_became_of_them() {
             .unwrap()
             .contains(&theirs)
     );
+
+    let tls = |status: Value| {
+        let validation =
+            json!({ "hostname": "reviews", "caCertificateRefs": [{ "group": "", "kind": "ConfigMap", "name": "ca" }] });
+        let targets = json!([{ "group": "", "kind": "Service", "name": "reviews" }]);
+        json!({ "apiVersion": GATEWAY_API, "kind": "BackendTLSPolicy", "metadata": { "name": "tls", "namespace": "shop" },
+            "spec": { "targetRefs": targets, "validation": validation }, "status": status })
+    };
+    api.put(&tls(json!({})));
+    let ancestor = || status(&api, "BackendTLSPolicy", "tls")["ancestors"][0].clone();
+    until("the policy has no authority", async || {
+        condition(&ancestor(), "ResolvedRefs") == "False InvalidCACertificateRef"
+    })
+    .await;
+    assert_eq!(ancestor()["ancestorRef"]["name"], "waypoint");
+    let pem = rcgen::generate_simple_self_signed(vec!["ca".to_owned()])
+        .unwrap()
+        .cert
+        .pem();
+    api.put(
+        &json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "ca", "namespace": "shop" },
+        "data": { "ca.crt": pem } }),
+    );
+    until("its authority is there", async || {
+        condition(&ancestor(), "Accepted") == "True Accepted"
+            && condition(&ancestor(), "ResolvedRefs") == "True ResolvedRefs"
+    })
+    .await;
 
     // A Gateway that is gone has nothing to say any more.
     api.delete("Gateway", "shop", "waypoint");

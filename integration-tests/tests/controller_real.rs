@@ -51,6 +51,7 @@ fn install(api: &KubeApiserver) {
             class,
             of_group("gateways", "Gateway"),
             of_group("httproutes", "HTTPRoute"),
+            of_group("backendtlspolicies", "BackendTLSPolicy"),
             policies,
         ] {
             api.add_kind(&kind);
@@ -155,6 +156,18 @@ async fn the_controller_on_a_real_api_server() {
             .get("authorizationpolicies.security.istio.io", NAMESPACE, "deny")
             .unwrap();
         condition(&policy["status"], "waypoint-proxy.io/Accepted") == "True Accepted"
+    })
+    .await;
+
+    let validation = json!({ "hostname": "reviews.example.com", "wellKnownCACertificates": "System" });
+    let tls = json!({ "targetRefs": [service], "validation": validation });
+    api.apply(&object("gateway.networking.k8s.io/v1", "BackendTLSPolicy", "tls", tls));
+    until("and that of the Gateway API has ancestors", async || {
+        let policy = api
+            .get("backendtlspolicies.gateway.networking.k8s.io", NAMESPACE, "tls")
+            .unwrap();
+        let ancestor = &policy["status"]["ancestors"][0];
+        ancestor["controllerName"] == OURS && condition(ancestor, "Accepted") == "True Accepted"
     })
     .await;
 

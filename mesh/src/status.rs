@@ -8,6 +8,7 @@ use crate::compile::{Addressed, Gateways, Report};
 use crate::finding::{Finding, Severity};
 use crate::kinds::Body;
 use crate::kinds::backend_ref::ParentRef;
+use crate::kinds::backend_tls::{Authorities, BackendTls};
 use crate::kinds::policy::TargetRef;
 use crate::kinds::route::Route;
 use crate::object::Object;
@@ -31,7 +32,8 @@ pub struct ObjectStatus {
     pub name: Arc<str>,
     /// `metadata.generation` of what was judged: `observedGeneration` of every condition.
     pub generation: Option<i64>,
-    /// By each parent (of a route) or target (of a policy) that is ours to judge.
+    /// By each parent (of a route), target (of a policy) or Gateway (of a BackendTLSPolicy: its ancestor) that is ours to
+    /// judge.
     pub parents: Vec<ParentStatus>,
 }
 
@@ -78,6 +80,7 @@ pub fn statuses(scope: &Scope, resources: &Resources, findings: &[Finding]) -> V
             Body::Route(route) => judge.route(object, route, found),
             Body::Authorization(policy) => judge.policy(object, &policy.binding.targets, found),
             Body::Authentication(policy) => judge.policy(object, &policy.binding.targets, found),
+            Body::BackendTls(policy) => judge.backend_tls(object, policy, found),
             _ => return None,
         };
         (!parents.is_empty()).then(|| ObjectStatus {
@@ -185,6 +188,72 @@ impl Judge<'_, '_> {
     }
 }
 
+impl Judge<'_, '_> {
+    /// By each Gateway of ours through which its targets are reached. One whose authorities are in Secrets is left out:
+    /// whoever asks here may not read those.
+    fn backend_tls(&self, object: &Object, policy: &BackendTls, found: Found<'_>) -> Vec<ParentStatus> {
+        let authorities = policy.validation.as_ref().map(|validation| &validation.authorities);
+        if let Some(Authorities::Refs(refs)) = authorities
+            && refs.iter().any(|(kind, _)| kind == "Secret")
+        {
+            return Vec::new();
+        }
+        let namespace = &*object.meta.namespace;
+        let mut ancestors: Vec<ParentStatus> = Vec::new();
+        for target in &policy.targets {
+            let Some(user) = self.index.get(&target.kind, namespace, &target.name) else {
+                continue;
+            };
+            for gateway in self.gateways.used_by(Addressed::Service, &user.meta, |_| {}) {
+                let reference = json!({ "group": "gateway.networking.k8s.io", "kind": "Gateway",
+                    "namespace": *gateway.meta.namespace, "name": *gateway.meta.name });
+                if ancestors.iter().all(|ancestor| ancestor.reference != reference) {
+                    ancestors.push(ParentStatus {
+                        reference,
+                        conditions: tls_conditions(policy, found),
+                    });
+                }
+            }
+        }
+        ancestors
+    }
+}
+
+/// Reasons are those of `BackendTLSPolicy` (GEP-1897).
+fn tls_conditions(policy: &BackendTls, found: Found<'_>) -> Vec<Condition> {
+    let field = "spec.validation.caCertificateRefs";
+    let authorities = found.exactly(field);
+    // Each reference that leads nowhere is told, and once more that none is left.
+    let refs = match policy.validation.as_ref().map(|validation| &validation.authorities) {
+        Some(Authorities::Refs(refs)) => refs.len(),
+        _ => 0,
+    };
+    let is_without = found.count(field) > refs;
+    let resolved = match &authorities {
+        Some(why) => condition("ResolvedRefs", false, "InvalidCACertificateRef", why.clone()),
+        None => condition(
+            "ResolvedRefs",
+            true,
+            "ResolvedRefs",
+            "all references are resolved".to_owned(),
+        ),
+    };
+    let wrong = |target: &crate::kinds::backend_tls::Target| found.at(&format!("spec.targetRefs[{}]", target.index));
+    let all_wrong = policy.targets.iter().map(wrong).collect::<Option<Vec<String>>>();
+    let accepted = match (
+        authorities.filter(|_| is_without),
+        all_wrong.and_then(|all| all.into_iter().next()),
+    ) {
+        (Some(why), _) => condition("Accepted", false, "NoValidCACertificate", why),
+        (None, Some(why)) => condition("Accepted", false, "Conflicted", why),
+        (None, None) => match found.first_error().filter(|_| policy.validation.is_none()) {
+            Some(why) => condition("Accepted", false, "Invalid", why),
+            None => condition("Accepted", true, "Accepted", "the policy is in force".to_owned()),
+        },
+    };
+    vec![accepted, resolved]
+}
+
 /// What is wrong with one object.
 #[derive(Clone, Copy)]
 struct Found<'f>(&'f [&'f Finding]);
@@ -197,6 +266,11 @@ impl<'f> Found<'f> {
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
         };
         self.0.iter().find(below).map(|finding| finding.told())
+    }
+
+    fn count(self, field: &str) -> usize {
+        let of_field = self.0.iter().filter(|finding| finding.field.as_deref() == Some(field));
+        of_field.count()
     }
 
     fn exactly(self, field: &str) -> Option<String> {

@@ -24,7 +24,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use telemetry::ControllerMetrics;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// Between two looks at everything, where one takes long.
+const LONGEST_REST: Duration = Duration::from_secs(1);
 
 /// Why a controller could not start.
 #[derive(Debug, thiserror::Error)]
@@ -135,10 +138,13 @@ async fn act(mut observer: Observer, mut controller: Controller, leader: &Leader
         if !was_leader {
             continue;
         }
+        let began = Instant::now();
         tokio::select! {
             next = controller.pass(&mut observer) => again = next,
             () = leader.changed(true) => {}
         }
+        // A third of a core at most, however much changes.
+        sleep((began.elapsed() * 2).min(LONGEST_REST)).await;
     }
 }
 

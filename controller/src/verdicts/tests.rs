@@ -53,7 +53,7 @@ fn what_is_said_is_not_said_again_in_whatever_order() {
 
 #[test]
 fn the_list_has_a_limit_and_others_go_before() {
-    let full = json!({ "parents": vec![theirs(); MAX_PARENTS] });
+    let full = json!({ "parents": vec![theirs(); 32] });
     assert_eq!(route(Some(&full), &[verdict("a", true)], 3, NOW), None);
 }
 
@@ -74,4 +74,15 @@ fn a_policy_has_one_condition_of_ours() {
     );
     assert_eq!(policy(Some(&status), &[], 3, LATER).unwrap(), before);
     assert_eq!(policy(None, &[], 3, LATER), None);
+}
+
+#[test]
+fn a_policy_of_the_gateway_api_has_ancestors() {
+    let theirs =
+        json!({ "controllerName": "istio.io/mesh-controller", "ancestorRef": { "name": "x" }, "conditions": [] });
+    let before = json!({ "ancestors": [theirs] });
+    let status = ancestors(Some(&before), &[verdict("waypoint", true)], 3, NOW).unwrap();
+    assert_eq!(status["ancestors"][0], theirs);
+    assert_eq!(status["ancestors"][1]["ancestorRef"]["name"], "waypoint");
+    assert_eq!(ancestors(Some(&status), &[verdict("waypoint", true)], 3, LATER), None);
 }

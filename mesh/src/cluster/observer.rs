@@ -32,19 +32,20 @@ const INBOX: usize = 1_024;
 const QUIET: Duration = Duration::from_millis(50);
 /// Between two looks at how the watches are.
 const TICK: Duration = Duration::from_secs(5);
-/// Overlays that are watched, each by its own watch.
+/// Overlays that are watched, each by its own watch; and authorities of BackendTLSPolicies, as many.
 const MAX_CONFIG_MAPS: usize = 1_000;
 
 /// Kinds that a waypoint watches and the controller does not.
 const UNSEEN: [&str; 6] = ["Pod", "EndpointSlice", "Node", "Secret", "EnvoyFilter", "WasmPlugin"];
 /// Routes and policies: of these, only the status is kept as it is.
-const JUDGED: [&str; 6] = [
+const JUDGED: [&str; 7] = [
     "HTTPRoute",
     "GRPCRoute",
     "TLSRoute",
     "TCPRoute",
     "AuthorizationPolicy",
     "RequestAuthentication",
+    "BackendTLSPolicy",
 ];
 
 /// What is watched and known. See [`Observer::changed`].
@@ -189,6 +190,11 @@ impl Observer {
         self.shelf.of(kind)
     }
 
+    /// All of a kind in a namespace.
+    pub fn objects_in<'s>(&'s self, kind: &str, namespace: &'s str) -> impl Iterator<Item = &'s Arc<Value>> {
+        self.shelf.within(kind, namespace)
+    }
+
     /// What routes and policies have to say of themselves, where they have to do with a Gateway of these classes.
     /// `None`: the compiler panicked, which is a bug, or the process ends.
     pub async fn statuses(&mut self, classes: &BTreeSet<String>) -> Option<Arc<Vec<ObjectStatus>>> {
@@ -243,8 +249,19 @@ impl Observer {
         resources
     }
 
+    /// The ConfigMaps with authorities that BackendTLSPolicies name.
+    fn authorities(&self) -> Vec<(String, String)> {
+        let policies = self.store.of("BackendTLSPolicy");
+        let named = policies.flat_map(|(_, held)| &held.mentions.objects);
+        let config_maps = named.filter(|(kind, ..)| *kind == "ConfigMap");
+        config_maps
+            .map(|(_, namespace, name)| (namespace.to_string(), name.to_string()))
+            .collect()
+    }
+
     fn arrange(&mut self) {
-        let (binding, config_maps) = (self.binding.clone(), self.config_maps.clone());
+        let (binding, mut config_maps) = (self.binding.clone(), self.config_maps.clone());
+        config_maps.extend(self.authorities().into_iter().take(MAX_CONFIG_MAPS));
         let root = self.scope.root_namespace.clone();
         let steps = self
             .watches
@@ -256,6 +273,7 @@ impl Observer {
     }
 
     fn take(&mut self, step: Step<Both>) {
+        let is_naming = matches!(&step, Step::Apply(_, kind, _) if kind.name == "BackendTLSPolicy");
         let (is_changed, is_compiled) = match step {
             Step::Begin(part) => {
                 self.shelf.begin(&part);
@@ -276,6 +294,9 @@ impl Observer {
         };
         if is_compiled {
             self.judged = None;
+        }
+        if is_compiled && is_naming {
+            self.arrange();
         }
         if is_changed || is_compiled {
             self.news.get_or_insert_with(Instant::now);

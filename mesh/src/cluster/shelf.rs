@@ -27,6 +27,16 @@ impl Shelf {
         self.kinds.get(kind).into_iter().flat_map(BTreeMap::values)
     }
 
+    /// All of a kind in a namespace, by name.
+    pub(super) fn within<'s>(&'s self, kind: &str, namespace: &'s str) -> impl Iterator<Item = &'s Arc<Value>> {
+        let first: Key = (Arc::from(namespace), Arc::from(""));
+        let from = self.kinds.get(kind).map(|objects| objects.range(first..));
+        let of_namespace = from.into_iter().flatten();
+        of_namespace
+            .take_while(move |((of, _), _)| **of == *namespace)
+            .map(|(_, object)| object)
+    }
+
     /// A list of this part begins.
     pub(super) fn begin(&mut self, part: &Part) {
         self.listed.insert(part.clone(), HashSet::new());

@@ -10,7 +10,7 @@ use std::path::Path;
 fn statuses_are_as_written() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/status");
     let mut text = String::new();
-    for file in ["mesh", "routes", "policies"] {
+    for file in ["mesh", "routes", "policies", "backend-tls"] {
         text += &std::fs::read_to_string(folder.join(format!("{file}.yaml"))).unwrap();
         text += "\n---\n";
     }

@@ -21,6 +21,7 @@ const AWAY: std::time::Duration = std::time::Duration::from_secs(1);
 /// Kinds whose status is told by `mesh`.
 const ROUTES: [&str; 4] = ["HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute"];
 const POLICIES: [&str; 2] = ["AuthorizationPolicy", "RequestAuthentication"];
+const ANCESTRAL: [&str; 1] = ["BackendTLSPolicy"];
 /// Kinds of what belongs to a Gateway.
 const MADE: [&str; 5] = [
     "ServiceAccount",
@@ -48,6 +49,8 @@ pub(super) struct Controller {
     names: Names,
     metrics: Arc<ControllerMetrics>,
     client: ClusterClient,
+    /// What routes and policies have to say, as it was last known.
+    statuses: Arc<Vec<ObjectStatus>>,
 }
 
 /// What a Gateway's routes and parameters came to.
@@ -70,6 +73,7 @@ impl Controller {
             names,
             metrics,
             client,
+            statuses: Arc::default(),
         }
     }
 
@@ -91,7 +95,11 @@ impl Controller {
             // A ConfigMap that is not read yet is not missing.
             return None;
         }
-        let statuses = observer.statuses(&classes).await.unwrap_or_default();
+        // Without an answer, what was said stays.
+        if let Some(statuses) = observer.statuses(&classes).await {
+            self.statuses = statuses;
+        }
+        let statuses = Arc::clone(&self.statuses);
         self.hands.begin();
         match self.look(observer, &classes, &statuses).await {
             Ok(is_done) => {
@@ -132,8 +140,9 @@ impl Controller {
             .collect();
         self.metrics.gateways.set(super::number(found.len()));
         let bound = self.bind(observer, &found).await?;
+        let attached = Attached::of(statuses);
         for one in &found {
-            self.gateway(observer, one, statuses, bound.clone()).await?;
+            self.gateway(observer, one, &attached, bound.clone()).await?;
         }
         self.judged(observer, statuses).await
     }
@@ -160,7 +169,7 @@ impl Controller {
         &mut self,
         observer: &Observer,
         found: &Found<'_>,
-        statuses: &[ObjectStatus],
+        attached: &Attached<'_>,
         unbound: Option<String>,
     ) -> Result<(), Away> {
         let gateway = &found.gateway;
@@ -171,7 +180,7 @@ impl Controller {
             ready_pods: ready.unwrap_or(0),
             failed: unbound,
             bad_parameters: found.overlays.as_ref().err().cloned(),
-            attached_routes: attached(gateway, statuses),
+            attached_routes: attached.counts(gateway),
         };
         let all = found
             .overlays
@@ -188,6 +197,10 @@ impl Controller {
         };
         // What is not accepted stays as it was.
         let wanted = wanted.filter(|_| !gateway.is_manual && status::is_accepted(gateway, &observed));
+        let why = live
+            .filter(|_| observed.ready_pods == 0)
+            .and_then(|live| replica_failure(live));
+        observed.failed = observed.failed.or(why);
         if let Some(wanted) = wanted {
             let failed = self.make(observer, gateway, &wanted).await?;
             observed.failed = failed.or(observed.failed);
@@ -230,11 +243,10 @@ impl Controller {
         is_ready: bool,
     ) -> Result<(), Away> {
         for kind in MADE.into_iter().filter(|kind| is_ready || !SERVING.contains(kind)) {
-            for object in observer.objects(kind) {
+            for object in observer.objects_in(kind, &gateway.namespace) {
                 let (_, name) = kind_and_name(object);
                 let is_wanted = wanted.iter().any(|wanted| kind_and_name(wanted) == (kind, name));
-                let is_there = namespace(object) == gateway.namespace;
-                if is_there && !is_wanted && is_made_for(object, gateway) {
+                if !is_wanted && is_made_for(object, gateway) {
                     self.hands.delete(object).await?;
                 }
             }
@@ -248,19 +260,20 @@ impl Controller {
             .iter()
             .map(|status| ((status.kind.as_str(), &*status.namespace, &*status.name), status))
             .collect();
-        let mut written = 0;
-        for kind in ROUTES.into_iter().chain(POLICIES) {
+        let (mut written, now) = (0, now());
+        for kind in ROUTES.into_iter().chain(POLICIES).chain(ANCESTRAL) {
             for object in observer.objects(kind) {
                 let (_, name) = kind_and_name(object);
                 let judged = by_name.get(&(kind, namespace(object), name));
                 let verdicts = judged.map(|judged| verdicts_of(judged)).unwrap_or_default();
                 let generation = judged.and_then(|judged| judged.generation).unwrap_or(0);
                 let current = object.get("status");
-                let status = if ROUTES.contains(&kind) {
-                    verdicts::route(current, &verdicts, generation, &now())
-                } else {
-                    verdicts::policy(current, &verdicts, generation, &now())
+                let status = match kind {
+                    _ if POLICIES.contains(&kind) => verdicts::policy,
+                    _ if ANCESTRAL.contains(&kind) => verdicts::ancestors,
+                    _ => verdicts::route,
                 };
+                let status = status(current, &verdicts, generation, &now);
                 let Some(status) = status else { continue };
                 written += usize::from(self.hands.status(object, &status).await?);
                 if written >= WRITES {
@@ -304,27 +317,63 @@ fn overlays(observer: &Observer, gateway: &Gateway) -> Result<BTreeMap<String, V
     read.collect()
 }
 
-/// Routes that are bound to each listener by naming the Gateway.
-fn attached(gateway: &Gateway, statuses: &[ObjectStatus]) -> Vec<u32> {
-    let routes = statuses.iter().filter(|status| ROUTES.contains(&status.kind.as_str()));
-    let mut counts = vec![0_u32; gateway.listeners.len()];
-    for route in routes {
-        for (listener, count) in gateway.listeners.iter().zip(&mut counts) {
-            let is_bound = route.parents.iter().any(|parent| {
+/// Routes that are bound to Gateways by naming them: of each, its parents that are.
+struct Attached<'s>(HashMap<(&'s str, &'s str), Vec<Vec<&'s Value>>>);
+
+impl<'s> Attached<'s> {
+    fn of(statuses: &'s [ObjectStatus]) -> Self {
+        let mut all: HashMap<_, Vec<Vec<&Value>>> = HashMap::new();
+        for route in statuses.iter().filter(|status| ROUTES.contains(&status.kind.as_str())) {
+            let mut of_route: HashMap<_, Vec<&Value>> = HashMap::new();
+            for parent in &route.parents {
                 let text = |field: &str| parent.reference.get(field).and_then(Value::as_str);
-                let port = parent.reference.get("port").and_then(Value::as_u64);
                 let accepted = parent.conditions.iter().find(|condition| condition.kind == "Accepted");
-                text("kind") == Some("Gateway")
-                    && text("name") == Some(&gateway.name)
-                    && text("namespace").unwrap_or(&route.namespace) == gateway.namespace
-                    && text("sectionName").is_none_or(|section| section == listener.name)
-                    && port.is_none_or(|port| port == u64::from(listener.port))
-                    && accepted.is_some_and(|condition| condition.is_true)
-            });
-            *count = count.saturating_add(is_bound.into());
+                if let (Some("Gateway"), Some(name), true) = (
+                    text("kind"),
+                    text("name"),
+                    accepted.is_some_and(|condition| condition.is_true),
+                ) {
+                    let namespace = text("namespace").unwrap_or(&route.namespace);
+                    of_route.entry((namespace, name)).or_default().push(&parent.reference);
+                }
+            }
+            for (gateway, parents) in of_route {
+                all.entry(gateway).or_default().push(parents);
+            }
         }
+        Self(all)
     }
-    counts
+
+    /// By listener.
+    fn counts(&self, gateway: &Gateway) -> Vec<u32> {
+        let routes = self.0.get(&(gateway.namespace.as_str(), gateway.name.as_str()));
+        let counts = gateway.listeners.iter().map(|listener| {
+            let is_meant = |parent: &&&Value| {
+                let section = parent.get("sectionName").and_then(Value::as_str);
+                let port = parent.get("port").and_then(Value::as_u64);
+                section.is_none_or(|section| section == listener.name)
+                    && port.is_none_or(|port| port == u64::from(listener.port))
+            };
+            let bound = routes
+                .into_iter()
+                .flatten()
+                .filter(|parents| parents.iter().any(|one| is_meant(&one)));
+            u32::try_from(bound.count()).unwrap_or(u32::MAX)
+        });
+        counts.collect()
+    }
+}
+
+/// Why the Deployment controller cannot make pods: a quota, an admission policy.
+fn replica_failure(deployment: &Value) -> Option<String> {
+    let conditions = deployment.pointer("/status/conditions")?.as_array()?;
+    let failed = conditions.iter().find(|condition| {
+        let text = |field: &str| condition.get(field).and_then(Value::as_str);
+        text("type") == Some("ReplicaFailure") && text("status") == Some("True")
+    })?;
+    let message = failed.get("message").and_then(Value::as_str).unwrap_or_default();
+    let short: String = message.chars().take(1_024).collect();
+    Some(format!("no pod can be made: {short}"))
 }
 
 fn verdicts_of(judged: &ObjectStatus) -> Vec<Verdict> {

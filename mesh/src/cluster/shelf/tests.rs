@@ -38,3 +38,16 @@ fn what_is_not_wanted_any_more_is_gone() {
     assert!(shelf.forget(&part()));
     assert_eq!(shelf.of("Gateway").count(), 0);
 }
+
+#[test]
+fn a_namespace_by_itself() {
+    let mut shelf = Shelf::default();
+    for (namespace, name) in [("a", "1"), ("b", "1"), ("b", "2"), ("c", "1")] {
+        let key = (Arc::from(namespace), Arc::from(name));
+        shelf.put(&part(), key, Some(json!(format!("{namespace}{name}"))));
+    }
+    let found: Vec<&Value> = shelf.within("Gateway", "b").map(|object| &**object).collect();
+    assert_eq!(found, ["b1", "b2"]);
+    assert_eq!(shelf.within("Gateway", "d").count(), 0);
+    assert_eq!(shelf.within("Service", "a").count(), 0);
+}
