@@ -123,3 +123,47 @@ fn links_lead_somewhere() {
         }
     }
 }
+
+/// Every file below a folder.
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => files(&path, found),
+            false => found.push(path),
+        }
+    }
+}
+
+#[tokio::test]
+async fn variables_are_the_binarys() {
+    let mut known = String::new();
+    for command in ["run", "controller"] {
+        let help = shell(&format!("waypoint {command} --help")).await;
+        known += &String::from_utf8(help.stdout).unwrap();
+    }
+    let known = known.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut found = Vec::new();
+    for folder in ["docs", "deploy/charts", "deploy/kubernetes", "deploy/examples"] {
+        files(&root().join(folder), &mut found);
+    }
+    found.retain(|path| {
+        path.extension()
+            .is_some_and(|ext| ["md", "yaml", "txt"].iter().any(|known| ext == *known))
+    });
+    let mut named = 0;
+    for path in found {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let words = text.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
+        // One is the tests' own.
+        for word in words.filter(|word| word.starts_with("WAYPOINT_") && *word != "WAYPOINT_BIN") {
+            assert!(
+                known.contains(&format!("[env: {word}=")),
+                "{}: no flag has {word}",
+                path.display()
+            );
+            named += 1;
+        }
+    }
+    assert!(named > 15, "{named}");
+}

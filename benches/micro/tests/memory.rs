@@ -91,3 +91,40 @@ fn a_plain_rule_holds_less_than_2_kib() {
     assert!(per_rule < RULE_BYTES, "{per_rule} bytes a rule");
     println!("{per_rule} bytes a rule");
 }
+
+const SERVICE_BYTES: i64 = 12 << 10;
+const ENDPOINT_BYTES: i64 = 2 << 10;
+
+/// A Service with its EndpointSlice and one endpoint, and each endpoint more: `docs/scale.md` tells what they are with their
+/// Pods, in a process.
+#[test]
+fn a_service_holds_less_than_12_kib_and_an_endpoint_less_than_2() {
+    let world = World {
+        services: 1_000,
+        routes: 0,
+        rules: 0,
+        rule: RuleKind::Plain,
+    };
+    let held = |objects: &[serde_json::Value]| {
+        let mut kept = None;
+        measure(|| kept = Some(World::compile_objects(objects.to_vec()))).bytes_current
+    };
+    let services = i64::try_from(world.services).unwrap();
+    let with_one = held(&world.objects()) / services;
+    let mut objects = world.objects();
+    for (number, slice) in objects
+        .iter_mut()
+        .filter(|object| object["kind"] == "EndpointSlice")
+        .enumerate()
+    {
+        let more = (0..10).map(|pod| {
+            let address = format!("10.{}.{}.{pod}", 100 + number / 256, number % 256);
+            serde_json::json!({ "addresses": [address], "conditions": { "ready": true } })
+        });
+        slice["endpoints"].as_array_mut().unwrap().extend(more);
+    }
+    let endpoint = (held(&objects) / services - with_one) / 10;
+    println!("{with_one} bytes a Service with one endpoint, {endpoint} an endpoint more");
+    assert!(with_one < SERVICE_BYTES, "{with_one} bytes a Service");
+    assert!(endpoint < ENDPOINT_BYTES, "{endpoint} bytes an endpoint");
+}
