@@ -66,3 +66,6 @@ impl Changes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
