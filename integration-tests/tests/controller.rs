@@ -184,7 +184,7 @@ async fn another_name_takes_over_when_it_is_ready() {
 #[tokio::test]
 async fn a_thousand_routes_are_told_once_each() {
     let api = cluster().await;
-    let _controller = start(&api).await;
+    let controller = start(&api).await;
     api.put(&gateway("waypoint", "waypoint"));
     let name = |n: u32| format!("route-{n}");
     for n in 0..1_000 {
@@ -206,6 +206,9 @@ async fn a_thousand_routes_are_told_once_each() {
     let writes = api.writes();
     let of_routes = writes.iter().filter(|write| write.contains("HTTPRoute")).count();
     assert_eq!(of_routes, 1_000);
+    let conflicts = controller.scrape().await;
+    let conflicts = conflicts.sum("waypoint_controller_writes_total", &[("result", "conflict")]);
+    assert_eq!(conflicts, 0.0, "what it wrote itself is seen before it looks again");
 }
 
 #[tokio::test]

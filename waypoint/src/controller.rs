@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use telemetry::ControllerMetrics;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 /// Between two looks at everything, where one takes long.
 const LONGEST_REST: Duration = Duration::from_secs(1);
@@ -120,6 +120,7 @@ async fn act(mut observer: Observer, mut controller: Controller, leader: &Leader
             () = leader.changed(was_leader) => {}
             () = until(again) => {}
         }
+        observer.catch_up();
         if leader.is_held() != was_leader {
             was_leader = !was_leader;
             // What others wrote meanwhile is not known.
@@ -144,8 +145,23 @@ async fn act(mut observer: Observer, mut controller: Controller, leader: &Leader
             () = leader.changed(true) => {}
         }
         // A third of a core at most, however much changes.
-        sleep((began.elapsed() * 2).min(LONGEST_REST)).await;
+        let rest = Instant::now() + (began.elapsed() * 2).min(LONGEST_REST);
+        if took_in(&mut observer, rest).await {
+            again = Some(rest);
+        }
     }
+}
+
+/// Takes in what changes until then. True when something has.
+async fn took_in(observer: &mut Observer, end: Instant) -> bool {
+    let mut has_changed = false;
+    while Instant::now() < end {
+        tokio::select! {
+            () = sleep_until(end) => {}
+            () = observer.changed() => has_changed = true,
+        }
+    }
+    has_changed
 }
 
 async fn until(time: Option<Instant>) {

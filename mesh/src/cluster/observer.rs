@@ -28,6 +28,8 @@ use tokio::time::{Instant, Interval, interval, sleep_until};
 
 /// Messages that wait; watches wait when it is full.
 const INBOX: usize = 1_024;
+/// Messages that are taken in at once at most, where they come faster than they are taken.
+const CATCH_UP: usize = 20_000;
 /// Changes are gathered for so long.
 const QUIET: Duration = Duration::from_millis(50);
 /// Between two looks at how the watches are.
@@ -151,6 +153,18 @@ impl Observer {
                     self.arrange();
                 }
                 _ = self.tick.tick() => self.watches.tick(),
+            }
+        }
+        self.catch_up();
+    }
+
+    /// Takes in what the watches have told by now, without waiting: for whoever is about to look. What was written a
+    /// moment ago is seen then, and not written again.
+    pub fn catch_up(&mut self) {
+        for _ in 0..CATCH_UP {
+            let Ok(message) = self.messages.try_recv() else { break };
+            if let Some(step) = self.watches.heard(message) {
+                self.take(step);
             }
         }
         self.news = None;

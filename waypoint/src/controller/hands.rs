@@ -158,7 +158,13 @@ impl Hands {
         };
         self.metrics.write(&kind(object), verb, result);
         let why = format!("{key}: {error}");
-        self.told(key, &why);
+        // Somebody else was faster: the watch tells what it is now.
+        if verb == "status" && result == "conflict" {
+            self.memory.failed(key, &why);
+            tracing::debug!(target: "waypoint::controller", "{why}");
+        } else {
+            self.told(key, &why);
+        }
         if matches!(error, CallError::Unavailable(_)) {
             Err(Away)
         } else {

@@ -14,7 +14,7 @@ use telemetry::ControllerMetrics;
 use tokio::time::Instant;
 
 /// Statuses of routes and policies that are written in one look; the others are in the next, after the Gateways.
-const WRITES: usize = 200;
+const WRITES: usize = 500;
 /// After a look that met an API server that was away.
 const AWAY: std::time::Duration = std::time::Duration::from_secs(1);
 
