@@ -2,7 +2,7 @@
 
 use crate::cli::IdentityArgs;
 use crate::fault::{During, Fault};
-use hbone::{CertSource, FileCerts, Istiod, IstiodConfig};
+use hbone::{CertSource, ControlPlaneConfig, FileCerts, Istiod, IstiodConfig};
 use request::SpiffeId;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,11 +25,13 @@ pub(crate) fn load(args: &IdentityArgs) -> Result<Option<Arc<dyn CertSource>>, F
     let account = args.service_account.as_deref();
     let account = account.during(missing("--service-account (SERVICE_ACCOUNT)"))?;
     let config = IstiodConfig {
-        address: address.clone(),
-        root: args.ca_root.clone(),
-        token: args.ca_token.clone(),
+        ca: ControlPlaneConfig {
+            address: address.clone(),
+            root: args.ca_root.clone(),
+            token: args.ca_token.clone(),
+            cluster: args.cluster.clone(),
+        },
         id: SpiffeId::of(&args.trust_domain, namespace, account).during("our id")?,
-        cluster: args.cluster.clone(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -16,14 +16,13 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
-mod backoff;
 mod files;
-mod grpc;
 mod istiod;
 mod rotation;
 mod workload_api;
 
 pub use files::FileCerts;
+pub(crate) use files::{FILE_LIMIT_BYTES, read_up_to};
 pub use istiod::{Istiod, IstiodConfig};
 pub use workload_api::WorkloadApi;
 

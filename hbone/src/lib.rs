@@ -4,11 +4,14 @@
 //!
 //! Start reading at [`Server::serve`] (tunnels that come in) and [`Pool::dial`] (tunnels that go out).
 
+mod backoff;
 mod certs;
 mod client_certificate;
+mod control_plane;
 mod crls;
 mod drain;
 mod error;
+mod grpc;
 mod io;
 mod lifetime;
 mod origination;
@@ -25,6 +28,7 @@ mod trust;
 
 pub use certs::{CertSource, FileCerts, Identity, Istiod, IstiodConfig, SharedCerts, WorkloadApi};
 pub use client_certificate::ClientCertificate;
+pub use control_plane::{ControlPlane, ControlPlaneConfig, Conversation};
 pub use drain::{Drain, DrainGuard, Drained};
 pub use error::{CertError, DialError, ServeError};
 /// Why a tunnel is reset: see [`TunnelStream::reset`].

@@ -27,7 +27,7 @@ pub use client::{CallError, ClusterClient};
 pub use events::ClusterEvents;
 pub use observer::Observer;
 
-use crate::{Finding, Scope, Snapshot};
+use crate::{Discovery, Finding, Scope, Snapshot};
 use access::Access;
 use arc_swap::ArcSwap;
 use interest::Eye;
@@ -44,6 +44,8 @@ pub struct ClusterConfig {
     pub kubeconfigs: Vec<PathBuf>,
     /// Between two looks for CRDs that came or went, at most.
     pub discovery: Duration,
+    /// What istiod tells in place of Services, EndpointSlices, Pods and WorkloadEntries, which are not watched then.
+    pub istiod: Option<Arc<Discovery>>,
 }
 
 /// The watched cluster. `snapshot` is what requests read; its generation is 0 until everything was read once.
@@ -77,6 +79,7 @@ impl Cluster {
             own: Arc::from(own),
             root: Arc::from(scope.root_namespace.as_str()),
             gateway: scope.gateway.clone(),
+            istiod: config.istiod.clone(),
         };
         let (told, findings) = channel(Arc::default());
         Ok(Self {

@@ -35,7 +35,7 @@ use crate::resources::Index;
 use crate::snapshot::{Builder, Settings, Topology};
 use crate::{Finding, Resources, Scope, Snapshot};
 use authz::TrustDomains;
-pub(crate) use gateways::{Addressed, Gateways, waypoints_named};
+pub(crate) use gateways::{Addressed, Gateways, Waypoint, bind_waypoints, waypoints_named};
 pub(crate) use locality::Place;
 pub(crate) use origination::ClusterTls;
 pub(crate) use report::{Raised, Report};
@@ -50,6 +50,7 @@ pub struct Compiler {
     generation: u64,
     kept_workloads: workloads::Kept,
     kept_services: kept::Kept<services::Built>,
+    kept_own: locality::Known,
     kept_clusters: clusters::Kept,
     kept_routes: routes::Kept,
     kept_policies: policies::Kept,
@@ -65,6 +66,7 @@ impl Compiler {
             generation: 0,
             kept_workloads: workloads::Kept::default(),
             kept_services: kept::Kept::new(services::FREE),
+            kept_own: locality::Known::default(),
             kept_clusters: clusters::Kept::default(),
             kept_routes: routes::Kept::default(),
             kept_policies: policies::Kept::default(),
@@ -104,6 +106,11 @@ impl Compiler {
         let rules = destination_rules::DestinationRules::build(&index, &settings.root_namespace, &mut report);
         let own = locality::Own::find(&self.scope, &workloads);
         settings.place = own.place.clone();
+        // Every cluster is ranked by it, and the workload that tells it is one that clusters are kept across.
+        if !own.is(&self.kept_own) {
+            self.kept_services = kept::Kept::new(services::FREE);
+            self.kept_own = own.known();
+        }
         let originations = origination::Originations::build(&index, &mut report);
         let mut clusters = clusters::Clusters::new(
             &workloads,

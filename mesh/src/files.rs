@@ -6,7 +6,8 @@ mod watch;
 
 use crate::compile::Compiler;
 use crate::finding::Severity;
-use crate::{Finding, Scope, Snapshot, yaml};
+use crate::istiod::News;
+use crate::{Discovery, Finding, Scope, Snapshot, yaml};
 use arc_swap::ArcSwap;
 use folders::Folders;
 use std::path::PathBuf;
@@ -28,6 +29,9 @@ pub struct Files {
 #[derive(Debug)]
 struct Reader {
     folders: Folders,
+    discovery: Option<Arc<Discovery>>,
+    /// Of it, since the latest compile.
+    news: News,
     compiler: Compiler,
     /// Findings of the latest compile, without those about files that cannot be read.
     compiled: Vec<Finding>,
@@ -46,11 +50,21 @@ impl Files {
     /// # Errors
     /// A folder that does not exist or cannot be listed. Broken files are findings, not errors.
     pub fn load(dirs: Vec<PathBuf>, scope: Scope) -> std::io::Result<Self> {
+        Self::load_with(dirs, scope, None)
+    }
+
+    /// The same, with Services and workloads that istiod tells.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_with(dirs: Vec<PathBuf>, scope: Scope, discovery: Option<Arc<Discovery>>) -> std::io::Result<Self> {
         for dir in &dirs {
             std::fs::read_dir(dir).map_err(|error| named(&error, dir))?;
         }
         let mut reader = Reader {
             folders: Folders::new(dirs),
+            news: News::of(discovery.as_ref()),
+            discovery,
             compiler: Compiler::new(scope),
             compiled: Vec::new(),
         };
@@ -93,6 +107,11 @@ impl Files {
 }
 
 impl Reader {
+    /// For those who wait for something to read.
+    fn news(&self) -> News {
+        News::of(self.discovery.as_ref())
+    }
+
     fn read_first(&mut self) -> Reading {
         self.folders.refresh();
         self.compile()
@@ -101,7 +120,7 @@ impl Reader {
     /// `None`: nothing changed.
     fn read_again(&mut self) -> Option<Reading> {
         let change = self.folders.refresh();
-        if change.objects {
+        if change.objects | self.news.take() {
             return Some(self.compile());
         }
         change.faults.then(|| Reading {
@@ -111,8 +130,16 @@ impl Reader {
     }
 
     fn compile(&mut self) -> Reading {
-        let (snapshot, raised) = self.compiler.compile_raised(&self.folders.resources());
-        self.compiled = place::place(raised);
+        let mut resources = self.folders.resources();
+        if let Some(discovery) = &self.discovery {
+            discovery.merge(&mut resources);
+        }
+        let (snapshot, raised) = self.compiler.compile_raised(&resources);
+        self.compiled = match self.discovery.as_ref().and_then(|discovery| discovery.waiting()) {
+            // All that is missing is told by one word.
+            Some(waiting) => vec![waiting],
+            None => place::place(raised),
+        };
         Reading {
             snapshot: Some(snapshot),
             findings: self.findings(),

@@ -9,6 +9,7 @@ pub(crate) mod backend_tls;
 pub(crate) mod client_tls;
 pub(crate) mod cors;
 pub(crate) mod destination_rule;
+pub(crate) mod discovered;
 pub(crate) mod duration;
 pub(crate) mod endpoint_slice;
 pub(crate) mod extension_provider;
@@ -79,6 +80,8 @@ pub(crate) enum Body {
     Telemetry(Box<telemetry::Telemetry>),
     /// A VirtualService.
     VirtualService(virtual_service::VirtualService),
+    /// A workload that istiod tells.
+    Workload(Box<discovered::Discovered>),
     /// `data` of a ConfigMap.
     ConfigMap(BTreeMap<String, String>),
     /// Known, and of no concern (yet).

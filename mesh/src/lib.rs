@@ -11,6 +11,7 @@ mod compile;
 mod decode;
 mod files;
 mod finding;
+mod istiod;
 mod kinds;
 mod object;
 mod resources;
@@ -23,6 +24,7 @@ pub use cluster::{CallError, Cluster, ClusterClient, ClusterConfig, ClusterError
 pub use compile::Compiler;
 pub use files::{Files, check};
 pub use finding::{Finding, Place, Severity};
+pub use istiod::{Discovery, DiscoveryConfig, Said};
 pub use resources::Resources;
 pub use scope::Scope;
 pub use snapshot::{ClientCert, Name, Named, Resolve, ServicePort, Settings, Snapshot, Topology, Wildcard};

@@ -46,6 +46,10 @@ pub struct OwnMetrics {
     pub kubernetes_watches_failing: Gauge,
     /// `waypoint_kubernetes_objects`: objects of the cluster that are held.
     pub kubernetes_objects: Gauge,
+    /// `waypoint_istiod_connected`: 1 while istiod tells Services and workloads; else its last good state is in force.
+    pub istiod_connected: Gauge,
+    /// `waypoint_istiod_addresses`: Services and workloads that istiod has told.
+    pub istiod_addresses: Gauge,
     /// `waypoint_config_updates_total`: config updates that came into force.
     pub config_updates: Counter,
     /// `waypoint_config_rejected_total`: config updates of which at least one file was not taken.
@@ -86,6 +90,7 @@ pub struct OwnMetrics {
     external_check_duration: Milliseconds,
     dns_lookups: Labelled,
     metric_pushes: Labelled,
+    istiod_answers: Labelled,
     kubernetes_errors: Named,
     kubernetes_syncs: NamedGauge,
     denials: Named,
@@ -116,6 +121,10 @@ impl OwnMetrics {
     /// `waypoint_origination_handshakes_total{result}`: TLS towards endpoints outside of tunnels (`ok`, `failed`).
     pub fn origination(&self, result: &'static str) {
         self.originations.inc(result);
+    }
+    /// `waypoint_istiod_answers_total{result}`: what istiod told of Services and workloads (`ack`, `nack`, `unreadable`).
+    pub fn istiod_answer(&self, result: &'static str) {
+        self.istiod_answers.inc(result);
     }
     /// `waypoint_connect_refusals_total{reason}`: CONNECTs answered with something other than 200.
     pub fn connect_refusal(&self, reason: &'static str) {
@@ -314,7 +323,7 @@ impl OwnMetrics {
         Ok(())
     }
 
-    fn gauges(&self) -> [(&'static str, &'static str, &Gauge); 16] {
+    fn gauges(&self) -> [(&'static str, &'static str, &Gauge); 18] {
         [
             ("waypoint_tunnels", "Open CONNECT streams.", &self.tunnels),
             ("waypoint_connections", "Open HBONE connections.", &self.connections),
@@ -384,6 +393,16 @@ impl OwnMetrics {
                 "Objects of the cluster that are held.",
                 &self.kubernetes_objects,
             ),
+            (
+                "waypoint_istiod_connected",
+                "1 while istiod tells Services and workloads.",
+                &self.istiod_connected,
+            ),
+            (
+                "waypoint_istiod_addresses",
+                "Services and workloads that istiod has told.",
+                &self.istiod_addresses,
+            ),
         ]
     }
 
@@ -438,7 +457,7 @@ impl OwnMetrics {
         ]
     }
 
-    fn families(&self) -> [(&'static str, &'static str, &'static str, &Labelled); 14] {
+    fn families(&self) -> [(&'static str, &'static str, &'static str, &Labelled); 15] {
         [
             (
                 "waypoint_handshakes_total",
@@ -451,6 +470,12 @@ impl OwnMetrics {
                 "result",
                 "TLS handshakes with endpoints outside of tunnels.",
                 &self.originations,
+            ),
+            (
+                "waypoint_istiod_answers_total",
+                "result",
+                "Answers of istiod about Services and workloads.",
+                &self.istiod_answers,
             ),
             (
                 "waypoint_connect_refusals_total",

@@ -22,6 +22,7 @@ pub enum Command {
         waypoint run --config config-examples/canary --certs certs --namespace demo --gateway waypoint\n  \
         waypoint run --config a --config b --certs certs --hbone 127.0.0.1:0    # any free port, printed\n  \
         waypoint run --kubernetes --gateway waypoint                 # in a pod: its service account, its namespace\n  \
+        waypoint run --kubernetes --gateway waypoint --xds-address istiod.istio-system.svc:15012\n  \
         waypoint run --kubernetes --kubeconfig ~/.kube/config --namespace demo --gateway waypoint --certs certs\n  \
         kill -TERM PID     drain and leave as soon as nothing is in flight\n  \
         waypoint run --upgrade ... & kill -QUIT OLD_PID     replace the binary without a refused connection")]
@@ -136,6 +137,20 @@ pub struct RunArgs {
         default_value = "/var/run/secrets/tokens/istio-token"
     )]
     pub ca_token: PathBuf,
+    /// istiod, to learn Services and workloads from (delta xDS of istio.workload.Address) in place of Services,
+    /// EndpointSlices, Pods and WorkloadEntries of the config, for example istiod.istio-system.svc:15012. Routes and
+    /// policies still come from there. With --config, --trust-domain is needed where that is not cluster.local.
+    #[arg(long, value_name = "HOST:PORT", env = "XDS_ADDRESS")]
+    pub xds_address: Option<String>,
+    /// Authorities for istiod's certificate, PEM, read at each connection; else --ca-root.
+    #[arg(long, value_name = "FILE", env = "WAYPOINT_XDS_ROOT")]
+    pub xds_root: Option<PathBuf>,
+    /// The token that proves to istiod who we are, read at each connection; else --ca-token.
+    #[arg(long, value_name = "FILE", env = "WAYPOINT_XDS_TOKEN")]
+    pub xds_token: Option<PathBuf>,
+    /// The network this waypoint is on, as istiod names it; without, the default one.
+    #[arg(long, value_name = "NAME", env = "ISTIO_META_NETWORK", default_value = "")]
+    pub network: String,
     /// The service account to ask that CA a certificate for; else the Gateway's name, as Istio names it.
     #[arg(long, value_name = "NAME", env = "SERVICE_ACCOUNT")]
     pub service_account: Option<String>,

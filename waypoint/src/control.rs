@@ -1,6 +1,7 @@
 //! Everything that is not a request: config and certificates that change, spans that leave, pools that are swept.
 
 use crate::config_source::ConfigSource;
+use crate::discovery::IstiodDiscovery;
 use crate::own_certs::OwnCerts;
 use crate::proxy::Node;
 use async_trait::async_trait;
@@ -31,6 +32,7 @@ pub(crate) struct Control {
     certs: OwnCerts,
     /// Taken when the thread starts.
     source: Mutex<Option<ConfigSource>>,
+    istiod: Option<IstiodDiscovery>,
     /// Everything was read whole.
     read: watch::Sender<bool>,
     ready: Arc<AtomicBool>,
@@ -42,7 +44,7 @@ impl Control {
     pub(crate) fn new(
         node: Arc<Node>,
         certs: OwnCerts,
-        source: ConfigSource,
+        (source, istiod): (ConfigSource, Option<IstiodDiscovery>),
         ready: Arc<AtomicBool>,
         ended: watch::Receiver<bool>,
     ) -> Self {
@@ -50,6 +52,7 @@ impl Control {
             node,
             certs,
             source: Mutex::new(Some(source)),
+            istiod,
             read: watch::Sender::default(),
             ready,
             ended: Mutex::new(Some(ended)),
@@ -92,6 +95,12 @@ impl Control {
         self.ready.store(true, Ordering::Release);
         // Nobody may be reading: the process serves all the same.
         let _ = writeln!(std::io::stdout(), "ready");
+    }
+
+    async fn discover(&self) {
+        if let Some(istiod) = &self.istiod {
+            istiod.run().await;
+        }
     }
 
     async fn sweep(&self) {
@@ -146,6 +155,7 @@ impl BackgroundService for Control {
     async fn start(&self, _shutdown: ShutdownWatch) {
         tokio::join!(
             self.watch_config(),
+            self.discover(),
             self.become_ready(),
             self.watch_certs(),
             self.sweep(),

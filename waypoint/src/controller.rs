@@ -76,6 +76,7 @@ async fn serve(args: &ControllerArgs, settings: Settings) -> Result<(), StartErr
     let config = ClusterConfig {
         kubeconfigs: args.kubeconfig.clone(),
         discovery: Duration::from_secs(args.discovery_seconds.max(1)),
+        istiod: None,
     };
     let scope = Scope {
         trust_domain: Some(args.trust_domain.clone()),

@@ -10,6 +10,7 @@ mod config_source;
 mod control;
 pub mod controller;
 pub mod demo;
+mod discovery;
 mod dns;
 pub mod explain;
 pub mod http1;

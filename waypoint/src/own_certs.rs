@@ -1,7 +1,7 @@
 //! Where our identity comes from: files, a SPIFFE agent, or a CA such as istiod.
 
 use crate::cli::RunArgs;
-use hbone::{CertError, CertSource, FileCerts, Identity, Istiod, IstiodConfig, WorkloadApi};
+use hbone::{CertError, CertSource, ControlPlaneConfig, FileCerts, Identity, Istiod, IstiodConfig, WorkloadApi};
 use request::SpiffeId;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,7 +51,7 @@ impl OwnCerts {
             Origin::Ca(address) => {
                 let config = ca(args, address, trust_domain)?;
                 let id = config.id.as_str();
-                tracing::info!(address = config.address, id, "our certificates come from a CA");
+                tracing::info!(address = config.ca.address, id, "our certificates come from a CA");
                 wait(Istiod::connect(config)).map(Self::Ca)
             }
         }
@@ -118,13 +118,13 @@ fn ca(args: &RunArgs, address: String, trust_domain: &str) -> Result<IstiodConfi
     let account = args.service_account.as_deref().or(args.gateway.as_deref());
     let account = account.ok_or_else(|| missing("--service-account (SERVICE_ACCOUNT) or --gateway"))?;
     let id = SpiffeId::of(trust_domain, namespace, account).map_err(|error| fault(error.to_string()))?;
-    Ok(IstiodConfig {
-        id,
+    let ca = ControlPlaneConfig {
         root: args.ca_root.clone(),
         token: args.ca_token.clone(),
         cluster: args.cluster.clone(),
         address,
-    })
+    };
+    Ok(IstiodConfig { ca, id })
 }
 
 #[cfg(test)]

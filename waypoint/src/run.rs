@@ -3,6 +3,7 @@
 use crate::cli::RunArgs;
 use crate::config_source::{ConfigSource, Watching};
 use crate::control::Control;
+use crate::discovery::IstiodDiscovery;
 use crate::dns::{Dns, DnsConfig};
 use crate::http1::Limits;
 use crate::jwks::Jwks;
@@ -46,6 +47,8 @@ enum StartError {
     Log(String),
     #[error("certificates: {0}")]
     Certs(#[from] hbone::CertError),
+    #[error("--xds-address: {0}")]
+    Istiod(hbone::CertError),
     #[error("config: {0}")]
     Config(std::io::Error),
     #[error("kubernetes: {0}")]
@@ -77,23 +80,30 @@ fn start(args: &RunArgs) -> Result<(), StartError> {
     let logging = Logging::start(&args.log, args.log_json).map_err(StartError::Log)?;
     hbone::install_crypto_provider();
     let metrics = Arc::new(telemetry::Metrics::with_limit(env!("CARGO_PKG_VERSION"), SERIES));
-    let source = source(args, &metrics)?;
+    let istiod = IstiodDiscovery::new(args, &metrics).map_err(StartError::Istiod)?;
+    let source = source(args, &metrics, istiod.as_ref())?;
     let certs = OwnCerts::load(args, &trust_domain(args, &source.snapshot().load()))?;
     let node = node(args, metrics, source.snapshot(), certs.source())?;
     let listeners = Listeners::bind(args)?;
     listeners.announce();
-    serve(args, node, certs, source, listeners, logging);
+    serve(args, node, certs, (source, istiod), listeners, logging);
     Ok(())
 }
 
-fn source(args: &RunArgs, metrics: &Arc<telemetry::Metrics>) -> Result<ConfigSource, StartError> {
+fn source(
+    args: &RunArgs,
+    metrics: &Arc<telemetry::Metrics>,
+    istiod: Option<&IstiodDiscovery>,
+) -> Result<ConfigSource, StartError> {
+    let told = istiod.map(|istiod| Arc::clone(&istiod.told));
     if !args.kubernetes {
-        let files = Files::load(args.config.clone(), scope(args)).map_err(StartError::Config)?;
+        let files = Files::load_with(args.config.clone(), scope(args), told).map_err(StartError::Config)?;
         return Ok(ConfigSource::Files(files));
     }
     let config = ClusterConfig {
         kubeconfigs: args.kubeconfig.clone(),
         discovery: Duration::from_secs(args.discovery_seconds.max(1)),
+        istiod: told,
     };
     let events = Arc::new(Watching(Arc::clone(metrics)));
     let runtime = tokio::runtime::Builder::new_current_thread().build();
@@ -313,7 +323,7 @@ fn serve(
     args: &RunArgs,
     node: Arc<Node>,
     certs: OwnCerts,
-    source: ConfigSource,
+    (source, istiod): (ConfigSource, Option<IstiodDiscovery>),
     listeners: Listeners,
     logging: Logging,
 ) {
@@ -354,7 +364,7 @@ fn serve(
     });
     server.add_service(BoundService::new("readiness", readiness, listeners.ready, 1, stop));
     let (ended, last_words) = watch::channel(false);
-    let control = Control::new(Arc::clone(&node), certs, source, ready, last_words);
+    let control = Control::new(Arc::clone(&node), certs, (source, istiod), ready, last_words);
     let mut control = background_service("control", control);
     control.threads = Some(1);
     server.add_service(control);

@@ -19,7 +19,7 @@ pub(super) const NAMES: Names = Names { chain: CHAIN, key: KEY };
 pub(super) const CRLS: [&str; 2] = ["crl.pem", "ca-crl.pem"];
 
 /// Largest file that is read: 1 MiB; of CRLs 8 MiB (some 200,000 certificates).
-pub(super) const FILE_LIMIT_BYTES: u64 = 1024 * 1024;
+pub(crate) const FILE_LIMIT_BYTES: u64 = 1024 * 1024;
 const CRL_LIMIT_BYTES: u64 = 8 * FILE_LIMIT_BYTES;
 
 /// The folder is looked at this often even when no event came (network file systems, swapped symlinks).
@@ -255,7 +255,7 @@ fn read_crls(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, CertError> {
     }
 }
 
-pub(super) fn read_up_to(limit: u64, path: &Path) -> Result<Vec<u8>, CertError> {
+pub(crate) fn read_up_to(limit: u64, path: &Path) -> Result<Vec<u8>, CertError> {
     let error = |reason: String| CertError {
         file: path.display().to_string(),
         reason,

@@ -1,8 +1,8 @@
 //! A certificate that an authority signs for us, and its successors: when one is asked for, and what happens while there
 //! is none. Who signs, and how it is asked, is for others to say.
 
-use super::backoff::Backoff;
 use super::{CertSource, Identity, SharedCerts};
+use crate::backoff::Backoff;
 use crate::error::CertError;
 use std::time::{Duration, SystemTime};
 use tokio::sync::watch;

@@ -3,10 +3,10 @@
 //! One stream stays open; each answer on it is the whole state. What cannot be used, and an agent that is away, keep the
 //! last good identity. Every failure closes the stream and asks again after a while.
 
-use super::backoff::Backoff;
-use super::grpc::{Answers, Fault, call, within};
 use super::{CertSource, Identity, SharedCerts};
+use crate::backoff::Backoff;
 use crate::error::CertError;
+use crate::grpc::{Answers, Fault, call, within};
 use bytes::Bytes;
 use std::fmt::Display;
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -173,13 +173,13 @@ impl Drop for IstiodCa {
     }
 }
 
-fn replace(path: PathBuf, text: &str) {
+pub(super) fn replace(path: PathBuf, text: &str) {
     let new = path.with_extension("new");
     std::fs::write(&new, text).unwrap();
     std::fs::rename(new, path).unwrap();
 }
 
-fn acceptor(ca: &PublicCa) -> TlsAcceptor {
+pub(super) fn acceptor(ca: &PublicCa) -> TlsAcceptor {
     let (chain, key) = ca.issue(&["localhost"]);
     let chain = CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<_, _>>();
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();

@@ -14,6 +14,7 @@ pub mod grpc_client;
 pub mod helm;
 pub mod http_client;
 pub mod istiod_ca;
+pub mod istiod_xds;
 pub mod kube_api;
 pub mod kube_apiserver;
 pub mod load;

@@ -6,9 +6,9 @@
 
 use super::mentions::Named;
 use super::store::{Held, Store};
-use crate::Resources;
 use crate::compile::waypoints_named;
 use crate::finding::{Finding, Severity};
+use crate::{Discovery, Resources};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -31,6 +31,8 @@ pub(super) struct Eye {
     pub(super) root: Arc<str>,
     /// Name of the Gateway; `None`: any of our namespace.
     pub(super) gateway: Option<String>,
+    /// Who tells Services and workloads, if not the cluster.
+    pub(super) istiod: Option<Arc<Discovery>>,
 }
 
 /// What counts.
@@ -151,6 +153,8 @@ fn served(store: &Store, eye: &Eye) -> BTreeSet<Arc<str>> {
             }
         }
     }
+    let told = eye.istiod.iter();
+    served.extend(told.flat_map(|istiod| istiod.served(&eye.own, eye.gateway.as_deref())));
     served
 }
 

@@ -60,6 +60,12 @@ impl Keeper {
         self.store.count()
     }
 
+    /// istiod told something, which leads elsewhere as a Service does. Blocking.
+    pub(super) fn hear(&mut self) {
+        self.interest = Interest::of(&self.store, &self.eye);
+        self.is_changed = true;
+    }
+
     /// Takes a batch in. Blocking.
     pub(super) fn take(&mut self, batch: Vec<Step<Seen>>) {
         let mut is_changed = false;
@@ -91,7 +97,10 @@ impl Keeper {
     /// The compiler panicked, which is a bug: the last good state stays.
     pub(super) fn compile(&mut self) -> std::io::Result<(Arc<Snapshot>, Vec<Finding>)> {
         self.is_changed = false;
-        let resources = self.interest.resources(&self.store, &self.eye);
+        let mut resources = self.interest.resources(&self.store, &self.eye);
+        if let Some(istiod) = &self.eye.istiod {
+            istiod.merge(&mut resources);
+        }
         let compiler = &mut self.compiler;
         let (snapshot, mut findings) = yaml::on_deep_stack(|| compiler.compile(&resources))?;
         findings.retain(|finding| self.interest.is_ours(finding, &self.eye));

@@ -1,12 +1,14 @@
 //! The loop: messages of watches are gathered, taken in, compiled and published.
 
 use super::discovery;
+use super::interest::Eye;
 use super::keeper::{Keeper, Step};
 use super::kind::KINDS;
 use super::stream::Message;
 use super::trim::{Seen, trim};
 use super::watches::{Watches, wanted};
 use super::{Cluster, ClusterEvents};
+use crate::istiod::News;
 use crate::{Finding, Snapshot};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,10 +43,11 @@ pub(super) async fn run(cluster: Cluster, mut published: impl FnMut(&Arc<Snapsho
         events: Arc::clone(&cluster.events),
         snapshot: Arc::clone(&cluster.snapshot),
         watches,
-        own: Arc::clone(&cluster.eye.own),
+        eye: cluster.eye.clone(),
         messages,
         quiet: QUIET,
         compiled: Vec::new(),
+        news: News::of(cluster.eye.istiod.as_ref()),
     };
     let told = cluster.told;
     let gather = state.run(cluster.keeper, found, |snapshot, findings| {
@@ -59,11 +62,13 @@ struct State {
     snapshot: Arc<arc_swap::ArcSwap<Snapshot>>,
     watches: Watches<Seen>,
     /// The waypoint's namespace.
-    own: Arc<str>,
+    eye: Eye,
     messages: Receiver<Message<Seen>>,
     quiet: Duration,
     /// Findings of the latest compile.
     compiled: Vec<Finding>,
+    /// Of istiod, when it tells Services and workloads.
+    news: News,
 }
 
 impl State {
@@ -78,15 +83,16 @@ impl State {
         loop {
             let waits = keeper.is_changed() && self.snapshot.load().generation > 0;
             let held = waits.then(|| self.watches.hold()).flatten();
-            let mut batch = Vec::new();
+            let (mut batch, mut is_told) = (Vec::new(), false);
             tokio::select! {
                 Some(message) = self.messages.recv() => batch.extend(self.watches.heard(message)),
                 Some(found) = found.recv() => self.watches.discovered(found),
                 () = until(held) => {}
+                () = self.news.come() => is_told = true,
                 _ = tick.tick() => self.watches.tick(),
             }
             self.gather(&mut batch).await;
-            let Some(kept) = self.take(keeper, batch).await else {
+            let Some(kept) = self.take(keeper, batch, is_told).await else {
                 return;
             };
             keeper = kept;
@@ -100,6 +106,7 @@ impl State {
             let is_serving = snapshot.is_some() || self.snapshot.load().generation > 0;
             let mut findings = self.compiled.clone();
             findings.extend(self.watches.findings(is_serving));
+            findings.extend(self.eye.istiod.as_ref().and_then(|istiod| istiod.waiting()));
             findings.sort_by(Finding::order);
             if snapshot.is_some() || last.as_deref() != Some(&findings) {
                 let findings = Arc::new(findings);
@@ -121,18 +128,22 @@ impl State {
     }
 
     /// Takes a batch in and arranges the watches. `None`: the process ends.
-    async fn take(&mut self, mut keeper: Keeper, batch: Vec<Step<Seen>>) -> Option<Keeper> {
-        let mut batch = batch;
+    async fn take(&mut self, mut keeper: Keeper, batch: Vec<Step<Seen>>, is_told: bool) -> Option<Keeper> {
+        let (mut batch, mut is_told) = (batch, is_told);
         loop {
             keeper = spawn_blocking(move || {
+                if is_told {
+                    keeper.hear();
+                }
                 keeper.take(batch);
                 keeper
             })
             .await
             .ok()?;
+            is_told = false;
             batch = self
                 .watches
-                .arrange(|found| wanted(found, keeper.interest(), &self.own));
+                .arrange(|found| wanted(found, keeper.interest(), &self.eye));
             if batch.is_empty() {
                 self.events.objects(keeper.count());
                 return Some(keeper);
@@ -143,6 +154,9 @@ impl State {
     /// Whether what was taken in can be published: everything was read, or was once and new watches took too long.
     fn may_compile(&self) -> bool {
         let is_serving = self.snapshot.load().generation > 0;
+        if self.eye.istiod.as_ref().is_some_and(|istiod| !istiod.is_whole()) {
+            return false;
+        }
         self.watches.is_whole() || is_serving && self.watches.hold().is_none_or(|until| until <= Instant::now())
     }
 

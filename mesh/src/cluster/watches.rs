@@ -4,12 +4,13 @@
 use super::ClusterEvents;
 use super::access::SharedAccess;
 use super::discovery::Found;
-use super::interest::Interest;
+use super::interest::{Eye, Interest};
 use super::keeper::Step;
 use super::kind::{KINDS, Kind, Need, Reach};
 use super::store::Part;
 use super::stream::{Failure, Follow, Message, Read, Told, follow};
 use crate::finding::{Finding, Severity};
+use crate::istiod::REPLACED;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -321,9 +322,11 @@ impl Running {
 }
 
 /// What a waypoint watches.
-pub(super) fn wanted(found: &Found, interest: &Interest, own: &Arc<str>) -> Wanted {
+pub(super) fn wanted(found: &Found, interest: &Interest, eye: &Eye) -> Wanted {
+    let own = &eye.own;
+    let left_out: &[&str] = if eye.istiod.is_some() { &REPLACED } else { &[] };
     let mut wanted = BTreeMap::new();
-    for kind in &KINDS {
+    for kind in KINDS.iter().filter(|kind| !left_out.contains(&kind.name)) {
         let Some(&version) = found.get(kind.name) else { continue };
         let mut want = |namespace: Option<&Arc<str>>, name: Option<&Arc<str>>| {
             let part = Part {

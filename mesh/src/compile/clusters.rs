@@ -8,6 +8,7 @@ use crate::kinds::destination_rule::Subset;
 use crate::kinds::service::{Distribution, Port};
 use crate::kinds::traffic_policy::Locality;
 use crate::object::Object;
+use request::Workload;
 use routing::{Cluster, ClusterId, ClusterSpec, Endpoint, Health, Protocol, Tls};
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -86,6 +87,14 @@ pub(crate) struct Address<'r> {
     pub(crate) place: Place,
     /// Labels of the workload there.
     pub(crate) labels: Option<&'r BTreeMap<String, String>>,
+    /// Who is there, when that was told with the address.
+    pub(crate) workload: Option<&'r Arc<Workload>>,
+}
+
+impl Address<'_> {
+    fn who(&self, workloads: &Workloads<'_>) -> Arc<Workload> {
+        self.workload.map_or_else(|| workloads.at(self.socket.ip()), Arc::clone)
+    }
 }
 
 /// The clusters of one port.
@@ -225,10 +234,11 @@ impl<'a, 'r> Clusters<'a, 'r> {
             .iter()
             .zip(ranks)
             .filter(|(_, rank)| rank.weight > 0)
-            .filter(|(address, _)| spoken.reaches(&workloads.at(address.socket.ip())))
-            .map(|(address, rank)| {
+            .map(|(address, rank)| (address, rank, address.who(workloads)))
+            .filter(|(_, _, workload)| spoken.reaches(workload))
+            .map(|(address, rank, workload)| {
                 let before = before_at.get(&address.socket).copied();
-                self.endpoint(address.socket, rank, before, tls.as_ref())
+                self.endpoint((address.socket, workload), rank, before, tls.as_ref())
             })
             .collect();
         let cluster = Arc::new(Cluster::new(ClusterSpec {
@@ -261,12 +271,11 @@ impl<'a, 'r> Clusters<'a, 'r> {
     /// One that did not change is the very same as before; of one that did, load and health stay while the workload does.
     fn endpoint(
         &mut self,
-        address: SocketAddr,
+        (address, workload): (SocketAddr, Arc<Workload>),
         rank: Rank,
         before: Option<&Arc<Endpoint>>,
         tls: Option<&Arc<Tls>>,
     ) -> Arc<Endpoint> {
-        let workload = self.workloads.at(address.ip());
         let before = before.filter(|before| before.workload == workload && before.tls.as_ref() == tls);
         let Rank { priority, weight } = rank;
         if let Some(before) = before.filter(|before| before.priority == priority && before.weight == weight) {

@@ -4,18 +4,19 @@ use super::clusters::Address;
 use super::locality::Place;
 use super::workloads::Workloads;
 use crate::kinds::Body;
+use crate::kinds::discovered::{Discovered, WORKLOAD};
 use crate::kinds::endpoint_slice::{EndpointSlice, SliceEndpoint, State};
 use crate::kinds::service::{Port, Service, TargetPort};
 use crate::object::Object;
 use crate::resources::Index;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Names a Service: label of an EndpointSlice.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
-/// All EndpointSlices, by namespace and Service.
+/// All EndpointSlices and workloads that istiod tells, by namespace and Service.
 #[derive(Debug)]
 pub(crate) struct Slices<'r>(HashMap<(&'r str, &'r str), Vec<&'r Arc<Object>>>);
 
@@ -31,6 +32,16 @@ impl<'r> Slices<'r> {
                     .push(object);
             }
         }
+        for &object in index.all(WORKLOAD) {
+            let Body::Workload(discovered) = &object.body else {
+                continue;
+            };
+            for serves in &discovered.serves {
+                if let Some(service) = &serves.service {
+                    slices.entry((&*serves.namespace, &**service)).or_default().push(object);
+                }
+            }
+        }
         Self(slices)
     }
 
@@ -40,14 +51,21 @@ impl<'r> Slices<'r> {
     }
 }
 
-/// The addresses of a port, each once, of a Service with these slices.
+/// The addresses of a port, each once, of a Service with these slices, or with these workloads.
 pub(crate) fn addresses<'r>(
     slices: &[&'r Arc<Object>],
-    namespace: &'r str,
+    (namespace, name): (&'r str, &'r str),
     service: &'r Service,
     port: &Port,
     workloads: &Workloads<'r>,
 ) -> Vec<Address<'r>> {
+    let discovered: Vec<_> = slices.iter().filter_map(|object| told(object)).collect();
+    if !discovered.is_empty() {
+        let serves = discovered.into_iter();
+        let serves = serves.filter_map(|(one, labels)| address(one, labels, (namespace, name), service, port));
+        let mut seen = HashSet::new();
+        return serves.filter(|address| seen.insert(address.socket)).collect();
+    }
     if slices.is_empty() {
         return from_pods(namespace, service, port, workloads);
     }
@@ -56,6 +74,42 @@ pub(crate) fn addresses<'r>(
         _ => None,
     });
     from_slices(&bodies.collect::<Vec<_>>(), port, workloads)
+}
+
+fn told(object: &Arc<Object>) -> Option<(&Discovered, &BTreeMap<String, String>)> {
+    match &object.body {
+        Body::Workload(discovered) => Some((discovered, &object.meta.labels)),
+        _ => None,
+    }
+}
+
+/// A workload's own port, else the Service's where that is the same for all.
+fn address<'r>(
+    one: &'r Discovered,
+    labels: &'r BTreeMap<String, String>,
+    (namespace, name): (&str, &str),
+    service: &Service,
+    port: &Port,
+) -> Option<Address<'r>> {
+    if !one.is_healthy && !service.takes_unready {
+        return None;
+    }
+    let target = one.of(namespace, name)?.target(port.port).or(match port.target {
+        TargetPort::Number(number) => Some(number),
+        TargetPort::Name(_) => None,
+    });
+    let workload = &one.workload;
+    Some(Address {
+        socket: SocketAddr::new(one.ip()?, target?),
+        weight: one.weight,
+        place: Place {
+            region: workload.region.clone(),
+            zone: workload.zone.clone(),
+            node: workload.node.clone(),
+        },
+        labels: Some(labels),
+        workload: Some(workload),
+    })
 }
 
 /// Ready addresses at the slice port of the Service port's name. When there is none, those that end and still serve.
@@ -120,6 +174,7 @@ fn unique<'r>(
         weight: 1,
         place: place(socket, slice, workloads),
         labels: workloads.labels(socket.ip()),
+        workload: None,
     });
     known.collect()
 }

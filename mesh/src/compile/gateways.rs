@@ -20,6 +20,11 @@ const USE_WAYPOINT: &str = "istio.io/use-waypoint";
 const USE_WAYPOINT_NAMESPACE: &str = "istio.io/use-waypoint-namespace";
 const USE_CANARY: &str = "istio.io/use-waypoint-canary";
 const USE_CANARY_NAMESPACE: &str = "istio.io/use-waypoint-canary-namespace";
+/// Each with the label of its namespace.
+const LABELS: [(&str, &str); 2] = [
+    (USE_WAYPOINT, USE_WAYPOINT_NAMESPACE),
+    (USE_CANARY, USE_CANARY_NAMESPACE),
+];
 /// On the Services and pods of a Gateway.
 const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 /// On the Service of a Gateway that Istio deployed.
@@ -31,14 +36,30 @@ pub(crate) fn waypoints_named<'m>(
     labels: &'m BTreeMap<String, String>,
     namespace: &'m str,
 ) -> impl Iterator<Item = (&'m str, &'m str)> {
-    let pairs = [
-        (USE_WAYPOINT, USE_WAYPOINT_NAMESPACE),
-        (USE_CANARY, USE_CANARY_NAMESPACE),
-    ];
-    pairs.into_iter().filter_map(move |(label, label_namespace)| {
+    LABELS.into_iter().filter_map(move |(label, label_namespace)| {
         let of = labels.get(label_namespace).map_or(namespace, String::as_str);
         Some((of, labels.get(label)?.as_str()))
     })
+}
+
+/// A waypoint: namespace and name.
+pub(crate) type Waypoint = (String, String);
+
+/// Writes down as labels which waypoints something has, and nothing else: what a Namespace says of it counts no more.
+pub(crate) fn bind_waypoints(
+    labels: &mut BTreeMap<String, String>,
+    first: Option<&Waypoint>,
+    canary: Option<&Waypoint>,
+) {
+    for ((label, label_namespace), waypoint) in LABELS.into_iter().zip([first, canary]) {
+        match waypoint {
+            Some((namespace, name)) => {
+                labels.insert(label_namespace.to_owned(), namespace.clone());
+                labels.insert(label.to_owned(), name.clone());
+            }
+            None => drop(labels.insert(label.to_owned(), "none".to_owned())),
+        }
+    }
 }
 
 /// What is addressed: a waypoint is for one of them, or for both (`istio.io/waypoint-for`, default `service`).
@@ -168,10 +189,7 @@ impl<'r> Gateways<'r> {
         if is_gateway || what == Addressed::Service && self.is_ours(&user.namespace, &user.name) {
             return used;
         }
-        for (label, label_namespace) in [
-            (USE_WAYPOINT, USE_WAYPOINT_NAMESPACE),
-            (USE_CANARY, USE_CANARY_NAMESPACE),
-        ] {
+        for (label, label_namespace) in LABELS {
             let Some((labels, name)) = named(label, [&user.labels, namespace_labels]) else {
                 continue;
             };

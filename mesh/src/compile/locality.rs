@@ -38,6 +38,9 @@ pub(crate) struct Own<'r> {
     labels: Option<&'r BTreeMap<String, String>>,
 }
 
+/// What was known of it in the compile before: place and labels.
+pub(crate) type Known = (Place, Option<BTreeMap<String, String>>);
+
 /// What decides how near an endpoint is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setting<'a> {
@@ -81,6 +84,16 @@ impl<'r> Own<'r> {
             place: workloads.complete(place),
             labels: ip.and_then(|ip| workloads.labels(ip)),
         }
+    }
+
+    /// Whether this is all that was known.
+    pub(crate) fn is(&self, known: &Known) -> bool {
+        self.place == known.0 && self.labels == known.1.as_ref()
+    }
+
+    /// For the next compile.
+    pub(crate) fn known(&self) -> Known {
+        (self.place.clone(), self.labels.cloned())
     }
 
     /// Ranks endpoints, one by one as they come.

@@ -10,7 +10,7 @@ use super::services::Services;
 use super::telemetry::Plans;
 use super::workloads::Workloads;
 use crate::kinds::Body;
-use crate::kinds::pod::Pod;
+use crate::kinds::discovered::WORKLOAD;
 use crate::object::Object;
 use crate::resources::Index;
 use crate::snapshot::{Builder, PodTarget};
@@ -31,7 +31,8 @@ pub(crate) struct Pods<'r> {
 #[derive(Debug)]
 struct Group<'r> {
     gateways: Vec<&'r Object>,
-    pods: Vec<&'r Pod>,
+    /// Addresses of each.
+    pods: Vec<&'r [IpAddr]>,
 }
 
 impl<'r> Pods<'r> {
@@ -41,11 +42,8 @@ impl<'r> Pods<'r> {
             groups: Vec::new(),
             first: services.numbered().count(),
         };
-        for &object in index.all("Pod") {
-            let Body::Pod(pod) = &object.body else { continue };
-            if !pod.is_live {
-                continue;
-            }
+        for &object in index.all("Pod").iter().chain(index.all(WORKLOAD)) {
+            let Some(ips) = addresses(object) else { continue };
             // A waypoint for Services is the rule, and no fault of a pod whose namespace names one.
             let used = gateways.used_by(Addressed::Workload, &object.meta, |_| {});
             if used.is_empty() {
@@ -56,10 +54,10 @@ impl<'r> Pods<'r> {
                     && group.gateways.iter().zip(&used).all(|(a, b)| std::ptr::eq(*a, *b))
             };
             match found.groups.iter_mut().find(same) {
-                Some(group) => group.pods.push(pod),
+                Some(group) => group.pods.push(ips),
                 None => found.groups.push(Group {
                     gateways: used,
-                    pods: vec![pod],
+                    pods: vec![ips],
                 }),
             }
         }
@@ -89,7 +87,7 @@ impl<'r> Pods<'r> {
             let number = self.first.saturating_add(number);
             let (authn, judges) = policies.of(number);
             let bound: Arc<[String]> = policies.names(number).into();
-            for ip in group.pods.iter().flat_map(|pod| &pod.ips) {
+            for ip in group.pods.iter().copied().flatten() {
                 let pod = PodTarget {
                     workload: workloads.at(*ip),
                     known: known.remove(ip).unwrap_or_default(),
@@ -101,6 +99,15 @@ impl<'r> Pods<'r> {
                 builder.pod(*ip, Arc::new(pod));
             }
         }
+    }
+}
+
+/// The addresses of a pod that has some of its own.
+fn addresses(object: &Object) -> Option<&[IpAddr]> {
+    match &object.body {
+        Body::Pod(pod) => pod.is_live.then_some(&pod.ips),
+        Body::Workload(discovered) => discovered.is_addressed.then_some(&discovered.workload.ips),
+        _ => None,
     }
 }
 

@@ -10,6 +10,7 @@ use super::services::{Entry, SERVICE_DOMAIN, Services};
 use super::{Report, kept};
 use crate::kinds::Body;
 use crate::kinds::backend_ref::{BackendRef, ParentRef};
+use crate::kinds::discovered::WORKLOAD;
 use crate::kinds::external_auth::ExternalAuthRef;
 use crate::kinds::filter::FilterSet;
 use crate::kinds::route::{Route, RouteRule};
@@ -41,6 +42,7 @@ const FREE: &[&str] = &[
     "TCPRoute",
     "Pod",
     "EndpointSlice",
+    WORKLOAD,
     "AuthorizationPolicy",
     "RequestAuthentication",
     "VirtualService",

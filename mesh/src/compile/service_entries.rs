@@ -114,6 +114,8 @@ struct Server<'r> {
     address: kinds::Address,
     ports: Option<&'r BTreeMap<String, u16>>,
     weight: u32,
+    /// Who is at the address, when that was told with it.
+    told: Option<&'r Arc<Workload>>,
     /// Of who is at a name; who is at an address is known by it.
     workload: Arc<Workload>,
     /// Its own labels; `None`: those of who is at its address.
@@ -165,6 +167,7 @@ impl<'r> EntryCompiler<'_, '_, 'r> {
                 address,
                 ports: Some(&instance.ports),
                 weight: instance.weight.max(1),
+                told: None,
                 workload: Arc::default(),
                 labels: Some(&instance.labels).filter(|labels| !labels.is_empty()),
             })
@@ -180,6 +183,7 @@ impl<'r> EntryCompiler<'_, '_, 'r> {
                 address: one.instance.address.clone()?,
                 ports: Some(&one.instance.ports),
                 weight: one.instance.weight.max(1),
+                told: None,
                 workload: Arc::clone(&one.workload),
                 labels: Some(one.labels()),
             })
@@ -187,7 +191,24 @@ impl<'r> EntryCompiler<'_, '_, 'r> {
         let mut servers: Vec<Server<'r>> = entries.collect();
         let pods = self.workloads.ready(namespace, selector);
         servers.extend(pods.into_iter().map(Server::at));
+        servers.extend(self.discovered());
         servers
+    }
+
+    /// What istiod tells to serve a host of it: all hosts have the same.
+    fn discovered(&self) -> impl Iterator<Item = Server<'r>> + '_ {
+        let namespace = &self.object.meta.namespace;
+        let told = self.entry.hosts.iter().map(Host::text);
+        let told = told.map(|host| self.workloads.serving(namespace, host.trim_start_matches("*.")));
+        let told = told.max_by_key(|told| told.len()).unwrap_or_default().iter();
+        told.filter(|(one, _)| one.is_healthy).filter_map(|(one, labels)| {
+            Some(Server {
+                told: Some(&one.workload),
+                weight: one.weight,
+                labels: Some(labels),
+                ..Server::at(one.ip()?)
+            })
+        })
     }
 
     fn face(&mut self, host: &Host, vips: Vec<IpAddr>, servers: Option<&[Server<'r>]>, report: &mut Report) -> Face {
@@ -314,6 +335,7 @@ impl Server<'_> {
             address: kinds::Address::Ip(ip),
             ports: None,
             weight: 1,
+            told: None,
             workload: Arc::default(),
             labels: None,
         }
@@ -349,6 +371,7 @@ fn places<'r>(
                         weight: server.weight,
                         place: workloads.complete(workloads.place(*ip)),
                         labels: server.labels.or_else(|| workloads.labels(*ip)),
+                        workload: server.told,
                     }),
                     kinds::Address::Name(name) => {
                         let name = Name {

@@ -7,6 +7,7 @@ use super::service_entries::Face;
 use super::workloads::Workloads;
 use super::{Report, kept};
 use crate::kinds::Body;
+use crate::kinds::discovered::WORKLOAD;
 use crate::kinds::service::{Distribution, Service};
 use crate::object::Object;
 use crate::resources::Index;
@@ -26,10 +27,12 @@ pub(crate) type PortClusters = Vec<(ClusterId, Arc<Cluster>)>;
 /// Clusters of a Service's ports, and of their subsets.
 pub(crate) type Built = (PortClusters, PortClusters);
 
-/// Kinds that the clusters of a Service do not depend on, but for the Service and its EndpointSlices.
+/// Kinds that the clusters of a Service do not depend on, but for the Service, its EndpointSlices and its workloads that
+/// istiod tells.
 pub(super) const FREE: &[&str] = &[
     "Service",
     "EndpointSlice",
+    WORKLOAD,
     "HTTPRoute",
     "GRPCRoute",
     "TLSRoute",
@@ -220,9 +223,10 @@ impl ServiceBuilder<'_, '_, '_> {
         let (mut all, mut of_subsets) = (Vec::with_capacity(self.service.ports.len()), Vec::new());
         let own = self.clusters.own().clone();
         let is_node_local = self.service.is_node_local && !self.misses_node();
-        let namespace = &self.object.meta.namespace;
+        let meta = &self.object.meta;
+        let name: (&str, &str) = (&meta.namespace, &meta.name);
         for port in &self.service.ports {
-            let mut addresses = endpoints::addresses(self.slices, namespace, self.service, port, self.workloads);
+            let mut addresses = endpoints::addresses(self.slices, name, self.service, port, self.workloads);
             if is_node_local {
                 addresses.retain(|address| address.place.node == own.node);
             }

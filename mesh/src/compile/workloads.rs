@@ -2,6 +2,7 @@
 
 use super::locality::{Place, REGION, ZONE};
 use crate::kinds::Body;
+use crate::kinds::discovered::{Discovered, WORKLOAD};
 use crate::kinds::pod::Pod;
 use crate::kinds::workload_entry::{Address, Instance};
 use crate::object::{Meta, Object};
@@ -21,6 +22,9 @@ pub(crate) type Kept = HashMap<Name, Arc<Workload>>;
 
 pub(crate) type Labels<'r> = &'r BTreeMap<String, String>;
 
+/// A workload that istiod tells, and its labels.
+pub(crate) type Told<'r> = (&'r Discovered, Labels<'r>);
+
 /// All live workloads.
 #[derive(Debug, Default)]
 pub(crate) struct Workloads<'r> {
@@ -30,6 +34,8 @@ pub(crate) struct Workloads<'r> {
     by_name: HashMap<(&'r str, &'r str), IpAddr>,
     nodes: HashMap<&'r str, &'r BTreeMap<String, String>>,
     entries: HashMap<&'r str, Vec<Entry<'r>>>,
+    /// Those that istiod tells, by the namespace and the host of a ServiceEntry that they serve.
+    by_host: HashMap<&'r str, HashMap<&'r str, Vec<Told<'r>>>>,
 }
 
 /// A WorkloadEntry.
@@ -95,6 +101,11 @@ impl<'r> Workloads<'r> {
                 all.by_identity.entry(identity).or_insert(workload);
             }
         }
+        for &object in index.all(WORKLOAD) {
+            if let Body::Workload(discovered) = &object.body {
+                all.discovered(&object.meta, discovered);
+            }
+        }
         for &object in index.all("WorkloadEntry") {
             if let Body::WorkloadEntry(instance) = &object.body {
                 all.entry(object, instance, trust, kept, &mut known);
@@ -112,6 +123,33 @@ impl<'r> Workloads<'r> {
         }
         *kept = known;
         all
+    }
+
+    /// One that istiod tells.
+    fn discovered(&mut self, meta: &'r Meta, discovered: &'r Discovered) {
+        let workload = &discovered.workload;
+        if discovered.is_addressed {
+            for ip in &workload.ips {
+                let known = self.by_ip.entry(*ip);
+                known.or_insert_with(|| (Arc::clone(workload), &meta.labels));
+            }
+            if let Some(ip) = workload.ips.first().filter(|_| !workload.pod.is_empty()) {
+                self.by_name.insert((&meta.namespace, &workload.pod), *ip);
+            }
+        }
+        let known = self.by_identity.entry(discovered.identity.clone());
+        known.or_insert_with(|| Arc::clone(workload));
+        for serves in discovered.serves.iter().filter(|serves| serves.service.is_none()) {
+            let hosts = self.by_host.entry(&serves.namespace).or_default();
+            let servers = hosts.entry(&serves.host).or_default();
+            servers.push((discovered, &meta.labels));
+        }
+    }
+
+    /// Those that istiod tells as endpoints of a host of a ServiceEntry.
+    pub(crate) fn serving(&self, namespace: &str, host: &str) -> &[Told<'r>] {
+        let hosts = self.by_host.get(namespace);
+        hosts.and_then(|hosts| hosts.get(host)).map_or(&[], Vec::as_slice)
     }
 
     fn entry(

@@ -2,6 +2,7 @@
 
 use super::Files;
 use super::folders::inode;
+use crate::istiod::News;
 use crate::{Finding, Snapshot};
 use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
@@ -33,6 +34,7 @@ pub(super) async fn run(files: Arc<Files>, mut published: impl FnMut(&Arc<Snapsh
             let _ = seen.try_send(());
         }
     });
+    let mut news = files.reader.lock().unwrap_or_else(PoisonError::into_inner).news();
     loop {
         watched.arm();
         let reader = Arc::clone(&files);
@@ -42,19 +44,25 @@ pub(super) async fn run(files: Arc<Files>, mut published: impl FnMut(&Arc<Snapsh
             published(&files.snapshot.load_full(), &findings);
         }
         tokio::select! {
-            Some(()) = events.recv() => settle(&mut events).await,
+            Some(()) = events.recv() => settle(&mut events, &mut news).await,
+            () = news.come() => settle(&mut events, &mut news).await,
             () = sleep(POLL) => {}
         }
     }
 }
 
 /// Waits until a burst of changes is over.
-async fn settle(events: &mut Receiver<()>) {
+async fn settle(events: &mut Receiver<()>, news: &mut News) {
     let end = Instant::now() + LONGEST_BURST;
     while Instant::now() < end {
-        match timeout(QUIET, events.recv()).await {
-            Ok(Some(())) => {}
-            Ok(None) | Err(_) => return,
+        let more = async {
+            tokio::select! {
+                event = events.recv() => event.is_some(),
+                () = news.come() => true,
+            }
+        };
+        if !timeout(QUIET, more).await.unwrap_or(false) {
+            return;
         }
     }
 }

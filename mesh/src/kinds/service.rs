@@ -21,6 +21,8 @@ pub(crate) struct Service {
     pub(crate) distribution: Distribution,
     /// `internalTrafficPolicy: Local`: only endpoints of the same node.
     pub(crate) is_node_local: bool,
+    /// Endpoints that are not ready take requests, too (as istiod tells it of `publishNotReadyAddresses`).
+    pub(crate) takes_unready: bool,
 }
 
 /// `trafficDistribution`: which endpoints go before others.
@@ -82,6 +84,7 @@ pub(crate) fn parse(spec: &Value, at: &At<'_>, problems: &Problems) -> Body {
             ports,
             distribution: distribution(fields),
             is_node_local: is_node_local(fields),
+            takes_unready: false,
         }
     });
     Body::Service(service.unwrap_or_default())

@@ -17,6 +17,7 @@ impl World {
             own: Arc::from("own"),
             root: Arc::from("istio-system"),
             gateway: Some("waypoint".to_owned()),
+            istiod: None,
         };
         Self {
             store: Store::new(Arc::clone(&eye.own)),

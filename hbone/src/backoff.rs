@@ -1,4 +1,4 @@
-//! The waits between attempts to reach a source of certificates that fails.
+//! The waits between attempts to reach a source of certificates, or a control plane, that fails.
 
 use std::time::Duration;
 
@@ -6,19 +6,19 @@ const LONGEST: Duration = Duration::from_secs(30);
 
 /// The waits: each is twice the one before, up to 30 s, give or take a tenth.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     first: Duration,
     failures: u32,
 }
 
 impl Backoff {
     /// Begins with `first`.
-    pub(super) fn new(first: Duration) -> Self {
+    pub(crate) fn new(first: Duration) -> Self {
         Self { first, failures: 0 }
     }
 
     /// The next one.
-    pub(super) fn next(&mut self) -> Duration {
+    pub(crate) fn next(&mut self) -> Duration {
         let wait = self.first.saturating_mul(2_u32.saturating_pow(self.failures));
         self.failures = self.failures.saturating_add(1);
         wait.min(LONGEST).mul_f64(rand::random_range(0.9..=1.1))

@@ -1,12 +1,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 use super::*;
 
-fn config(address: &str, folder: &Path) -> IstiodConfig {
-    IstiodConfig {
+fn config(address: &str, folder: &Path) -> ControlPlaneConfig {
+    ControlPlaneConfig {
         address: address.to_owned(),
         root: folder.join("root-cert.pem"),
         token: folder.join("istio-token"),
-        id: SpiffeId::parse("spiffe://cluster.local/ns/ns/sa/waypoint").unwrap(),
         cluster: "Kubernetes".to_owned(),
     }
 }
@@ -30,21 +29,24 @@ fn addresses_are_host_and_port() {
         "me@istiod:1",
         "https://istiod:15012",
     ] {
-        let error = Ca::new(config(bad, Path::new("/"))).unwrap_err();
+        let error = ControlPlane::new(config(bad, Path::new("/"))).unwrap_err();
         assert!(error.reason.contains("expected host:port"), "{error}");
     }
-    let strange = IstiodConfig {
+    let strange = ControlPlaneConfig {
         cluster: "a\nb".to_owned(),
         ..config("istiod:15012", Path::new("/"))
     };
-    assert!(Ca::new(strange).unwrap_err().file.contains(r"a\nb"));
+    assert!(ControlPlane::new(strange).unwrap_err().file.contains(r"a\nb"));
 }
 
 #[tokio::test]
 async fn what_is_missing_is_told_by_its_file() {
     let folder = tempfile::tempdir().unwrap();
-    let ca = Ca::new(config("127.0.0.1:1", folder.path())).unwrap();
-    let missing = async || ca.sign().await.unwrap_err().to_string();
+    let plane = ControlPlane::new(config("127.0.0.1:1", folder.path())).unwrap();
+    let missing = async || match plane.access().await {
+        Err(error) => error.to_string(),
+        Ok(access) => plane.ask(&access, "a/b", b"").await.unwrap_err().to_string(),
+    };
     let put = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     assert!(missing().await.contains("root-cert.pem: cannot open it"));
     put("root-cert.pem", "garbage");
@@ -56,7 +58,7 @@ async fn what_is_missing_is_told_by_its_file() {
     put("istio-token", "token\n");
     assert!(missing().await.contains("root-cert.pem: TLS settings"));
     put("root-cert.pem", &crate::testing::Ca::new().pem);
-    assert!(missing().await.contains("127.0.0.1:1: connect"));
+    assert!(missing().await.contains("connect: "));
 }
 
 #[tokio::test]
