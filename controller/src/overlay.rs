@@ -17,18 +17,20 @@ pub enum BadOverlay {
     #[error("expected at most {MAX_DEPTH} nested fields, found more")]
     TooDeep,
     /// It changes what makes the object this Gateway's.
-    #[error("{0} cannot be changed by an overlay: it says whose object this is; take it out")]
+    #[error("{} cannot be changed by an overlay: it says whose object this is; take it out", .0.replace("~1", "/"))]
     Fixed(&'static str),
 }
 
 /// What an overlay must leave alone, as JSON pointers.
-const FIXED: [&str; 6] = [
+const FIXED: [&str; 8] = [
     "/apiVersion",
     "/kind",
     "/metadata/name",
     "/metadata/namespace",
     "/metadata/ownerReferences",
+    "/metadata/labels/gateway.networking.k8s.io~1gateway-name",
     "/spec/selector",
+    "/spec/template/metadata/labels/gateway.networking.k8s.io~1gateway-name",
 ];
 
 /// The object with the overlay on top. Maps are merged, `null` deletes, lists of named things are merged by name
@@ -41,16 +43,15 @@ pub fn apply(object: &Value, overlay: &Value) -> Result<Value, BadOverlay> {
     if !overlay.is_object() {
         return Err(BadOverlay::NotAnObject);
     }
-    for pointer in FIXED {
-        let changed = overlay
-            .pointer(pointer)
-            .is_some_and(|wanted| object.pointer(pointer) != Some(wanted));
-        // The selector of a disruption budget is fixed like a Deployment's: both say which pods are meant.
-        if changed {
-            return Err(BadOverlay::Fixed(pointer.trim_start_matches('/')));
-        }
+    let merged = merge(object, overlay, MAX_DEPTH)?;
+    // The selector of a disruption budget is fixed like a Deployment's: both say which pods are meant.
+    let changed = FIXED
+        .into_iter()
+        .find(|pointer| merged.pointer(pointer) != object.pointer(pointer));
+    match changed {
+        Some(pointer) => Err(BadOverlay::Fixed(pointer.trim_start_matches('/'))),
+        None => Ok(merged),
     }
-    merge(object, overlay, MAX_DEPTH)
 }
 
 fn merge(base: &Value, patch: &Value, depth: usize) -> Result<Value, BadOverlay> {

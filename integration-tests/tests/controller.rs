@@ -321,6 +321,50 @@ async fn overlays_are_applied_and_what_they_ask_for_goes_with_them() {
 }
 
 #[tokio::test]
+async fn the_flags_say_what_all_waypoints_share() {
+    let api = cluster().await;
+    let flags = [
+        ["--image-pull-policy", "Always"],
+        ["--ca-address", "ca.example:15012"],
+        ["--trust-domain", "example.org"],
+        ["--cluster-domain", "example.internal"],
+        ["--env", "OTEL_EXPORTER_OTLP_ENDPOINT=http://otel:4317"],
+        ["--resources", "{requests: {cpu: 200m}}"],
+        ["--root-namespace", "istio-root"],
+        ["--termination-grace", "60"],
+    ]
+    .concat();
+    let _controller = ControllerProcess::start(&api.kubeconfig(), "first", &flags).await;
+    api.put(&gateway("waypoint", "waypoint"));
+    until("the Deployment is made", async || {
+        api.get("Deployment", "shop", "waypoint").is_some()
+    })
+    .await;
+    let pod = api.get("Deployment", "shop", "waypoint").unwrap()["spec"]["template"]["spec"].clone();
+    let container = &pod["containers"][0];
+    assert_eq!(pod["terminationGracePeriodSeconds"], 60);
+    assert_eq!(container["imagePullPolicy"], "Always");
+    assert_eq!(container["resources"], json!({ "requests": { "cpu": "200m" } }));
+    let env = container["env"].as_array().unwrap();
+    for (name, value) in [
+        ("CA_ADDR", "ca.example:15012"),
+        ("TRUST_DOMAIN", "example.org"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://otel:4317"),
+        ("WAYPOINT_ROOT_NAMESPACE", "istio-root"),
+    ] {
+        assert!(
+            env.contains(&json!({ "name": name, "value": value })),
+            "{name}: {env:?}"
+        );
+    }
+    pods_ready(&api, "waypoint", 1);
+    until("the address is in that domain", async || {
+        status(&api, "Gateway", "waypoint")["addresses"][0]["value"] == "waypoint.shop.svc.example.internal"
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn another_takes_over_when_the_leader_dies() {
     let api = cluster().await;
     let first = start(&api).await;

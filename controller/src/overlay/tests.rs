@@ -48,8 +48,14 @@ fn directives_delete_and_replace() {
 #[test]
 fn what_says_whose_object_it_is_stays() {
     let base = json!({ "apiVersion": "apps/v1", "kind": "Deployment",
-        "metadata": { "name": "waypoint", "namespace": "demo" }, "spec": { "selector": { "matchLabels": { "a": "b" } } } });
+        "metadata": { "name": "waypoint", "namespace": "demo",
+            "labels": { "gateway.networking.k8s.io/gateway-name": "waypoint", "team": "shop" } },
+        "spec": { "selector": { "matchLabels": { "a": "b" } } } });
     for (overlay, what) in [
+        (
+            json!({ "metadata": { "labels": { "$patch": "replace", "team": "x" } } }),
+            "metadata/labels/gateway.networking.k8s.io~1gateway-name",
+        ),
         (json!({ "metadata": { "name": "other" } }), "metadata/name"),
         (json!({ "metadata": { "namespace": "other" } }), "metadata/namespace"),
         (
