@@ -34,7 +34,7 @@ pub use error::{CertError, DialError, ServeError};
 /// Why a tunnel is reset: see [`TunnelStream::reset`].
 pub use h2::Reason;
 pub use origination::{Alpn, OriginatedStream, OriginationConfig, OriginationError, Originator, Roots, San};
-pub use pool::{Destination, Pool, PoolConfig, PoolEvents};
+pub use pool::{Beyond, Destination, Pool, PoolConfig, PoolEvents};
 pub use server::{Connect, Server, ServerConfig, ServerEvents};
 pub use splice::splice;
 pub use stream::TunnelStream;

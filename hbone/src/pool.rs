@@ -13,6 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod beyond;
 mod connection;
 mod connector;
 mod entry;
@@ -20,6 +21,7 @@ mod entry;
 pub(crate) mod testing;
 mod tunnel;
 
+pub use beyond::Beyond;
 use connector::Connector;
 use entry::Entry;
 

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use integration_tests::peers::destination_tunnel::{DestinationTunnel, HBONE_PORT};
 use integration_tests::peers::echo::Echo;
 use integration_tests::peers::istiod_xds::messages::{
     ADDRESS, Any, DeltaResponse, GatewayAddress, GatewayPlace, NetworkAddress, Resource, Service, Workload,
@@ -10,6 +11,7 @@ use integration_tests::peers::istiod_xds::messages::{
 use integration_tests::peers::istiod_xds::{IstiodXds, resource};
 use integration_tests::peers::load::Load;
 use integration_tests::peers::mesh_world::{MeshWorld, NAMESPACE, POD_PORT, Pod, Reach, SERVICE_PORT, Vip};
+use integration_tests::peers::network_gateway::NetworkGateway;
 use integration_tests::peers::waiting::until;
 use integration_tests::peers::waypoint_process::Waypoint;
 use serde_json::json;
@@ -337,4 +339,75 @@ async fn a_thousand_changes_are_compiled_a_few_times() {
     load.stop().await.all_good();
     let compiles = generation().await - before;
     assert!(compiles < 200.0, "{compiles} compiles of 1,002 changes");
+}
+
+#[tokio::test]
+async fn another_network_is_reached_through_its_gateway() {
+    let mut world = MeshWorld::new();
+    let far = untold(&mut world, "far", "v1", Reach::HboneByTest).await;
+    let host = "far.demo.svc.cluster.local:80";
+    let pod = (far.ip, POD_PORT);
+    let tunnel = DestinationTunnel::start_for_host(&world.pki, pod, "far", NAMESPACE, host).await;
+    let ip = world.subnet().pod(200);
+    let behind = [(host, (far.ip, HBONE_PORT).into())];
+    let gateway = NetworkGateway::start(&world.pki, (ip, HBONE_PORT), NAMESPACE, &behind).await;
+    let istiod = IstiodXds::start().await;
+    let mut service = service(&far.vip);
+    service.addresses[0].network = "near".into();
+    let remote = Workload {
+        addresses: vec![],
+        network: "there".into(),
+        network_gateway: Some(GatewayAddress {
+            destination: Some(GatewayPlace::Address(NetworkAddress::of("there", ip.into()))),
+            hbone_mtls_port: HBONE_PORT.into(),
+        }),
+        ..workload(&far, &service)
+    };
+    let told = Workload {
+        uid: "NetworkGateway/there".into(),
+        namespace: "istio-system".into(),
+        service_account: "eastwest".into(),
+        addresses: vec![ip.octets().to_vec()],
+        network: "there".into(),
+        tunnel_protocol: 1,
+        ..Workload::default()
+    };
+    istiod.service(&service);
+    istiod.workload(&remote);
+    istiod.workload(&told);
+    let waypoint = world.start_with(istiod.launch().arg("--network", "near")).await;
+    let client = world.client(&waypoint);
+    for _ in 0..3 {
+        let reply = client.get(&far.vip, "/").await;
+        assert_eq!((reply.status.as_u16(), reply.header("x-backend")), (200, "v1"));
+    }
+    assert!(gateway.asked().iter().all(|asked| asked == host) && gateway.refusals().is_empty());
+    assert!(tunnel.refusals().is_empty(), "{:?}", tunnel.refusals());
+    let headers = tunnel.connect_headers();
+    assert_eq!(headers["x-istio-origin-network"], "near");
+    assert!(headers["baggage"].to_str().unwrap().contains("k8s.namespace.name=demo"));
+    // Both must be who istiod says.
+    let status = async || client.get(&far.vip, "/").await.status.as_u16();
+    let other = |workload: &Workload| Workload {
+        service_account: "other".into(),
+        ..workload.clone()
+    };
+    for (wrong, right) in [(other(&remote), &remote), (other(&told), &told)] {
+        istiod.workload(&wrong);
+        until("somebody else is not taken for it", async || status().await == 503).await;
+        istiod.workload(right);
+        until("it is reached again", async || status().await == 200).await;
+    }
+    // A Service may say who its endpoints are.
+    service.subject_alt_names = vec!["spiffe://cluster.local/ns/demo/sa/nobody".into()];
+    istiod.service(&service);
+    until("its endpoints must be those", async || status().await == 503).await;
+    service
+        .subject_alt_names
+        .push("spiffe://cluster.local/ns/demo/sa/far".into());
+    istiod.service(&service);
+    until("it is one of them", async || status().await == 200).await;
+    // Without the gateway there is no way.
+    istiod.remove(&told.uid);
+    until("no way leads there", async || status().await == 503).await;
 }

@@ -17,6 +17,7 @@ mod origination;
 mod pods;
 mod policies;
 mod providers;
+mod remote;
 mod report;
 mod routes;
 mod service_entries;
@@ -51,6 +52,7 @@ pub struct Compiler {
     kept_workloads: workloads::Kept,
     kept_services: kept::Kept<services::Built>,
     kept_own: locality::Known,
+    kept_gateways: Vec<Arc<Object>>,
     kept_clusters: clusters::Kept,
     kept_routes: routes::Kept,
     kept_policies: policies::Kept,
@@ -67,6 +69,7 @@ impl Compiler {
             kept_workloads: workloads::Kept::default(),
             kept_services: kept::Kept::new(services::FREE),
             kept_own: locality::Known::default(),
+            kept_gateways: Vec::new(),
             kept_clusters: clusters::Kept::default(),
             kept_routes: routes::Kept::default(),
             kept_policies: policies::Kept::default(),
@@ -82,6 +85,19 @@ impl Compiler {
         let mut findings: Vec<Finding> = raised.into_iter().map(|raised| raised.finding).collect();
         findings.sort_by(Finding::order);
         (snapshot, findings)
+    }
+
+    /// Every cluster may be ranked by our own workload, or lead through a gateway, and clusters are kept across changes of
+    /// workloads: not of these.
+    fn forget_ways(&mut self, own: &locality::Own<'_>, elsewhere: &remote::Gateways<'_>) {
+        let (now, before) = (&elsewhere.workloads, &self.kept_gateways);
+        let same = |(one, other): (&Arc<Object>, &Arc<Object>)| Arc::ptr_eq(one, other);
+        let is_same_way = now.len() == before.len() && now.iter().zip(before).all(same);
+        if !is_same_way || !own.is(&self.kept_own) {
+            self.kept_services = kept::Kept::new(services::FREE);
+            self.kept_own = own.known();
+            self.kept_gateways.clone_from(now);
+        }
     }
 
     pub(crate) fn compile_raised(&mut self, resources: &Resources) -> (Arc<Snapshot>, Vec<Raised>) {
@@ -106,11 +122,8 @@ impl Compiler {
         let rules = destination_rules::DestinationRules::build(&index, &settings.root_namespace, &mut report);
         let own = locality::Own::find(&self.scope, &workloads);
         settings.place = own.place.clone();
-        // Every cluster is ranked by it, and the workload that tells it is one that clusters are kept across.
-        if !own.is(&self.kept_own) {
-            self.kept_services = kept::Kept::new(services::FREE);
-            self.kept_own = own.known();
-        }
+        self.forget_ways(&own, &workloads.elsewhere);
+        workloads.elsewhere.report(&mut report);
         let originations = origination::Originations::build(&index, &mut report);
         let mut clusters = clusters::Clusters::new(
             &workloads,

@@ -16,7 +16,7 @@ use request::{Authority, Mode, SpiffeId, Workload};
 pub use resolve::{Name, Named, Resolve, Wildcard};
 use routing::{Cluster, ClusterId, ExternalAuth, Protocol, RetryBudget, Rule, Table, Target};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use telemetry::Plan;
 
@@ -45,6 +45,8 @@ pub struct Snapshot {
     retry_budgets: HashMap<ClusterId, Arc<RetryBudget>>,
     workloads: HashMap<IpAddr, Arc<Workload>>,
     identities: HashMap<SpiffeId, Arc<Workload>>,
+    /// Gateways of other networks.
+    gateways: HashSet<(SocketAddr, SpiffeId)>,
     key_sources: Vec<KeySource>,
 }
 
@@ -254,6 +256,11 @@ impl Snapshot {
         self.workloads.get(&ip.to_canonical())
     }
 
+    /// Whether endpoints are reached through this gateway.
+    pub fn is_gateway(&self, address: SocketAddr, identity: &SpiffeId) -> bool {
+        !self.gateways.is_empty() && self.gateways.contains(&(address, identity.clone()))
+    }
+
     /// Some workload with this identity (for telemetry, when the address is unknown).
     pub fn workload_by_identity(&self, id: &SpiffeId) -> Option<&Arc<Workload>> {
         self.identities.get(id)
@@ -310,6 +317,12 @@ impl Builder {
 
     pub(crate) fn cluster(&mut self, id: ClusterId, cluster: Arc<Cluster>) {
         let Ok(place) = usize::try_from(id.0) else { return };
+        for endpoint in &cluster.endpoints {
+            if let Some(gateway) = &endpoint.gateway {
+                let known = (endpoint.address, gateway.identity.clone());
+                self.snapshot.gateways.insert(known);
+            }
+        }
         if self.snapshot.clusters.len() <= place {
             self.snapshot.clusters.resize(place + 1, None);
         }

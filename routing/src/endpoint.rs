@@ -1,6 +1,6 @@
 //! One address behind a Service port, and what is spoken there.
 
-use crate::{Health, Tls};
+use crate::{Health, NetworkGateway, Tls};
 use request::Workload;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub enum Protocol {
 /// One address, as one [`crate::Cluster`] has it.
 #[derive(Debug)]
 pub struct Endpoint {
-    /// Pod IP and **target** port.
+    /// Pod IP and **target** port; behind a gateway, the gateway's address and tunnel port.
     pub address: SocketAddr,
     /// The workload there.
     pub workload: Arc<Workload>,
@@ -41,6 +41,8 @@ pub struct Endpoint {
     pub health: Arc<Health>,
     /// TLS of its own, inside whatever leads there; `None`: what is sent is what is spoken.
     pub tls: Option<Arc<Tls>>,
+    /// Through whom it is reached, when it is on another network.
+    pub gateway: Option<Arc<NetworkGateway>>,
 }
 
 impl Endpoint {
@@ -54,7 +56,13 @@ impl Endpoint {
             priority: 0,
             health: Arc::default(),
             tls: None,
+            gateway: None,
         }
+    }
+
+    /// Its address is its own, and what is sent there is what is spoken.
+    pub fn is_spoken_to_directly(&self) -> bool {
+        self.tls.is_none() && self.gateway.is_none()
     }
 
     /// Requests in flight now.

@@ -17,6 +17,7 @@ mod filter;
 mod health;
 mod limits;
 mod matching;
+mod network_gateway;
 mod retry_budget;
 mod rule;
 mod session;
@@ -42,6 +43,7 @@ pub use limits::{Counter, Keepalive, Limits, Permit, RetryShare, Usage};
 pub use matching::{
     GrpcMatch, HeaderMatch, HttpMatch, IstioMatch, Matches, PathMatch, QueryMatch, RegexRoom, TextMatch,
 };
+pub use network_gateway::NetworkGateway;
 pub use retry_budget::{RetryBudget, RetryLimits};
 pub use rule::{Retry, RetryOn, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Timeouts};
 pub use session::{Session, SessionCarrier, Sessions};

@@ -228,6 +228,9 @@ fn is_unread(finding: &Finding) -> bool {
 
 /// A workload with this address and identity is still there.
 fn is_known(snapshot: &Snapshot, destination: &Destination) -> bool {
+    if snapshot.is_gateway(destination.address, &destination.identity) {
+        return true;
+    }
     let workload = snapshot.workload(destination.address.ip());
     workload.is_some_and(|workload| workload.identity.as_ref() == Some(&destination.identity))
 }

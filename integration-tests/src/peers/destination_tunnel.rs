@@ -45,8 +45,26 @@ impl DestinationTunnel {
         Self::with_certs(pki, pod, waypoint_namespace, certs).await
     }
 
+    /// The same for tunnels that ask for the host of a Service, `host:port`, in place of the pod's address: those that come
+    /// through a gateway. They lead to this port.
+    pub async fn start_for_host(
+        pki: &Pki,
+        (pod, port): (Ipv4Addr, u16),
+        service_account: &str,
+        namespace: &str,
+        host: &str,
+    ) -> Self {
+        let certs = pki.issue(namespace, service_account);
+        let host = Some((host.to_owned(), SocketAddr::from((pod, port))));
+        Self::serve(pki, (pod, host), namespace, certs).await
+    }
+
     /// The same as whoever these certificates are of.
     pub async fn with_certs(pki: &Pki, pod: Ipv4Addr, waypoint_namespace: &str, certs: Certs) -> Self {
+        Self::serve(pki, (pod, None), waypoint_namespace, certs).await
+    }
+
+    async fn serve(pki: &Pki, (pod, host): Served, waypoint_namespace: &str, certs: Certs) -> Self {
         hbone::install_crypto_provider();
         let source = FileCerts::load(certs.path()).unwrap_or_else(|e| panic!("destination certificate: {e}"));
         let trust_domain = pki.trust_domain().to_owned();
@@ -57,7 +75,7 @@ impl DestinationTunnel {
             .await
             .unwrap_or_else(|e| panic!("{pod}:15008: {e}"));
         let seen = Arc::<Seen>::default();
-        let accept = tokio::spawn(accept(listener, server, pod, waypoint, seen.clone()));
+        let accept = tokio::spawn(accept(listener, server, (pod, host), waypoint, seen.clone()));
         Self {
             seen,
             accept,
@@ -92,14 +110,18 @@ impl Drop for DestinationTunnel {
     }
 }
 
-async fn accept(listener: TcpListener, server: Arc<Server>, pod: Ipv4Addr, waypoint: Arc<str>, seen: Arc<Seen>) {
+/// The pod, and the host that it is asked for, with where that leads.
+type Served = (Ipv4Addr, Option<(String, SocketAddr)>);
+
+async fn accept(listener: TcpListener, server: Arc<Server>, served: Served, waypoint: Arc<str>, seen: Arc<Seen>) {
+    let served = Arc::new(served);
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((socket, peer)) = listener.accept().await {
         socket.set_nodelay(true).ok();
         seen.connections.fetch_add(1, Ordering::Relaxed);
-        let (server, waypoint, seen) = (server.clone(), waypoint.clone(), seen.clone());
+        let (server, waypoint, seen, served) = (server.clone(), waypoint.clone(), seen.clone(), served.clone());
         connections.spawn(async move {
-            let on_connect = |connect: Connect| match admit(&connect, pod, &waypoint) {
+            let on_connect = |connect: Connect| match admit(&connect, &served, &waypoint) {
                 Ok(target) => {
                     seen.tunnels.fetch_add(1, Ordering::Relaxed);
                     *seen.headers.lock().unwrap() = connect.headers.clone();
@@ -119,7 +141,7 @@ async fn accept(listener: TcpListener, server: Arc<Server>, pod: Ipv4Addr, waypo
 }
 
 /// What ztunnel checks: the peer is the waypoint, the target is this pod.
-fn admit(connect: &Connect, pod: Ipv4Addr, waypoint: &str) -> Result<SocketAddr, (StatusCode, String)> {
+fn admit(connect: &Connect, (pod, host): &Served, waypoint: &str) -> Result<SocketAddr, (StatusCode, String)> {
     let identity = connect.identity.as_str();
     if identity != waypoint {
         return Err((
@@ -128,8 +150,11 @@ fn admit(connect: &Connect, pod: Ipv4Addr, waypoint: &str) -> Result<SocketAddr,
         ));
     }
     let authority = connect.authority.to_string();
+    if let Some((_, target)) = host.as_ref().filter(|(host, _)| *host == authority) {
+        return Ok(*target);
+    }
     match authority.parse::<SocketAddr>() {
-        Ok(target) if target.ip() == pod => Ok(target),
+        Ok(target) if target.ip() == *pod && host.is_none() => Ok(target),
         _ => Err((
             StatusCode::BAD_REQUEST,
             format!("CONNECT {authority}, but the pod is {pod}"),

@@ -20,6 +20,7 @@ pub mod kube_apiserver;
 pub mod load;
 pub mod loopback;
 pub mod mesh_world;
+pub mod network_gateway;
 pub mod network_namespace;
 pub mod node_tools;
 pub mod otlp;

@@ -9,7 +9,7 @@ use crate::kinds::service::{Distribution, Port};
 use crate::kinds::traffic_policy::Locality;
 use crate::object::Object;
 use request::Workload;
-use routing::{Cluster, ClusterId, ClusterSpec, Endpoint, Health, Protocol, Tls};
+use routing::{Cluster, ClusterId, ClusterSpec, Endpoint, Health, NetworkGateway, Protocol, Tls};
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -89,6 +89,8 @@ pub(crate) struct Address<'r> {
     pub(crate) labels: Option<&'r BTreeMap<String, String>>,
     /// Who is there, when that was told with the address.
     pub(crate) workload: Option<&'r Arc<Workload>>,
+    /// Through whom it is reached, on another network.
+    pub(crate) gateway: Option<Arc<NetworkGateway>>,
 }
 
 impl Address<'_> {
@@ -238,7 +240,7 @@ impl<'a, 'r> Clusters<'a, 'r> {
             .filter(|(_, _, workload)| spoken.reaches(workload))
             .map(|(address, rank, workload)| {
                 let before = before_at.get(&address.socket).copied();
-                self.endpoint((address.socket, workload), rank, before, tls.as_ref())
+                self.endpoint((address, workload), rank, before, tls.as_ref())
             })
             .collect();
         let cluster = Arc::new(Cluster::new(ClusterSpec {
@@ -271,12 +273,14 @@ impl<'a, 'r> Clusters<'a, 'r> {
     /// One that did not change is the very same as before; of one that did, load and health stay while the workload does.
     fn endpoint(
         &mut self,
-        (address, workload): (SocketAddr, Arc<Workload>),
+        (at, workload): (&Address<'r>, Arc<Workload>),
         rank: Rank,
         before: Option<&Arc<Endpoint>>,
         tls: Option<&Arc<Tls>>,
     ) -> Arc<Endpoint> {
+        let (address, gateway) = (at.socket, &at.gateway);
         let before = before.filter(|before| before.workload == workload && before.tls.as_ref() == tls);
+        let before = before.filter(|before| before.gateway == *gateway);
         let Rank { priority, weight } = rank;
         if let Some(before) = before.filter(|before| before.priority == priority && before.weight == weight) {
             self.loads
@@ -298,6 +302,7 @@ impl<'a, 'r> Clusters<'a, 'r> {
             priority,
             health,
             tls: tls.cloned(),
+            gateway: gateway.clone(),
         })
     }
 }

@@ -61,10 +61,12 @@ pub(crate) fn addresses<'r>(
 ) -> Vec<Address<'r>> {
     let discovered: Vec<_> = slices.iter().filter_map(|object| told(object)).collect();
     if !discovered.is_empty() {
-        let serves = discovered.into_iter();
+        let serves = discovered.iter();
         let serves = serves.filter_map(|(one, labels)| address(one, labels, (namespace, name), service, port));
         let mut seen = HashSet::new();
-        return serves.filter(|address| seen.insert(address.socket)).collect();
+        let mut addresses: Vec<_> = serves.filter(|address| seen.insert(address.socket)).collect();
+        addresses.extend(workloads.elsewhere.addresses(&discovered, service, port.port));
+        return addresses;
     }
     if slices.is_empty() {
         return from_pods(namespace, service, port, workloads);
@@ -109,6 +111,7 @@ fn address<'r>(
         },
         labels: Some(labels),
         workload: Some(workload),
+        gateway: None,
     })
 }
 
@@ -175,6 +178,7 @@ fn unique<'r>(
         place: place(socket, slice, workloads),
         labels: workloads.labels(socket.ip()),
         workload: None,
+        gateway: None,
     });
     known.collect()
 }

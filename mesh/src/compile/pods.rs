@@ -118,7 +118,11 @@ fn known(services: &Services<'_>) -> HashMap<IpAddr, Vec<(Protocol, Arc<Endpoint
         .numbered()
         .flat_map(|(_, entry)| entry.service.ports.iter().zip(&entry.clusters));
     for (port, (_, cluster)) in clusters {
-        for endpoint in cluster.endpoints.iter().filter(|endpoint| endpoint.tls.is_none()) {
+        for endpoint in cluster
+            .endpoints
+            .iter()
+            .filter(|endpoint| endpoint.is_spoken_to_directly())
+        {
             let ports = known.entry(endpoint.address.ip()).or_default();
             match ports.iter_mut().find(|(_, before)| before.address == endpoint.address) {
                 None => ports.push((port.protocol, Arc::clone(endpoint))),

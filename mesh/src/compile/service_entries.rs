@@ -372,6 +372,7 @@ fn places<'r>(
                         place: workloads.complete(workloads.place(*ip)),
                         labels: server.labels.or_else(|| workloads.labels(*ip)),
                         workload: server.told,
+                        gateway: None,
                     }),
                     kinds::Address::Name(name) => {
                         let name = Name {

@@ -1,6 +1,7 @@
 //! Pods and WorkloadEntries -> Workloads: who is at an address, and what telemetry tells about it.
 
 use super::locality::{Place, REGION, ZONE};
+use super::remote;
 use crate::kinds::Body;
 use crate::kinds::discovered::{Discovered, WORKLOAD};
 use crate::kinds::pod::Pod;
@@ -34,6 +35,8 @@ pub(crate) struct Workloads<'r> {
     by_name: HashMap<(&'r str, &'r str), IpAddr>,
     nodes: HashMap<&'r str, &'r BTreeMap<String, String>>,
     entries: HashMap<&'r str, Vec<Entry<'r>>>,
+    /// The gateways of other networks.
+    pub(crate) elsewhere: remote::Gateways<'r>,
     /// Those that istiod tells, by the namespace and the host of a ServiceEntry that they serve.
     by_host: HashMap<&'r str, HashMap<&'r str, Vec<Told<'r>>>>,
 }
@@ -66,6 +69,7 @@ impl<'r> Workloads<'r> {
         let nodes = index.all("Node").iter();
         let mut all = Self {
             nodes: nodes.map(|object| (&*object.meta.name, &object.meta.labels)).collect(),
+            elsewhere: remote::Gateways::find(index),
             ..Self::default()
         };
         let mut known = HashMap::new();

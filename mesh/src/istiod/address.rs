@@ -2,10 +2,10 @@
 //! state of that address stays.
 
 use super::proto::{self, GatewayPlace, LoadBalancing, Told};
-use super::words::{Network, ip, plain, port, text};
+use super::words::{Network, ip, plain, port, shown, text};
 use crate::compile::{Waypoint, bind_waypoints};
 use crate::kinds::Body;
-use crate::kinds::discovered::{Discovered, Serves, WORKLOAD};
+use crate::kinds::discovered::{self, Discovered, Elsewhere, Serves, WORKLOAD};
 use crate::kinds::service::{Distribution, Port, Service, TargetPort, protocol};
 use crate::object::{Meta, Object, id_of};
 use authz::Problem;
@@ -22,6 +22,7 @@ const TRUST_DOMAIN: &str = "cluster.local";
 const MAX_PORTS: usize = 1024;
 const MAX_SERVICES: usize = 1024;
 const MAX_ADDRESSES: usize = 64;
+const MAX_SANS: usize = 64;
 
 /// What an address is.
 #[derive(Debug)]
@@ -99,6 +100,8 @@ fn service(told: &proto::Service, network: &str, holder: Holder<'_>) -> Result<P
         distribution: balancing.distribution,
         is_node_local: balancing.is_node_local,
         takes_unready: balancing.takes_unready,
+        sans: sans(&told.subject_alt_names, &mut problems),
+        host: host.into(),
         ..Service::default()
     };
     let meta = Meta {
@@ -109,6 +112,21 @@ fn service(told: &proto::Service, network: &str, holder: Holder<'_>) -> Result<P
     };
     let object = object("Service", meta, Body::Service(service), problems);
     Ok(Parsed::Object(object))
+}
+
+fn sans(told: &[String], problems: &mut Vec<Problem>) -> Vec<SpiffeId> {
+    let mut sans = Vec::new();
+    for text in told.iter().take(MAX_SANS) {
+        match SpiffeId::parse(text) {
+            Ok(id) => sans.push(id),
+            Err(error) => problems.push(Problem {
+                field: "subject_alt_names".to_owned(),
+                message: format!("expected SPIFFE ids, found {:?}: {error}", shown(text)),
+                error: false,
+            }),
+        }
+    }
+    sans
 }
 
 /// The name of a Kubernetes Service with this host.
@@ -211,7 +229,7 @@ fn workload(told: &proto::Workload, network: &str, holder: Holder<'_>) -> Result
         .iter()
         .map(|bytes| ip("addresses", bytes))
         .collect::<Result<_, _>>()?;
-    let is_remote = told.network != network;
+    let elsewhere = elsewhere(told, network)?;
     let hbone = match told.tunnel_protocol {
         0 | 2 => false,
         1 => true,
@@ -221,6 +239,8 @@ fn workload(told: &proto::Workload, network: &str, holder: Holder<'_>) -> Result
             ));
         }
     };
+    // What is behind a gateway is reached by HBONE alone.
+    let hbone = hbone || elsewhere.is_some();
     let known = describe(told, namespace, account)?;
     let mut labels = labels(&known);
     bind(&mut labels, told.waypoint.as_ref(), &[], holder, &mut problems);
@@ -235,8 +255,9 @@ fn workload(told: &proto::Workload, network: &str, holder: Holder<'_>) -> Result
         serves: serves(told)?,
         is_healthy: told.status == 0,
         weight: told.capacity.as_ref().map_or(1, |capacity| capacity.value).max(1),
-        is_addressed: !is_remote && told.network_mode == 0,
-        is_remote,
+        is_addressed: elsewhere.is_none() && told.network_mode == 0,
+        network: text("network", &told.network)?.into(),
+        elsewhere,
     };
     let meta = Meta {
         namespace: Arc::from(namespace),
@@ -245,6 +266,39 @@ fn workload(told: &proto::Workload, network: &str, holder: Holder<'_>) -> Result
         ..Meta::default()
     };
     Ok(object(WORKLOAD, meta, Body::Workload(Box::new(discovered)), problems))
+}
+
+/// How it is reached when it is not on our network.
+fn elsewhere(told: &proto::Workload, network: &str) -> Result<Option<Elsewhere>, String> {
+    if told.network == network {
+        return Ok(None);
+    }
+    let Some(gateway) = &told.network_gateway else {
+        return Ok(Some(Elsewhere {
+            gateway: None,
+            network: network.into(),
+        }));
+    };
+    let port = port("network_gateway.hbone_mtls_port", gateway.hbone_mtls_port)?;
+    let gateway = match &gateway.destination {
+        Some(GatewayPlace::Address(address)) => Some(discovered::GatewayPlace::Address {
+            network: address.network.as_str().into(),
+            ip: ip("network_gateway.address", &address.address)?,
+            port,
+        }),
+        Some(GatewayPlace::Host(host)) => Some(discovered::GatewayPlace::Host {
+            namespace: plain("network_gateway.namespace", &host.namespace)?.into(),
+            host: plain("network_gateway.hostname", &host.hostname)?
+                .to_ascii_lowercase()
+                .into(),
+            port,
+        }),
+        None => None,
+    };
+    Ok(Some(Elsewhere {
+        gateway,
+        network: network.into(),
+    }))
 }
 
 /// What telemetry tells of it.

@@ -258,9 +258,9 @@ impl State {
         if let Some(message) = self.missing_entries(resources) {
             resources.unread.push(finding(Severity::Warning, None, message));
         }
-        let remote = self.objects().filter(|object| is_remote(object)).count();
-        if remote > 0 {
-            let message = format!("{remote} workloads are on other networks: they are not reached yet");
+        let lost = self.objects().filter(|object| is_lost(object)).count();
+        if lost > 0 {
+            let message = format!("{lost} workloads are on other networks and have no gateway: they are not reached");
             resources.unread.push(finding(Severity::Warning, None, message));
         }
         for (name, why) in &self.refused {
@@ -294,8 +294,13 @@ impl State {
 /// By address of our network: namespace and name.
 type Holders = HashMap<IpAddr, Waypoint>;
 
-fn is_remote(object: &Object) -> bool {
-    matches!(&object.body, Body::Workload(workload) if workload.is_remote)
+/// On another network, and no way leads there.
+fn is_lost(object: &Object) -> bool {
+    let Body::Workload(workload) = &object.body else {
+        return false;
+    };
+    let elsewhere = workload.elsewhere.as_ref();
+    !workload.serves.is_empty() && elsewhere.is_some_and(|elsewhere| elsewhere.gateway.is_none())
 }
 
 /// What a refusal is found by: a name, or what can be shown of one that is none.

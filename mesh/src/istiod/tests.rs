@@ -318,3 +318,81 @@ fn hosts_of_service_entries_are_served_as_the_entry_has_them() {
         "10.0.0.1:9080"
     );
 }
+
+#[test]
+fn what_is_on_another_network_is_behind_its_gateway() {
+    let discovery = discovery();
+    let place = GatewayAddress {
+        destination: Some(GatewayPlace::Address(NetworkAddress {
+            network: "far".into(),
+            address: vec![192, 0, 2, 1],
+            length: None,
+        })),
+        hbone_mtls_port: 15443,
+    };
+    let far = |number: u8, account: &str| Workload {
+        addresses: Vec::new(),
+        network: "far".into(),
+        network_gateway: Some(place.clone()),
+        service_account: account.into(),
+        tunnel_protocol: 0,
+        capacity: Some(Number { value: 3 }),
+        ..workload(number)
+    };
+    let gateway = |account: &str| Workload {
+        uid: "NetworkGateway/far".into(),
+        namespace: "istio-system".into(),
+        addresses: vec![vec![192, 0, 2, 1]],
+        network: "far".into(),
+        service_account: account.into(),
+        services: std::collections::HashMap::new(),
+        ..workload(9)
+    };
+    let told = [
+        Told::Service(service()),
+        Told::Workload(workload(1)),
+        Told::Workload(far(2, "one")),
+        Told::Workload(far(3, "two")),
+    ];
+    take(&discovery, &answer(told.map(named).to_vec()));
+    let mut compiler = Compiler::new(Scope::default());
+    let (snapshot, findings) = compile(&mut compiler, &discovery, &[]);
+    assert!(findings[0].contains("1 gateways of other networks"), "{findings:?}");
+    assert_eq!(endpoints(&snapshot, "10.96.0.1:80").len(), 1);
+    for account in ["eastwest", "other"] {
+        take(&discovery, &answer(vec![named(Told::Workload(gateway(account)))]));
+        let (snapshot, findings) = compile(&mut compiler, &discovery, &[]);
+        assert!(findings.is_empty(), "{findings:?}");
+        let endpoints = endpoints(&snapshot, "10.96.0.1:80");
+        let [near, far] = &endpoints[..] else {
+            panic!("{endpoints:?}")
+        };
+        assert!(near.gateway.is_none() && near.weight == 1);
+        assert_eq!((far.address.to_string().as_str(), far.weight), ("192.0.2.1:15443", 6));
+        let way = far.gateway.as_ref().unwrap();
+        assert_eq!(&*way.authority, "echo.demo.svc.cluster.local:80");
+        assert_eq!(
+            way.identity.as_str(),
+            format!("spiffe://cluster.local/ns/istio-system/sa/{account}")
+        );
+        let beyond: Vec<_> = way.beyond.iter().map(|id| id.as_str()).collect();
+        assert_eq!(
+            beyond,
+            [
+                "spiffe://cluster.local/ns/demo/sa/one",
+                "spiffe://cluster.local/ns/demo/sa/two"
+            ]
+        );
+        assert!(snapshot.is_gateway(far.address, &way.identity));
+        assert!(snapshot.workload(far.address.ip()).is_none());
+    }
+    let named_by_service = Service {
+        subject_alt_names: vec!["spiffe://x/ns/a/sa/b".into(), "nonsense".into()],
+        ..service()
+    };
+    take(&discovery, &answer(vec![named(Told::Service(named_by_service))]));
+    let (snapshot, findings) = compile(&mut compiler, &discovery, &[]);
+    assert!(findings[0].contains("subject_alt_names"), "{findings:?}");
+    let far = endpoints(&snapshot, "10.96.0.1:80").pop().unwrap();
+    assert_eq!(far.gateway.as_ref().unwrap().beyond[0].as_str(), "spiffe://x/ns/a/sa/b");
+}

@@ -22,8 +22,42 @@ pub(crate) struct Discovered {
     pub(crate) weight: u32,
     /// Its addresses are its alone: it is on our network, and not on that of its node.
     pub(crate) is_addressed: bool,
-    /// It is on another network.
-    pub(crate) is_remote: bool,
+    /// The network that it is on; empty is the default one.
+    pub(crate) network: Box<str>,
+    /// That is not ours.
+    pub(crate) elsewhere: Option<Elsewhere>,
+}
+
+/// How a workload on another network is reached.
+#[derive(Debug)]
+pub(crate) struct Elsewhere {
+    /// Through this gateway; without one it is not reached.
+    pub(crate) gateway: Option<GatewayPlace>,
+    /// Our network.
+    pub(crate) network: Box<str>,
+}
+
+/// Where a gateway of another network is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum GatewayPlace {
+    /// The workload there.
+    Address {
+        /// Of this network.
+        network: Box<str>,
+        /// At this address.
+        ip: IpAddr,
+        /// Its tunnel port.
+        port: u16,
+    },
+    /// The workloads of this Service.
+    Host {
+        /// Its namespace.
+        namespace: Box<str>,
+        /// Its host, in lower case.
+        host: Box<str>,
+        /// Its tunnel port.
+        port: u16,
+    },
 }
 
 /// One Service that a workload is an endpoint of.
@@ -42,7 +76,7 @@ pub(crate) struct Serves {
 impl Discovered {
     /// Where it is dialled, when it can be.
     pub(crate) fn ip(&self) -> Option<IpAddr> {
-        self.workload.ips.first().copied().filter(|_| !self.is_remote)
+        self.workload.ips.first().copied().filter(|_| self.elsewhere.is_none())
     }
 
     /// What it says of this Service.

@@ -2,6 +2,7 @@
 
 use super::Body;
 use crate::decode::{At, Fields, Problems, describe, quoted, record};
+use request::SpiffeId;
 use routing::Protocol;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -23,6 +24,10 @@ pub(crate) struct Service {
     pub(crate) is_node_local: bool,
     /// Endpoints that are not ready take requests, too (as istiod tells it of `publishNotReadyAddresses`).
     pub(crate) takes_unready: bool,
+    /// Its host, as istiod tells it.
+    pub(crate) host: Box<str>,
+    /// Who its endpoints may be, as istiod tells it; none: each is who it is itself.
+    pub(crate) sans: Vec<SpiffeId>,
 }
 
 /// `trafficDistribution`: which endpoints go before others.
@@ -84,7 +89,7 @@ pub(crate) fn parse(spec: &Value, at: &At<'_>, problems: &Problems) -> Body {
             ports,
             distribution: distribution(fields),
             is_node_local: is_node_local(fields),
-            takes_unready: false,
+            ..Service::default()
         }
     });
     Body::Service(service.unwrap_or_default())

@@ -13,6 +13,7 @@ pub(super) fn endpoints(cluster: &Cluster, now_ms: u64) -> Vec<Value> {
             "address": endpoint.address.to_string(),
             "workload": endpoint.workload.pod,
             "hbone": endpoint.workload.hbone,
+            "gateway": endpoint.gateway.as_ref().map(|gateway| gateway.identity.as_str()),
             "inFlight": endpoint.load(),
             "weight": endpoint.weight,
             "priority": endpoint.priority,

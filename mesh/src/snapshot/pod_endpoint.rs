@@ -31,7 +31,7 @@ impl PodEndpoints {
             let cluster = snapshot.endpoints_of(&service.cluster);
             // What is spoken to a pod by its own address is not what a policy for the Service says.
             let endpoints = cluster.into_iter().flat_map(|cluster| &cluster.endpoints);
-            for endpoint in endpoints.filter(|endpoint| endpoint.tls.is_none()) {
+            for endpoint in endpoints.filter(|endpoint| endpoint.is_spoken_to_directly()) {
                 let key = (endpoint.address.ip().to_canonical(), endpoint.address.port());
                 let new = || Some(PodEndpoint::new(service, vip, endpoint));
                 match all.entry(key).or_insert_with(new) {

@@ -8,10 +8,10 @@ use crate::http1::{ClientConn, Limits};
 use bytes::Bytes;
 use h2::client::SendRequest;
 use h2::{Ping, PingPong};
-use hbone::{Alpn, Destination, DialError, Originator, Pool};
+use hbone::{Alpn, Beyond, Destination, DialError, Originator, Pool};
 use http::{HeaderMap, HeaderValue};
 use request::SpiffeId;
-use routing::{Endpoint, Keepalive, Tls, TrafficPolicy};
+use routing::{Endpoint, Keepalive, NetworkGateway, Tls, TrafficPolicy};
 use socket2::{SockRef, TcpKeepalive};
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
@@ -81,6 +81,8 @@ struct Key {
     source: u64,
     /// `Some`: inside TLS by these settings, with the server of this name.
     tls: Option<Arc<Tls>>,
+    /// `Some`: through the gateway of another network.
+    gateway: Option<Arc<NetworkGateway>>,
 }
 
 /// Address and source tell nearly all keys apart; identity and TLS are compared, not hashed.
@@ -244,6 +246,13 @@ impl Connector {
     }
 
     async fn dial_tunnel(&self, endpoint: &Endpoint, lane: &Lane) -> Result<Plain, OpenFault> {
+        let mut headers = HeaderMap::new();
+        if let Some(baggage) = &lane.baggage {
+            headers.insert("baggage", baggage.clone());
+        }
+        if let Some(gateway) = &endpoint.gateway {
+            return Box::pin(self.dial_beyond(endpoint.address, gateway, headers)).await;
+        }
         let workload = &endpoint.workload;
         let Some(identity) = workload.identity.as_ref() else {
             let why = format!("{} speaks HBONE, and its identity is not known", endpoint.address);
@@ -253,10 +262,6 @@ impl Connector {
             address: SocketAddr::new(endpoint.address.ip(), HBONE_PORT),
             identity: identity.clone(),
         };
-        let mut headers = HeaderMap::new();
-        if let Some(baggage) = &lane.baggage {
-            headers.insert("baggage", baggage.clone());
-        }
         let authority = endpoint.address.to_string();
         let tunnel = self
             .tunnels
@@ -264,6 +269,26 @@ impl Connector {
             .await
             .map_err(connect_fault)?;
         Ok(Plain::Tunnel(tunnel))
+    }
+
+    /// To another network: a tunnel to its gateway, and another inside.
+    async fn dial_beyond(
+        &self,
+        address: SocketAddr,
+        gateway: &NetworkGateway,
+        headers: HeaderMap,
+    ) -> Result<Plain, OpenFault> {
+        let destination = Destination {
+            address,
+            identity: gateway.identity.clone(),
+        };
+        let beyond = Beyond {
+            authority: &gateway.authority,
+            identities: &gateway.beyond,
+            network: &gateway.network,
+        };
+        let tunnel = self.tunnels.dial_beyond(&destination, &beyond, headers).await;
+        tunnel.map(Plain::Tunnel).map_err(connect_fault)
     }
 
     /// Takes back a connection whose exchange is complete. What cannot be used again is closed.
@@ -440,6 +465,7 @@ fn key(endpoint: &Endpoint, lane: &Lane) -> Key {
         identity: identity.cloned(),
         source,
         tls: endpoint.tls.clone(),
+        gateway: endpoint.gateway.clone(),
     }
 }
 

@@ -82,7 +82,7 @@ fn addresses_of_other_networks_are_not_ours() {
         network: "far".into(),
         ..workload(1)
     });
-    assert!(far.is_remote && !far.is_addressed && far.ip().is_none());
+    assert!(far.elsewhere.is_some() && !far.is_addressed && far.ip().is_none());
     let on_node = discovered(proto::Workload {
         network_mode: 1,
         ..workload(1)
