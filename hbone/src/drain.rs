@@ -4,7 +4,7 @@
 //! `wait` returns when the last guard is gone, so that a process leaves as soon as it is idle and never before.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
@@ -31,6 +31,8 @@ pub enum Drained {
 
 #[derive(Debug, Default)]
 struct Shared {
+    /// As `started`, to be asked by every request: it takes no lock.
+    is_started: AtomicBool,
     started: watch::Sender<bool>,
     guards: AtomicUsize,
     idle: Notify,
@@ -44,6 +46,7 @@ impl Drain {
 
     /// Starts draining. Idempotent.
     pub fn start(&self) {
+        self.shared.is_started.store(true, Ordering::Release);
         self.shared.started.send_replace(true);
     }
 
@@ -56,7 +59,7 @@ impl Drain {
 
     /// Whether draining has started.
     pub fn is_started(&self) -> bool {
-        *self.shared.started.borrow()
+        self.shared.is_started.load(Ordering::Acquire)
     }
 
     /// Registers something that must end before the drain is done.

@@ -4,7 +4,7 @@
 //! it that it is polled, and takes a lock once for each tunnel or stream and change, not for each poll.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::task::{Context, Poll};
 use tokio::sync::{Notify, watch};
@@ -41,8 +41,8 @@ impl Changes {
     }
 
     /// `inner`, which is polled again after each change. Use it at the root of a task, whose waker stays the same.
-    pub(crate) async fn watched<F: Future>(&self, inner: F) -> F::Output {
-        let mut inner = pin!(inner);
+    /// (Pinned by the caller: an argument that is pinned here would take its room twice.)
+    pub(crate) async fn watched<F: Future>(&self, mut inner: Pin<&mut F>) -> F::Output {
         // Most of what is served is served before anything changes; what never waits registers nothing.
         loop {
             let before = self.wakes.load(SeqCst);

@@ -178,8 +178,12 @@ impl Connector {
     ) -> Result<Upstream, OpenFault> {
         let key = key(endpoint, lane);
         if http2 {
-            let mut connection = self.shared(&key, endpoint, policy, lane).await?;
-            if head.extended && !connection.offers_extended_connect().await {
+            // Boxed, as what follows: every request would carry the room for it.
+            let mut connection = match self.shared_with_room(&key, policy) {
+                Some(connection) => connection,
+                None => Box::pin(self.shared(&key, endpoint, policy, lane)).await?,
+            };
+            if head.extended && !Box::pin(connection.offers_extended_connect()).await {
                 return Err(OpenFault::NotOffered);
             }
             return Upstream::start_h2(&mut connection.sender, connection.streams, head).map_err(OpenFault::Upstream);
@@ -188,7 +192,7 @@ impl Connector {
             self.metrics.own.reused_requests.inc();
             return Ok(Upstream::start_h1(conn, head));
         }
-        let transport = self.dial_as(endpoint, policy, lane, Alpn::Http1).await?;
+        let transport = Box::pin(self.dial_as(endpoint, policy, lane, Alpn::Http1)).await?;
         let conn = Box::new(ClientConn::new(transport, self.limits));
         Ok(Upstream::start_h1(conn, head))
     }
@@ -360,6 +364,15 @@ impl Connector {
         lock(&self.idle[key.shard()])
     }
 
+    /// A shared connection that takes one more stream.
+    fn shared_with_room(&self, key: &Key, policy: &TrafficPolicy) -> Option<H2Connection> {
+        let shared = Arc::clone(lock(&self.shared).get(key)?);
+        let connection = shared.with_room(policy)?;
+        self.metrics.own.reused_requests.inc();
+        Some(connection)
+    }
+
+    /// The same, or a new one.
     async fn shared(
         &self,
         key: &Key,
@@ -368,10 +381,6 @@ impl Connector {
         lane: &Lane,
     ) -> Result<H2Connection, OpenFault> {
         let shared = Arc::clone(lock(&self.shared).entry(key.clone()).or_default());
-        if let Some(connection) = shared.with_room(policy) {
-            self.metrics.own.reused_requests.inc();
-            return Ok(connection);
-        }
         let failed = shared.failed.load(Ordering::Acquire);
         let _one = shared.dial.lock().await;
         if let Some(connection) = shared.with_room(policy) {

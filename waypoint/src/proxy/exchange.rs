@@ -150,7 +150,7 @@ impl Exchange<'_> {
         if let Some(answer) = self.direct(&[&rule.filters, &backend.filters], &admitted, matched.prefix)? {
             return self.answer(client, &admitted, answer).await;
         }
-        self.forward(client, admitted, &port, matched, backend, pinned.as_ref())
+        self.forward(client, &mut admitted, &port, matched, backend, pinned.as_ref())
             .await
     }
 
@@ -259,7 +259,7 @@ impl Exchange<'_> {
     async fn forward(
         &mut self,
         client: &mut Client<'_>,
-        mut admitted: Admitted,
+        admitted: &mut Admitted,
         port: &Arc<ServicePort>,
         matched: Match<'_>,
         backend: &Backend,
@@ -268,6 +268,7 @@ impl Exchange<'_> {
         // It is judged again by them for as long as it lasts.
         let headers = admitted.headers.clone();
         let early = std::mem::take(&mut admitted.early);
+        let admitted = &*admitted;
         let forward = Forward {
             tunnel: self.tunnel,
             snapshot: &self.snapshot,
@@ -276,12 +277,12 @@ impl Exchange<'_> {
             prefix: matched.prefix,
             literal_path: matched.literal_path(),
             pinned,
-            admitted: &admitted,
+            admitted,
             origin: self.origin.as_ref(),
         };
         self.tunnel.node.shares.picked(matched.rule, backend);
         let generation = self.snapshot.generation;
-        let mut standing = Rejudge::new(self.tunnel, &admitted, port, generation, self.record.unix_seconds());
+        let mut standing = Rejudge::new(self.tunnel, admitted, port, generation, self.record.unix_seconds());
         let sent = {
             let mut sending = pin!(forward.send(headers, early, client, &mut self.record, &mut self.meter));
             let standing = poll_fn(|cx| match standing.poll_denied(cx) {
@@ -308,14 +309,15 @@ impl Exchange<'_> {
             Sent::Switched(switch) => {
                 let _counted = switch.serving;
                 let denied = poll_fn(|cx| standing.poll_denied(cx));
-                upgrade::carry(
+                // Boxed: every request would carry the room for it.
+                Box::pin(upgrade::carry(
                     client,
                     switch.parts,
                     switch.upstream,
                     switch.body,
                     denied,
                     &mut self.meter,
-                )
+                ))
                 .await
             }
             sent => sent,

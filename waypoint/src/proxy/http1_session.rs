@@ -6,16 +6,17 @@ use super::reason::Reason as Refusal;
 use super::tunnel::Tunnel;
 use crate::http1::{HeadError, ServerConn};
 use bytes::BytesMut;
-use hbone::{Reason, TunnelStream};
+use hbone::{Drain, Reason, TunnelStream};
 use http::request;
-use std::future::poll_fn;
-use std::task::Poll;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
 /// From the first byte of a head to its last.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// Between requests. Istio's tunnel idle time.
+/// Between requests, at least; twice that at most. Istio's tunnel idle time.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 /// An unread request body is read away for this long, to keep the connection; then it is closed.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
@@ -27,9 +28,18 @@ const CLOSE_TIME: Duration = Duration::from_secs(5);
 /// Serves the requests of one connection. `first` was read while the protocol was told.
 pub(crate) async fn serve(tunnel: &Tunnel, stream: TunnelStream, first: BytesMut) {
     let mut conn = ServerConn::new(stream, first, tunnel.node.limits);
-    while let Some(parts) = next_head(tunnel, &mut conn).await {
+    let drain = &tunnel.node.drain;
+    let (started, idle) = (pin!(drain.started()), pin!(sleep(IDLE_TIMEOUT)));
+    let mut quiet = Quiet {
+        drain,
+        started,
+        is_registered: false,
+        idle,
+        is_used: false,
+    };
+    while let Some(parts) = next_head(tunnel, &mut conn, &mut quiet).await {
         // One that is idle is not closed for its age: a request might be on its way.
-        if tunnel.node.drain.is_started() || tunnel.leaving.is_started() {
+        if drain.is_started() || tunnel.leaving.is_started() {
             conn.close_after_response();
         }
         exchange::serve(tunnel, &mut Client::H1(&mut conn), parts).await;
@@ -47,8 +57,12 @@ pub(crate) async fn serve(tunnel: &Tunnel, stream: TunnelStream, first: BytesMut
 }
 
 /// The next request's head; `None` when the connection is to be closed.
-async fn next_head(tunnel: &Tunnel, conn: &mut ServerConn<TunnelStream>) -> Option<request::Parts> {
-    let head = match begun(tunnel, conn).await? {
+async fn next_head(
+    tunnel: &Tunnel,
+    conn: &mut ServerConn<TunnelStream>,
+    quiet: &mut Quiet<'_>,
+) -> Option<request::Parts> {
+    let head = match poll_fn(|cx| quiet.poll_begun(cx, conn)).await? {
         Some(head) => Ok(head),
         None => timeout(HEAD_TIMEOUT, conn.read_request()).await,
     };
@@ -58,23 +72,47 @@ async fn next_head(tunnel: &Tunnel, conn: &mut ServerConn<TunnelStream>) -> Opti
         Err(_) => Refusal::SlowClient,
     };
     conn.close_after_response();
-    exchange::refuse_unread(tunnel, &mut Client::H1(conn), reason).await;
+    Box::pin(exchange::refuse_unread(tunnel, &mut Client::H1(conn), reason)).await;
     None
 }
 
 type Head = Result<Option<request::Parts>, HeadError>;
 
-/// Waits for the first byte of a request, and takes the whole head if it has come. `None` when nothing will come.
-async fn begun(tunnel: &Tunnel, conn: &mut ServerConn<TunnelStream>) -> Option<Option<Head>> {
-    let first = poll_fn(|cx| match conn.poll_request(cx) {
-        Poll::Ready(head) => Poll::Ready(Some(head)),
-        Poll::Pending if conn.buffered() > 0 => Poll::Ready(None),
-        Poll::Pending => Poll::Pending,
-    });
-    tokio::select! {
-        biased;
-        first = timeout(IDLE_TIMEOUT, first) => first.ok(),
-        () = tunnel.node.drain.started() => None,
+/// A connection between its requests: what ends it. Registered once for all of them, as the task's waker stays the same.
+struct Quiet<'q> {
+    drain: &'q Drain,
+    started: Pin<&'q mut (dyn Future<Output = ()> + Send)>,
+    is_registered: bool,
+    idle: Pin<&'q mut Sleep>,
+    /// A request has come since `idle` was set.
+    is_used: bool,
+}
+
+impl Quiet<'_> {
+    /// Waits for the first byte of a request, and takes the whole head if it has come. `None` when nothing will come.
+    fn poll_begun(&mut self, cx: &mut Context<'_>, conn: &mut ServerConn<TunnelStream>) -> Poll<Option<Option<Head>>> {
+        let begun = match conn.poll_request(cx) {
+            Poll::Ready(head) => Some(head),
+            Poll::Pending if conn.buffered() > 0 => None,
+            Poll::Pending => {
+                if !self.is_registered || self.drain.is_started() {
+                    self.is_registered = true;
+                    if self.started.as_mut().poll(cx).is_ready() {
+                        return Poll::Ready(None);
+                    }
+                }
+                while self.idle.as_mut().poll(cx).is_ready() {
+                    if !self.is_used {
+                        return Poll::Ready(None);
+                    }
+                    self.is_used = false;
+                    self.idle.as_mut().reset(Instant::now() + IDLE_TIMEOUT);
+                }
+                return Poll::Pending;
+            }
+        };
+        self.is_used = true;
+        Poll::Ready(Some(begun))
     }
 }
 

@@ -30,7 +30,7 @@ const CONNECTION_WINDOW: u32 = STREAM_WINDOW * STREAMS;
 type Io = Primed<TunnelStream>;
 
 /// Serves the streams of one connection until it ends.
-pub(crate) async fn serve(tunnel: Tunnel, io: Io) {
+pub(crate) async fn serve(tunnel: Arc<Tunnel>, io: Io) {
     let mut builder = Builder::new();
     builder
         .max_concurrent_streams(STREAMS)
@@ -42,7 +42,7 @@ pub(crate) async fn serve(tunnel: Tunnel, io: Io) {
         .max_pending_accept_reset_streams(50)
         .enable_connect_protocol();
     match tokio::time::timeout(PREFACE_TIMEOUT, builder.handshake::<_, Bytes>(io)).await {
-        Ok(Ok(connection)) => run(Arc::new(tunnel), connection).await,
+        Ok(Ok(connection)) => run(tunnel, connection).await,
         Ok(Err(error)) => tracing::debug!(%error, "HTTP/2 preface"),
         Err(_) => tracing::debug!("HTTP/2 preface took too long"),
     }
@@ -86,7 +86,7 @@ fn serve_stream(tunnel: &Arc<Tunnel>, request: Request<RecvStream>, respond: Sen
         let (mut parts, body) = request.into_parts();
         let wish = Wish::take(&mut parts);
         let mut client = Client::H2(Box::new(H2Client::new(&parts.headers, body, respond, wish)));
-        let serving = exchange::serve(&tunnel, &mut client, parts);
+        let serving = pin!(exchange::serve(&tunnel, &mut client, parts));
         tunnel.node.changes.watched(serving).await;
     });
 }

@@ -16,6 +16,7 @@ use request::{Authority, Connection, SpiffeId, Workload};
 use routing::Protocol;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use telemetry::{Plan, ServiceName};
 
@@ -54,8 +55,9 @@ pub(crate) fn on_connect(node: &Arc<Node>, connect: Connect) {
     match connect.accept() {
         Ok(stream) => {
             let open = Open::begin(node);
+            let protocol = spoken_on(&port, tunnel.namespace());
+            let tunnel = Arc::new(tunnel);
             tokio::spawn(async move {
-                let protocol = spoken_on(&port, tunnel.namespace());
                 serve_inner(stream, tunnel, protocol).await;
                 drop(open);
             });
@@ -65,7 +67,8 @@ pub(crate) fn on_connect(node: &Arc<Node>, connect: Connect) {
 }
 
 /// Serves what is inside one tunnel until it ends. The seam of the proxy loop.
-pub(crate) async fn serve_inner(mut stream: TunnelStream, tunnel: Tunnel, protocol: Protocol) {
+/// Its future is what an idle tunnel takes: what is rare in it is boxed.
+pub(crate) async fn serve_inner(mut stream: TunnelStream, tunnel: Arc<Tunnel>, protocol: Protocol) {
     let spoken = match protocol {
         Protocol::Tcp | Protocol::Tls => Ok((Spoken::Bytes, bytes::BytesMut::new())),
         Protocol::Http | Protocol::H2c | Protocol::Grpc => sniff::http(&mut stream, &tunnel.node.drain).await,
@@ -73,7 +76,7 @@ pub(crate) async fn serve_inner(mut stream: TunnelStream, tunnel: Tunnel, protoc
     };
     match spoken {
         Ok((Spoken::Http1, first)) => {
-            let session = http1_session::serve(&tunnel, stream, first);
+            let session = pin!(http1_session::serve(&tunnel, stream, first));
             tunnel.node.changes.watched(session).await;
         }
         Ok((Spoken::Http2, first)) => http2_session::serve(tunnel, Primed::new(first, stream)).await,

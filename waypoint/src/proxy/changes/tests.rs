@@ -14,7 +14,7 @@ async fn sees(changes: Arc<Changes>, end: u64, told: mpsc::UnboundedSender<u64>)
             Poll::Pending
         }
     });
-    changes.watched(looking).await;
+    changes.watched(pin!(looking)).await;
 }
 
 #[tokio::test]
@@ -35,15 +35,15 @@ async fn what_waits_is_polled_at_each_change() {
 async fn a_change_during_the_first_poll_is_not_lost() {
     let changes = Changes::default();
     let mut polls = 0;
-    let output = changes.watched(poll_fn(|_| {
+    let inner = poll_fn(|_| {
         polls += 1;
         if polls == 1 {
             changes.tell(7);
             return Poll::Pending;
         }
         Poll::Ready(changes.latest())
-    }));
-    assert_eq!(output.await, 7);
+    });
+    assert_eq!(changes.watched(pin!(inner)).await, 7);
 }
 
 #[tokio::test]
@@ -54,7 +54,7 @@ async fn what_never_waits_is_polled_once() {
         polls += 1;
         Poll::Ready(5)
     });
-    assert_eq!(changes.watched(inner).await, 5);
+    assert_eq!(changes.watched(pin!(inner)).await, 5);
     assert_eq!(polls, 1);
 }
 
