@@ -6,24 +6,24 @@ use std::fmt::Write as _;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::x509::{AttributeTypeAndValue, RelativeDistinguishedName};
 
-/// A verified client's leaf, in words.
+/// A verified client's leaf. Few ask for more of it than its identity: it is read when they do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ClientCertificate {
-    /// SHA-256, in hexadecimal.
-    pub fingerprint: String,
-    /// The subject in the form of RFC 2253, ASCII only. Empty where it has none, as Istio's have.
-    pub subject: String,
-}
+pub struct ClientCertificate(Box<[u8]>);
 
 impl ClientCertificate {
     pub(crate) fn of(certificates: Option<&[CertificateDer<'_>]>) -> Self {
-        let Some(leaf) = certificates.and_then(<[_]>::first) else {
-            return Self::default();
-        };
-        Self {
-            fingerprint: hex(&sha256(leaf)),
-            subject: X509Certificate::from_der(leaf).map_or_else(|_| String::new(), |(_, leaf)| subject(&leaf)),
-        }
+        let leaf = certificates.and_then(<[_]>::first);
+        Self(leaf.map(|leaf| Box::from(leaf.as_ref())).unwrap_or_default())
+    }
+
+    /// SHA-256, in hexadecimal.
+    pub fn fingerprint(&self) -> String {
+        hex(&sha256(&self.0))
+    }
+
+    /// The subject in the form of RFC 2253, ASCII only. Empty where it has none, as Istio's have.
+    pub fn subject(&self) -> String {
+        X509Certificate::from_der(&self.0).map_or_else(|_| String::new(), |(_, leaf)| subject(&leaf))
     }
 }
 

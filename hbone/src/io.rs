@@ -16,9 +16,6 @@ use tokio::time::{Instant, Sleep};
 /// Plaintext gathered before it is handed to TLS: two full HTTP/2 frames with their heads.
 const OUT_LIMIT_BYTES: usize = 33 * 1024;
 
-/// Read buffer below TLS: rustls asks the socket for 4 KiB at a time.
-pub(crate) const SOCKET_READ_BUFFER_BYTES: usize = 32 * 1024;
-
 /// What a connection has received: kept beside the stream, which h2 owns.
 #[derive(Debug)]
 pub(crate) struct Activity {

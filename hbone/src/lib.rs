@@ -16,6 +16,7 @@ mod io;
 mod lifetime;
 mod origination;
 mod pool;
+mod read_ahead;
 mod recheck;
 mod server;
 mod slots;

@@ -1,7 +1,8 @@
 //! Tunnels that come in: TLS accept, identity check, CONNECT.
 
-use crate::io::{Activity, Cork, RequeueOnce, SOCKET_READ_BUFFER_BYTES, Wire};
+use crate::io::{Activity, Cork, RequeueOnce, Wire};
 use crate::lifetime::{Due, Lifetime, Limits, NEVER};
+use crate::read_ahead::ReadAhead;
 use crate::recheck::{Recheck, Revoked};
 use crate::slots::Slots;
 use crate::trust::Usage;
@@ -14,7 +15,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, BufReader};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -165,13 +166,13 @@ impl Server {
     async fn accept_tls<IO>(
         &self,
         io: IO,
-    ) -> Result<(TlsStream<BufReader<IO>>, SpiffeId, Recheck), (&'static str, ServeError)>
+    ) -> Result<(TlsStream<ReadAhead<IO>>, SpiffeId, Recheck), (&'static str, ServeError)>
     where
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let ours = self.certs.current();
         let acceptor = TlsAcceptor::from(Arc::clone(&ours.server));
-        let io = BufReader::with_capacity(SOCKET_READ_BUFFER_BYTES, io);
+        let io = ReadAhead::new(io);
         let tls = match timeout(self.config.handshake_timeout, acceptor.accept(io)).await {
             Ok(Ok(tls)) => tls,
             Ok(Err(error)) => return Err(handshake_failure(&error)),

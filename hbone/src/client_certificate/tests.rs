@@ -27,13 +27,13 @@ fn the_subject_is_that_of_rfc_2253() {
         (&[(DnType::CommonName, "#x\r\ny")], "CN=\\#x\\0D\\0Ay"),
         (&[(DnType::CustomDnType(vec![1, 2, 3, 4]), "x")], "1.2.3.4=x"),
     ] {
-        assert_eq!(told(names).subject, subject, "{names:?}");
+        assert_eq!(told(names).subject(), subject, "{names:?}");
     }
 }
 
 #[test]
 fn the_fingerprint_is_that_of_the_leaf() {
-    let told = told(&[]);
-    assert!(told.fingerprint.len() == 64 && told.fingerprint.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let fingerprint = told(&[]).fingerprint();
+    assert!(fingerprint.len() == 64 && fingerprint.bytes().all(|byte| byte.is_ascii_hexdigit()));
     assert_eq!(ClientCertificate::of(None), ClientCertificate::default());
 }

@@ -3,8 +3,9 @@
 use super::connector::Socket;
 use super::entry::Entry;
 use super::{Destination, Shared};
-use crate::io::{Activity, Cork, RequeueOnce, SOCKET_READ_BUFFER_BYTES, Wire};
+use crate::io::{Activity, Cork, RequeueOnce, Wire};
 use crate::lifetime::{Due, Lifetime, Limits};
+use crate::read_ahead::ReadAhead;
 use crate::recheck::{Recheck, Revoked};
 use crate::slots::{Slot, Slots};
 use crate::trust::Usage;
@@ -18,7 +19,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::BufReader;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -29,7 +29,7 @@ const HEADER_LIST_LIMIT_BYTES: u32 = 16 * 1024;
 const RESET_MEMORY_STREAMS: usize = 100;
 const RESET_MEMORY: Duration = Duration::from_secs(5);
 
-type Tls = TlsStream<BufReader<Socket>>;
+type Tls = TlsStream<ReadAhead<Socket>>;
 
 /// What the pool holds of a connection. When the pool lets go of it, the connection closes after its last stream.
 pub(super) struct Conn {
@@ -160,7 +160,7 @@ async fn connect(shared: &Shared, destination: &Destination) -> Result<Socket, F
 async fn handshake_tls(identity: &Identity, destination: &Destination, socket: Socket) -> Result<Tls, Failure> {
     let address = destination.address;
     let broken = |reason: String| ("tls", DialError::Tls { address, reason });
-    let io = BufReader::with_capacity(SOCKET_READ_BUFFER_BYTES, socket);
+    let io = ReadAhead::new(socket);
     let name = ServerName::IpAddress(address.ip().into());
     let tls = TlsConnector::from(Arc::clone(&identity.client))
         .connect(name, io)

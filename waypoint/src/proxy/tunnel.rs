@@ -178,8 +178,8 @@ impl Tunnel {
     pub(crate) fn client_cert(&self) -> Option<&HeaderValue> {
         let made = self.client_cert.get_or_init(|| {
             let client = self.connection.identity.as_ref()?;
-            let (by, hash) = (self.node.own.id(), &self.certificate.fingerprint);
-            let subject = match self.certificate.subject.as_str() {
+            let (by, hash) = (self.node.own.id(), self.certificate.fingerprint());
+            let subject = match self.certificate.subject().as_str() {
                 "" => String::new(),
                 subject => format!("Subject=\"{subject}\";"),
             };
