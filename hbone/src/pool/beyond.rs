@@ -4,7 +4,7 @@
 //! certificate. The outer connection is pooled. The inner one is not: each leads to whomever the gateway picks.
 
 use super::{Destination, Pool};
-use crate::io::SOCKET_READ_BUFFER_BYTES;
+use crate::read_ahead::ReadAhead;
 use crate::recheck::{Recheck, Revoked};
 use crate::slots::Slots;
 use crate::trust::Usage;
@@ -18,7 +18,6 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use tokio::io::BufReader;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -38,7 +37,7 @@ pub struct Beyond<'a> {
     pub network: &'a str,
 }
 
-type Tls = TlsStream<BufReader<TunnelStream>>;
+type Tls = TlsStream<ReadAhead<TunnelStream>>;
 
 impl Pool {
     /// Opens a tunnel through `gateway`, and another inside it, as [`Pool::dial`] does. Both CONNECTs have these headers.
@@ -106,7 +105,7 @@ async fn handshake_tls(
 ) -> Result<Tls, DialError> {
     let address = gateway.address;
     let fault = |reason: String| DialError::Tls { address, reason };
-    let io = BufReader::with_capacity(SOCKET_READ_BUFFER_BYTES, outer);
+    let io = ReadAhead::new(outer);
     let name = ServerName::IpAddress(address.ip().into());
     let tls = TlsConnector::from(Arc::clone(&identity.client))
         .connect(name, io)
