@@ -9,6 +9,7 @@ use integration_tests::peers::istiod_xds::messages::{
     ADDRESS, Any, DeltaResponse, GatewayAddress, GatewayPlace, NetworkAddress, Resource, Service, Workload,
 };
 use integration_tests::peers::istiod_xds::{IstiodXds, resource};
+use integration_tests::peers::kube_api::KubeApi;
 use integration_tests::peers::load::Load;
 use integration_tests::peers::mesh_world::{MeshWorld, NAMESPACE, POD_PORT, Pod, Reach, SERVICE_PORT, Vip};
 use integration_tests::peers::network_gateway::NetworkGateway;
@@ -410,4 +411,48 @@ async fn another_network_is_reached_through_its_gateway() {
     // Without the gateway there is no way.
     istiod.remove(&told.uid);
     until("no way leads there", async || status().await == 503).await;
+}
+
+#[tokio::test]
+async fn routes_and_policies_may_come_from_a_cluster() {
+    let mut world = MeshWorld::new();
+    let echo = untold(&mut world, "echo", "v1", Reach::Hbone).await;
+    let api = KubeApi::start().await;
+    api.load(world.config());
+    // The Service is of a namespace that nothing in the cluster leads to: istiod alone says whose waypoint it has.
+    let mut gateway = api.get("Gateway", NAMESPACE, "waypoint").unwrap();
+    gateway["spec"]["listeners"][0]["allowedRoutes"] = json!({ "namespaces": { "from": "All" } });
+    api.put(&gateway);
+    api.put(&json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "shop" } }));
+    let policy = |paths: &[&str]| {
+        json!({ "apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy",
+            "metadata": { "name": "deny", "namespace": "shop" },
+            "spec": { "targetRefs": [{ "group": "", "kind": "Service", "name": "echo" }], "action": "DENY",
+                "rules": [{ "to": [{ "operation": { "paths": paths } }] }] } })
+    };
+    api.put(&policy(&["/admin"]));
+    let istiod = IstiodXds::start().await;
+    let service = Service {
+        waypoint: service(&echo.vip).waypoint,
+        ..Service::new("shop", "echo", echo.vip.ip, (SERVICE_PORT, POD_PORT))
+    };
+    istiod.service(&service);
+    istiod.workload(&workload(&echo, &service));
+    let waypoint = world.start_by_cluster(&api.kubeconfig(), istiod.launch()).await;
+    let client = world.client(&waypoint);
+    let status = async |path: &str| client.get(&echo.vip, path).await.status.as_u16();
+    assert_eq!((status("/").await, status("/admin").await), (200, 403));
+    for plural in ["services", "pods", "endpointslices", "workloadentries"] {
+        assert_eq!(api.lists(plural), 0, "{plural} are read");
+    }
+    api.put(&policy(&["/admin", "/other"]));
+    until("the policy is another", async || status("/other").await == 403).await;
+    istiod.remove(&service.key());
+    until("the Service is gone", async || {
+        client
+            .dial(&echo.vip.authority(), http::HeaderMap::new())
+            .await
+            .is_err()
+    })
+    .await;
 }
