@@ -396,3 +396,27 @@ fn what_is_on_another_network_is_behind_its_gateway() {
     let far = endpoints(&snapshot, "10.96.0.1:80").pop().unwrap();
     assert_eq!(far.gateway.as_ref().unwrap().beyond[0].as_str(), "spiffe://x/ns/a/sa/b");
 }
+
+proptest::proptest! {
+    /// Whatever istiod's bytes become on their way: an answer is taken, refused or no answer, and what is in force compiles.
+    #[test]
+    fn whatever_the_bytes_nothing_breaks(
+        edits in proptest::collection::vec((proptest::prelude::any::<usize>(), proptest::prelude::any::<u8>()), 1..6),
+        end in proptest::prelude::any::<usize>(),
+    ) {
+        let discovery = discovery();
+        let told = [Told::Service(service()), Told::Workload(workload(1)), Told::Workload(workload(2))];
+        let mut bytes = answer(told.map(named).to_vec()).encode_to_vec();
+        for (at, byte) in edits {
+            let length = bytes.len();
+            bytes[at % length] = byte;
+        }
+        if end.is_multiple_of(4) {
+            bytes.truncate(end % bytes.len());
+        }
+        let taken = discovery.take(&bytes);
+        proptest::prop_assert!(taken.is_err() || DeltaRequest::decode(&taken.unwrap().message[..]).is_ok());
+        proptest::prop_assert!(DeltaRequest::decode(&discovery.hello()[..]).is_ok());
+        compile(&mut Compiler::new(Scope::default()), &discovery, &[]);
+    }
+}
