@@ -343,7 +343,13 @@ fn serve(
         server: hbone,
         node: Arc::clone(&node),
     };
-    server.add_service(BoundService::new("hbone", app, listeners.hbone, workers, no_hbone));
+    server.add_service(BoundService::unbuffered(
+        "hbone",
+        app,
+        listeners.hbone,
+        workers,
+        no_hbone,
+    ));
     let admin = Admin {
         node: Arc::clone(&node),
         logging,

@@ -3,6 +3,8 @@
 
 use async_trait::async_trait;
 use pingora_core::apps::ServerApp;
+use pingora_core::listeners::ListenerConfig;
+use pingora_core::protocols::l4::stream::L4BufferSettings;
 use pingora_core::server::{ListenFds, ShutdownWatch};
 use pingora_core::services::Service as PingoraService;
 use pingora_core::services::listening::Service;
@@ -64,9 +66,25 @@ pub(crate) struct BoundService<A> {
 
 impl<A: ServerApp + Send + Sync + 'static> BoundService<A> {
     pub(crate) fn new(name: &str, app: A, bound: Bound, threads: usize, stop: watch::Receiver<bool>) -> Self {
+        Self::buffered(name, app, bound, threads, stop, L4BufferSettings::default())
+    }
+
+    /// For an app that gathers what it reads and writes itself: Pingora's own buffers hold 64 KiB for each connection.
+    pub(crate) fn unbuffered(name: &str, app: A, bound: Bound, threads: usize, stop: watch::Receiver<bool>) -> Self {
+        Self::buffered(name, app, bound, threads, stop, L4BufferSettings::unbuffered())
+    }
+
+    fn buffered(
+        name: &str,
+        app: A,
+        bound: Bound,
+        threads: usize,
+        stop: watch::Receiver<bool>,
+        buffers: L4BufferSettings,
+    ) -> Self {
         let mut inner = Service::new(name.to_owned(), app);
         inner.threads = Some(threads);
-        inner.add_tcp(&bound.address.to_string());
+        inner.add_listener(ListenerConfig::tcp(bound.address.to_string()).l4_buffer(buffers));
         Self { inner, bound, stop }
     }
 }
