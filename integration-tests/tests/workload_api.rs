@@ -90,7 +90,10 @@ async fn answers_that_cannot_be_used_change_nothing() {
         ),
         ("found none", Answer::default().into()),
         ("X509SVIDResponse", framed(b"garbage")),
-        ("at most 4194304 bytes", Says::Bytes(b"\0\xff\xff\xff\xff".as_slice().into())),
+        (
+            "at most 4194304 bytes",
+            Says::Bytes(b"\0\xff\xff\xff\xff".as_slice().into()),
+        ),
         ("gRPC status 7", Says::Status(7)),
     ];
     for (word, says) in bad {
