@@ -9,14 +9,23 @@ use http_body_util::BodyExt;
 use hyper::body::{Frame, Incoming};
 use integration_tests::peers::echo::EchoMessage;
 use integration_tests::peers::grpc_client::{GrpcCall, status};
-use integration_tests::peers::http_client::{fed, get_with};
-use integration_tests::peers::mesh_world::{MeshWorld, Reach, backend};
+use integration_tests::peers::http_client::{HttpClient, fed, get_with};
+use integration_tests::peers::mesh_world::{MeshWorld, Reach, Vip, backend};
 use integration_tests::peers::waiting::{soon, until};
 use integration_tests::peers::waypoint_process::Waypoint;
 use serde_json::json;
 
 async fn generation(waypoint: &Waypoint) -> f64 {
     waypoint.scrape().await.sum("waypoint_config_generation", &[])
+}
+
+async fn speaking(world: &MeshWorld, waypoint: &Waypoint, vip: &Vip, http2: bool) -> HttpClient {
+    let client = world.client(waypoint);
+    if http2 {
+        client.http2(vip).await
+    } else {
+        client.http1(vip).await
+    }
 }
 
 /// Writes a policy that denies `path` to those with this header, and waits until it is in force.
@@ -55,12 +64,7 @@ async fn an_answer_that_lasts_ends_when_a_policy_comes_against_it() {
         let echo = world.echo("echo", "v1", Reach::Hbone).await;
         rename_user(&mut world);
         let waypoint = world.start().await;
-        let client = world.client(&waypoint);
-        let mut client = if http2 {
-            client.http2(&echo.vip).await
-        } else {
-            client.http1(&echo.vip).await
-        };
+        let mut client = speaking(&world, &waypoint, &echo.vip, http2).await;
         // The endpoint sends its first chunk, and then nothing for as long as the test wants.
         let request = get_with("/do/held/on", &[("x-user", "alice")]);
         let answer = soon("the head", client.begin(request)).await.unwrap();
@@ -81,12 +85,7 @@ async fn what_is_still_waited_for_is_refused() {
         let mut world = MeshWorld::new();
         let echo = world.echo("echo", "v1", Reach::Hbone).await;
         let waypoint = world.start().await;
-        let client = world.client(&waypoint);
-        let mut client = if http2 {
-            client.http2(&echo.vip).await
-        } else {
-            client.http1(&echo.vip).await
-        };
+        let mut client = speaking(&world, &waypoint, &echo.vip, http2).await;
         let waiting = tokio::spawn(async move { client.send(get_with("/do/hang", &[("x-user", "alice")])).await });
         until("it has reached the endpoint", async || echo.app.counts().open == 1).await;
         deny(&mut world, &waypoint, "/do/hang", "alice").await;
