@@ -35,7 +35,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Fault> {
         println!("\n{}", section.text());
         report.sections.push(section);
         // After each, so that what was measured is not lost when the next one is stopped.
-        report.write(args.json.as_deref(), args.markdown.as_deref(), args.html.as_deref())?;
+        report.write(&args.files)?;
     }
     println!("\n{}", report.summary());
     Ok(report.verdict(args.gate))

@@ -13,7 +13,7 @@ pub(crate) use tally::{Tally, WINDOWS_LIMIT};
 
 use crate::fault::{During, Fault};
 use crate::neighbour::{Room, Source};
-use lane::Lane;
+use lane::{Answer, Lane};
 use pace::Pace;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -46,6 +46,10 @@ pub(crate) struct Plan {
     pub(crate) is_strict: bool,
     /// No more than so many requests.
     pub(crate) limit: Option<u64>,
+    /// How long an answer may take; for ever when absent.
+    pub(crate) patience: Option<Duration>,
+    /// Threads that send.
+    pub(crate) threads: usize,
 }
 
 /// A running load.
@@ -79,14 +83,15 @@ impl Load {
             left: AtomicU64::new(plan.limit.unwrap_or(u64::MAX)),
         });
         let (opened, open) = mpsc::channel();
+        let threads = plan.threads;
         let (source, plan, loop_shared) = (source.clone(), Arc::new(plan), Arc::clone(&shared));
-        let room = Room::open("client", async move {
+        let room = Room::of_threads("client", threads, async move {
             let lanes = tokio::time::timeout(PATIENCE, Lane::open_all(&source, &plan)).await;
             let lanes = lanes.during("client tunnels").and_then(|opened| opened);
             let lanes = lanes.inspect_err(|fault| drop(opened.send(Err(Fault::new(fault.to_string())))))?;
             // Nobody waits for it only when the load was given up.
             let _ = opened.send(Ok(()));
-            drive(lanes, plan.is_strict, loop_shared).await
+            drive(lanes, &plan, loop_shared).await
         })?;
         open.recv().during("client")??;
         shared.pace.begin()?;
@@ -109,6 +114,11 @@ impl Load {
         self.shared.broken.load(Relaxed)
     }
 
+    /// Whether no request will come any more: there were as many as were wanted.
+    pub(crate) fn is_over(&self) -> bool {
+        self.room.is_over()
+    }
+
     /// Lets the requests under way end, and adds up.
     pub(crate) fn stop(self) -> Result<Tally, Fault> {
         self.shared.stop.store(true, Relaxed);
@@ -125,16 +135,17 @@ impl Shared {
     }
 }
 
-async fn drive(lanes: Vec<Lane>, is_strict: bool, shared: Arc<Shared>) -> Result<Tally, Fault> {
+async fn drive(lanes: Vec<Lane>, plan: &Plan, shared: Arc<Shared>) -> Result<Tally, Fault> {
     let mut running = JoinSet::new();
     for lane in lanes {
-        running.spawn(run(lane, is_strict, Arc::clone(&shared)));
+        running.spawn(run(lane, plan.is_strict, plan.patience, Arc::clone(&shared)));
     }
     while let Some(ended) = next(&mut running, &shared).await {
         ended.during("a lane")?;
     }
     Ok(Tally {
         latencies: shared.counted.latencies(0)?,
+        answers: shared.counted.answers(),
         failures: shared.counted.failures(),
         lost_connections: shared.lost.load(Relaxed),
         unanswered: running.len() as u64,
@@ -154,12 +165,13 @@ async fn next<T: 'static>(running: &mut JoinSet<T>, shared: &Shared) -> Option<R
 }
 
 /// One lane until the end.
-async fn run(mut lane: Lane, is_strict: bool, shared: Arc<Shared>) {
+async fn run(mut lane: Lane, is_strict: bool, patience: Option<Duration>, shared: Arc<Shared>) {
     while let Some(due) = shared.pace.turn().await {
         if shared.stop.load(Relaxed) || !shared.may_begin() {
+            shared.pace.end();
             break;
         }
-        let outcome = lane.exchange().await;
+        let outcome = exchange(&mut lane, patience).await;
         let failed = match &outcome {
             Ok(answer) => !answer.is_good,
             Err(_) => true,
@@ -182,6 +194,14 @@ async fn run(mut lane: Lane, is_strict: bool, shared: Arc<Shared>) {
             reopen(&mut lane, &shared).await;
         }
     }
+}
+
+async fn exchange(lane: &mut Lane, patience: Option<Duration>) -> Result<Answer, String> {
+    let Some(patience) = patience else {
+        return lane.exchange().await;
+    };
+    let answered = tokio::time::timeout(patience, lane.exchange()).await;
+    answered.unwrap_or_else(|_| Err(format!("no answer in {} s", patience.as_secs())))
 }
 
 /// Another connection in place of the one that was lost, however often that takes.

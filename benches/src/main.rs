@@ -23,6 +23,9 @@ mod serve;
 mod splice_proxy;
 mod stop;
 mod subject;
+mod warnings;
+mod watched;
+mod way;
 mod wire;
 
 use clap::Parser;
@@ -35,6 +38,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     hbone::install_crypto_provider();
+    warnings::show();
     let done = match Cli::parse().command {
         Command::Compare(args) => compare::run(&args),
         Command::Load(args) => load_test::run(&args),

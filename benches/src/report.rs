@@ -14,7 +14,7 @@ mod verdict;
 pub(crate) use spread::Spread;
 pub(crate) use verdict::{Outcome, Verdict};
 
-use crate::cli::{CompareArgs, ReportArgs};
+use crate::cli::{CompareArgs, FilesArgs, ReportArgs};
 use crate::fault::{During, Fault};
 use crate::figure::{Figure, Goal, Sample};
 use crate::load::Tally;
@@ -84,7 +84,10 @@ pub(crate) fn again(args: &ReportArgs) -> Result<(), Fault> {
         let chart = report.chart().during("nothing was compared: there is no chart")?;
         std::fs::write(file, chart).during(file.display())?;
     }
-    report.write(None, args.markdown.as_deref(), args.html.as_deref())
+    report.write(&FilesArgs {
+        json: None,
+        pages: args.pages.clone(),
+    })
 }
 
 impl Settings {
@@ -268,19 +271,19 @@ impl Report {
     }
 
     /// The files that were asked for.
-    pub(crate) fn write(&self, json: Option<&Path>, markdown: Option<&Path>, html: Option<&Path>) -> Result<(), Fault> {
+    pub(crate) fn write(&self, files: &FilesArgs) -> Result<(), Fault> {
         let put = |file: &Path, text: String| std::fs::write(file, text).during(file.display());
-        if let Some(file) = json {
+        if let Some(file) = &files.json {
             put(file, self.json()?)?;
         }
-        if let Some(file) = markdown {
+        if let Some(file) = &files.pages.markdown {
             let before = match std::fs::read_to_string(file) {
                 Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
                 read => read.during(file.display())?,
             };
             put(file, markdown::replace(&before, self))?;
         }
-        if let Some(file) = html {
+        if let Some(file) = &files.pages.html {
             put(file, html::render(self))?;
         }
         Ok(())

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use tokio::signal::unix::{SignalKind, signal};
 
+/// The exit code of a program that SIGINT ended, as shells tell it.
+const INTERRUPTED: i32 = 130;
+
 /// Returns at SIGINT or SIGTERM.
 pub(crate) async fn stopped() {
     let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
@@ -19,7 +22,7 @@ pub(crate) async fn stopped() {
     }
 }
 
-/// Whether that has happened, for a thread that looks now and then.
+/// Whether that has happened, for a thread that looks now and then. Being told twice ends the process at once.
 pub(crate) struct Stop {
     told: Arc<AtomicBool>,
     _room: Room<()>,
@@ -32,6 +35,8 @@ impl Stop {
         let room = Room::open("signals", async move {
             stopped().await;
             tell.store(true, Relaxed);
+            stopped().await;
+            std::process::exit(INTERRUPTED);
         })?;
         Ok(Self { told, _room: room })
     }

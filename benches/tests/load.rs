@@ -2,109 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use integration_tests::peers::mesh_world::{MeshWorld, NAMESPACE, POD_PORT, Reach, Vip};
-use integration_tests::peers::pki::{Certs, spiffe};
-use integration_tests::peers::waypoint_process::Waypoint;
+mod scene;
+
+use integration_tests::peers::mesh_world::Vip;
+use scene::{BENCH, Destination, Scene, interrupt, lines, said};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr};
-use std::process::{Child, Command, Output, Stdio};
-
-const BENCH: &str = env!("CARGO_BIN_EXE_waypoint-bench");
-
-/// A mesh whose pod is `waypoint-bench destination`, as its own ztunnel.
-struct Scene {
-    world: MeshWorld,
-    waypoint: Waypoint,
-    client: Certs,
-    http: Vip,
-    grpc: Vip,
-    tcp: Vip,
-    _destination: Destination,
-}
-
-struct Destination(Child);
-
-impl Destination {
-    /// Starts it and waits until it serves all of its ports, whose addresses it gives.
-    fn start(args: &[&str], ports: usize) -> (Self, Vec<SocketAddr>) {
-        let mut command = Command::new(BENCH);
-        command.arg("destination").args(args).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap())
-            .lines()
-            .map_while(Result::ok);
-        let addresses: Vec<SocketAddr> = lines
-            .filter_map(|line| line.split_once(" listening on ")?.1.parse().ok())
-            .take(ports)
-            .collect();
-        assert_eq!(addresses.len(), ports);
-        (Self(child), addresses)
-    }
-}
-
-impl Drop for Destination {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
-}
-
-impl Scene {
-    async fn new() -> Self {
-        let mut world = MeshWorld::new();
-        let pod = world.dead_pod("echo", Reach::HboneByTest);
-        let certs = world.pki.issue(NAMESPACE, "echo");
-        // All Services have the same target port: one more pod for bytes.
-        let other = world.dead_pod("bytes", Reach::HboneByTest);
-        let address = |ip: Ipv4Addr, port: u16| SocketAddr::from((ip, port)).to_string();
-        let args = [
-            ["--http", &address(pod, POD_PORT), "--hbone", &address(pod, 15008)],
-            ["--certs", certs.path().to_str().unwrap(), "--body-bytes", "100"],
-        ];
-        let (destination, _) = Destination::start(&args.concat(), 2);
-        let (http, grpc) = (
-            world.service("echo", "http", &[pod]),
-            world.service("calls", "grpc", &[pod]),
-        );
-        let tcp = world.service("bytes", "tcp", &[other]);
-        let waypoint = world.start().await;
-        let client = world.pki.issue(NAMESPACE, "client");
-        Self {
-            waypoint,
-            client,
-            http,
-            grpc,
-            tcp,
-            _destination: destination,
-            world,
-        }
-    }
-
-    /// A load through tunnels.
-    fn load(&self, vip: &Vip, more: &[&str]) -> Output {
-        let waypoint = spiffe(self.world.pki.trust_domain(), NAMESPACE, "waypoint");
-        Command::new(BENCH)
-            .args([
-                "load",
-                "--service",
-                &vip.authority(),
-                "--waypoint",
-                &self.waypoint.hbone.to_string(),
-            ])
-            .args(["--waypoint-identity", &waypoint, "--duration", "1", "--warm-up", "0"])
-            .arg("--certs")
-            .arg(self.client.path())
-            .args(more)
-            .output()
-            .unwrap()
-    }
-}
-
-fn said(output: &Output) -> String {
-    let both = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
-    both.concat()
-}
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn http_and_grpc_through_a_waypoint() {
@@ -157,8 +62,10 @@ async fn http_and_grpc_through_a_waypoint() {
     );
 
     let fresh = ["--new-connections", "--streams", "2"];
-    let done = scene.load(&scene.http, &fresh);
-    assert!(done.status.success(), "{}", said(&done));
+    for (vip, protocol) in [(&scene.http, "http1"), (&scene.http, "http2"), (&scene.grpc, "grpc")] {
+        let done = scene.load(vip, &[&fresh[..], &["--protocol", protocol]].concat());
+        assert!(done.status.success(), "{protocol}: {}", said(&done));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -182,6 +89,97 @@ async fn what_fails_is_counted_and_told() {
     let done = scene.load(&nowhere, &["--streams", "1"]);
     assert_eq!(done.status.code(), Some(2), "{}", said(&done));
     assert!(said(&done).contains("400"), "{}", said(&done));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_proxy_takes_is_told_by_its_metrics() {
+    let scene = Scene::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("load.json");
+    let metrics = scene.waypoint.metrics.to_string();
+    let watched = [
+        "--metrics",
+        &metrics,
+        "--json",
+        json.to_str().unwrap(),
+        "--threads",
+        "2",
+    ];
+    let done = scene.load(&scene.http, &watched);
+    assert!(done.status.success(), "{}", said(&done));
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap();
+    let sample = &report["sections"][0]["rows"][0]["samples"][0];
+    assert!(sample["cpu_us"].as_f64().unwrap() > 0.0, "{sample}");
+    assert!(sample["loaded_mib"].as_f64().unwrap() > 1.0, "{sample}");
+    // A port without metrics is said before anything is sent.
+    let ready = scene.waypoint.ready.to_string();
+    let done = scene.load(&scene.http, &["--metrics", &ready]);
+    assert_eq!(done.status.code(), Some(2), "{}", said(&done));
+}
+
+#[test]
+fn so_many_requests_and_no_more() {
+    let (destination, addresses) = Destination::start(&["--http", "127.0.0.1:0"], 1);
+    let load = |more: &[&str]| {
+        let few = ["--requests", "77", "--duration", "3600", "--warm-up", "0"];
+        let mut command = Command::new(BENCH);
+        command.args(["load", "--service", &addresses[0].to_string()]).args(few);
+        let done = command.args(more).output().unwrap();
+        assert!(
+            done.status.success() && said(&done).contains("\n200: 77\n"),
+            "{}",
+            said(&done)
+        );
+    };
+    load(&[]);
+    load(&["--rate", "1000,2000"]);
+    load(&[
+        "--protocol",
+        "grpc",
+        "--in-flight",
+        "3",
+        "--threads",
+        "2",
+        "--answer-bytes",
+        "1024",
+    ]);
+    drop(destination);
+}
+
+#[test]
+fn an_answer_that_does_not_come_is_given_up() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let done = Command::new(BENCH)
+        .args(["load", "--service", &address, "--duration", "3600", "--warm-up", "0"])
+        .args(["--timeout", "1", "--streams", "2", "--requests", "2"])
+        .output()
+        .unwrap();
+    assert_eq!(done.status.code(), Some(1), "{}", said(&done));
+    assert!(said(&done).contains("no answer in 1 s: 2"), "{}", said(&done));
+}
+
+#[test]
+fn an_interrupt_ends_it_with_a_report() {
+    let (_destination, addresses) = Destination::start(&["--http", "127.0.0.1:0"], 1);
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("load.json");
+    let mut load = Command::new(BENCH)
+        .args(["load", "--service", &addresses[0].to_string()])
+        .args(["--duration", "3600", "--rate", "100,200"])
+        .arg("--json")
+        .arg(&json)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = lines(&mut load);
+    said.find(|line| line.contains("   200: ")).unwrap();
+    interrupt(&load);
+    assert!(said.any(|line| line.starts_with("100/s ")));
+    assert!(load.wait().unwrap().success());
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap();
+    // The second step was never begun.
+    assert_eq!(report["sections"][0]["rows"].as_array().unwrap().len(), 1);
 }
 
 #[test]

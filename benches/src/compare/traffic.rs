@@ -118,6 +118,8 @@ pub(crate) fn plan(world: &World, traffic: Traffic) -> Result<Plan, Fault> {
         is_fresh: traffic.is_fresh,
         is_strict: true,
         limit: None,
+        patience: None,
+        threads: 1,
     })
 }
 

@@ -1,15 +1,14 @@
 //! A lane: one request at a time on some application connection.
 
-mod fresh;
 mod http1;
 mod http2;
 mod tcp;
 
 use super::Plan;
-use super::ask::Protocol;
+use super::ask::{Ask, Protocol};
 use crate::fault::Fault;
 use crate::neighbour::Source;
-use fresh::Fresh;
+use crate::wire::Wire;
 use http1::Http1;
 use http2::Http2;
 use std::borrow::Cow;
@@ -27,7 +26,8 @@ enum Way {
     Http1(Http1),
     Http2(Http2),
     Tcp(Tcp),
-    Fresh(Box<Fresh>),
+    /// A new connection for every request: what a restarted client, or a flood of short-lived ones, costs.
+    Fresh,
 }
 
 /// What came back.
@@ -54,21 +54,15 @@ impl Lane {
             });
         };
         if plan.is_fresh {
-            (0..plan.streams).for_each(|_| push(Way::Fresh(Box::new(Fresh::new(source, &plan.ask)))));
+            (0..plan.streams).for_each(|_| push(Way::Fresh));
             return Ok(lanes);
         }
         for wire in source.dial(plan.connections, plan.streams).await? {
-            match plan.ask.protocol {
-                Protocol::Http1 => push(Way::Http1(Http1::new(wire, &plan.ask))),
-                Protocol::Tcp => push(Way::Tcp(Tcp::new(wire, &plan.ask))),
-                Protocol::Http2 | Protocol::Grpc => {
-                    let first = Http2::new(wire, &plan.ask).await.map_err(Fault::new)?;
-                    for _ in 1..plan.in_flight {
-                        push(Way::Http2(first.clone()));
-                    }
-                    push(Way::Http2(first));
-                }
+            let first = Way::open(wire, &plan.ask).await.map_err(Fault::new)?;
+            if let Way::Http2(first) = &first {
+                (1..plan.in_flight).for_each(|_| push(Way::Http2(first.clone())));
             }
+            push(first);
         }
         Ok(lanes)
     }
@@ -79,23 +73,42 @@ impl Lane {
             Way::Http1(lane) => lane.exchange().await,
             Way::Http2(lane) => lane.exchange().await,
             Way::Tcp(lane) => lane.exchange().await,
-            Way::Fresh(lane) => lane.exchange().await,
+            Way::Fresh => {
+                let mut once = Self {
+                    way: Way::open(dial(&self.source).await?, &self.plan.ask).await?,
+                    source: self.source.clone(),
+                    plan: Arc::clone(&self.plan),
+                };
+                Box::pin(once.exchange()).await
+            }
         }
     }
 
-    /// A new connection, in a tunnel of its own.
+    /// A new connection, in a tunnel of its own. Lanes that shared one share the next one.
     pub(super) async fn reopen(&mut self) -> Result<(), String> {
-        if let Way::Fresh(_) = &self.way {
-            return Ok(());
+        match &mut self.way {
+            Way::Fresh => Ok(()),
+            Way::Http2(lane) => lane.reopen(dial(&self.source)).await,
+            Way::Http1(_) | Way::Tcp(_) => {
+                self.way = Way::open(dial(&self.source).await?, &self.plan.ask).await?;
+                Ok(())
+            }
         }
-        let wires = self.source.dial(1, 1).await.map_err(|fault| fault.to_string())?;
-        let wire = wires.into_iter().next().ok_or("no tunnel")?;
-        self.way = match self.plan.ask.protocol {
-            Protocol::Http1 => Way::Http1(Http1::new(wire, &self.plan.ask)),
-            Protocol::Tcp => Way::Tcp(Tcp::new(wire, &self.plan.ask)),
-            Protocol::Http2 | Protocol::Grpc => Way::Http2(Http2::new(wire, &self.plan.ask).await?),
-        };
-        Ok(())
+    }
+}
+
+async fn dial(source: &Source) -> Result<Wire, String> {
+    let wires = source.dial(1, 1).await.map_err(|fault| fault.to_string())?;
+    wires.into_iter().next().ok_or_else(|| "no tunnel".to_owned())
+}
+
+impl Way {
+    async fn open(wire: Wire, ask: &Ask) -> Result<Self, String> {
+        Ok(match ask.protocol {
+            Protocol::Http1 => Self::Http1(Http1::new(wire, ask)),
+            Protocol::Tcp => Self::Tcp(Tcp::new(wire, ask)),
+            Protocol::Http2 | Protocol::Grpc => Self::Http2(Http2::new(wire, ask).await?),
+        })
     }
 }
 

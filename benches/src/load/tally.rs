@@ -33,6 +33,8 @@ pub(crate) struct Counted {
 pub(crate) struct Tally {
     /// Nanoseconds from when the request was due to the answer's last byte.
     pub(crate) latencies: Histogram<u64>,
+    /// All kinds of answers with their counts.
+    pub(crate) answers: Vec<(String, u64)>,
     /// Failures with their counts, in words.
     pub(crate) failures: Vec<String>,
     /// Connections that broke.
@@ -111,6 +113,7 @@ impl Tally {
     pub(crate) fn of(latencies: Histogram<u64>) -> Self {
         Self {
             latencies,
+            answers: Vec::new(),
             failures: Vec::new(),
             lost_connections: 0,
             unanswered: 0,

@@ -20,6 +20,8 @@ pub(super) struct Seen {
     pub(super) answers: Vec<(String, u64)>,
     /// Of this step so far.
     pub(super) latencies: Histogram<u64>,
+    /// What the proxy takes, in words, where it is seen.
+    pub(super) proxy: Option<String>,
 }
 
 /// The view.
@@ -31,6 +33,8 @@ pub(super) struct View {
     /// Lines drawn last, which are drawn over.
     drawn: usize,
     last: Option<Last>,
+    /// Answers in the last whole second.
+    rate: Option<f64>,
     /// p99 of each second, nanoseconds.
     tail: Vec<u64>,
 }
@@ -62,6 +66,7 @@ impl View {
             next: Duration::ZERO,
             drawn: 0,
             last: None,
+            rate: None,
             tail: Vec::new(),
         }
     }
@@ -112,6 +117,7 @@ impl View {
             p50: since.value_at_quantile(0.5),
             p99: since.value_at_quantile(0.99),
         };
+        self.rate = Some(second.rate);
         self.tail.push(second.p99);
         let too_many = self.tail.len().saturating_sub(HISTORY);
         self.tail.drain(..too_many);
@@ -120,7 +126,7 @@ impl View {
     }
 
     fn draw(&mut self, seen: &Seen) {
-        let lines = panel(&self.title, seen, self.total, &self.tail);
+        let lines = panel(&self.title, seen, self.total, self.rate, &self.tail);
         let mut text = String::new();
         if self.drawn > 0 {
             text.push_str(&format!("\x1b[{}A", self.drawn));
@@ -136,22 +142,27 @@ impl View {
 
 /// `  12 s   1000/s   p50 0.52 ms   p99 1.10 ms   200: 12000`
 fn line(seen: &Seen, second: &Second) -> String {
-    format!(
+    let mut line = format!(
         "{:4} s  {:8.0}/s   p50 {:>9}   p99 {:>9}   {}",
         seen.time.as_secs(),
         second.rate,
         millis(second.p50),
         millis(second.p99),
         told(&seen.answers)
-    )
+    );
+    if let Some(proxy) = &seen.proxy {
+        line.push_str(&format!("   proxy: {proxy}"));
+    }
+    line
 }
 
-fn panel(title: &str, seen: &Seen, total: Duration, tail: &[u64]) -> Vec<String> {
+fn panel(title: &str, seen: &Seen, total: Duration, rate: Option<f64>, tail: &[u64]) -> Vec<String> {
     let latency = |quantile| millis(seen.latencies.value_at_quantile(quantile));
     let wanted = seen
         .wanted
         .map_or_else(|| "as many as go".to_owned(), |rate| format!("{rate}/s wanted"));
-    vec![
+    let rate = rate.map_or_else(String::new, |rate| format!("{rate:.0}/s, "));
+    let mut lines = vec![
         title.to_owned(),
         format!(
             "{}  {} of {} s",
@@ -159,7 +170,7 @@ fn panel(title: &str, seen: &Seen, total: Duration, tail: &[u64]) -> Vec<String>
             seen.time.as_secs(),
             total.as_secs()
         ),
-        format!("rate     {wanted}"),
+        format!("rate     {rate}{wanted}"),
         format!(
             "latency  p50 {}   p90 {}   p99 {}   p99.9 {}   longest {}",
             latency(0.5),
@@ -170,7 +181,9 @@ fn panel(title: &str, seen: &Seen, total: Duration, tail: &[u64]) -> Vec<String>
         ),
         format!("answers  {}", told(&seen.answers)),
         format!("p99      {}", sparkline(tail)),
-    ]
+    ];
+    lines.extend(seen.proxy.as_ref().map(|proxy| format!("proxy    {proxy}")));
+    lines
 }
 
 fn answered(seen: &Seen) -> u64 {

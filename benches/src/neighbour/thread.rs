@@ -1,4 +1,4 @@
-//! A thread with a runtime of its own, for a neighbour.
+//! A thread with a runtime of its own, for a neighbour; or several, for one that must not be in the way.
 
 use crate::fault::{During, Fault};
 use std::future::Future;
@@ -17,10 +17,23 @@ impl<T: Send + 'static> Room<T> {
     where
         F: Future<Output = T> + Send + 'static,
     {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .during("runtime")?;
+        Self::of_threads(name, 1, work)
+    }
+
+    /// The same, with so many threads for what it spawns.
+    pub(crate) fn of_threads<F>(name: &str, threads: usize, work: F) -> Result<Self, Fault>
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
+        let mut builder = if threads > 1 {
+            tokio::runtime::Builder::new_multi_thread()
+        } else {
+            tokio::runtime::Builder::new_current_thread()
+        };
+        if threads > 1 {
+            builder.worker_threads(threads).thread_name(name);
+        }
+        let runtime = builder.enable_all().build().during("runtime")?;
         let (stop, stopped) = oneshot::channel::<()>();
         let body = move || {
             runtime.block_on(async {
@@ -38,6 +51,11 @@ impl<T: Send + 'static> Room<T> {
             stop: Some(stop),
             thread: Some(thread),
         })
+    }
+
+    /// Whether the future has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// What the future gave.

@@ -45,13 +45,14 @@ pub(super) fn summary(report: &Report) -> Table {
 
 /// A line for each step of a load.
 pub(super) fn overview(report: &Report) -> Table {
-    const SHOWN: [Figure; 6] = [
+    const SHOWN: [Figure; 7] = [
         Figure::PerSecond,
         Figure::P50Us,
         Figure::P99Us,
         Figure::LongestUs,
         Figure::CpuUs,
         Figure::Busy,
+        Figure::LoadedMib,
     ];
     let rows = || report.sections.iter().flat_map(|section| &section.rows);
     let mut figures = SHOWN.to_vec();
@@ -63,8 +64,8 @@ pub(super) fn overview(report: &Report) -> Table {
     for row in rows() {
         let mut cells = vec![row.name.clone()];
         for figure in &figures {
-            let median = row.spread(*figure).unwrap_or_default().median;
-            cells.push(format!("{median:.*}", figure.decimals()));
+            let median = row.spread(*figure).map(|spread| spread.median);
+            cells.push(median.map_or_else(|| "-".to_owned(), |median| format!("{median:.*}", figure.decimals())));
         }
         cells.push(if row.failures.is_empty() {
             "-".to_owned()

@@ -8,30 +8,41 @@ use bytes::Bytes;
 use h2::client::SendRequest;
 use http::HeaderMap;
 use std::future::poll_fn;
+use std::sync::Arc;
+use tokio::sync::Mutex;
 
 /// A lane on the connection, which ends when its last lane does.
 #[derive(Clone)]
 pub(super) struct Http2 {
     send: SendRequest<Bytes>,
+    /// Which of its lanes' connections that is.
+    number: u64,
+    shared: Arc<Mutex<Current>>,
     head: http::Request<()>,
     body: Bytes,
     answer_bytes: Option<u64>,
     is_grpc: bool,
 }
 
+/// The newest connection of lanes that share one.
+struct Current {
+    number: u64,
+    send: SendRequest<Bytes>,
+}
+
 impl Http2 {
     pub(super) async fn new(wire: Wire, ask: &Ask) -> Result<Self, String> {
-        let mut builder = h2::client::Builder::new();
-        builder
-            .initial_window_size(WINDOW_BYTES)
-            .initial_connection_window_size(WINDOW_BYTES.saturating_mul(4));
-        let (send, connection) = builder.handshake(wire).await.map_err(|error| error.to_string())?;
-        // How it ends is seen by the lanes.
-        tokio::spawn(async { drop(connection.await) });
+        let send = handshake(wire).await?;
+        let shared = Arc::new(Mutex::new(Current {
+            number: 0,
+            send: send.clone(),
+        }));
         let is_grpc = ask.protocol == Protocol::Grpc;
         let prefix = if is_grpc { PREFIX_BYTES } else { 0 };
         Ok(Self {
             send,
+            number: 0,
+            shared,
             head: ask.http2()?,
             body: ask.body.clone(),
             answer_bytes: ask.answer_bytes.map(|bytes| bytes.saturating_add(prefix)),
@@ -60,6 +71,28 @@ impl Http2 {
         });
         Ok(Answer::http(head.status.as_u16(), grpc, length, self.answer_bytes))
     }
+
+    /// The connection that another of its lanes has opened since, or a new one.
+    pub(super) async fn reopen(&mut self, dial: impl Future<Output = Result<Wire, String>>) -> Result<(), String> {
+        let mut current = self.shared.lock().await;
+        if current.number == self.number {
+            current.send = handshake(dial.await?).await?;
+            current.number = current.number.wrapping_add(1);
+        }
+        (self.number, self.send) = (current.number, current.send.clone());
+        Ok(())
+    }
+}
+
+async fn handshake(wire: Wire) -> Result<SendRequest<Bytes>, String> {
+    let mut builder = h2::client::Builder::new();
+    builder
+        .initial_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES.saturating_mul(4));
+    let (send, connection) = builder.handshake(wire).await.map_err(|error| error.to_string())?;
+    // How it ends is seen by the lanes.
+    tokio::spawn(async { drop(connection.await) });
+    Ok(send)
 }
 
 fn grpc_status(headers: &HeaderMap) -> Option<u16> {

@@ -10,6 +10,7 @@ fn seen(seconds: u64, count: u64, millis: u64) -> Seen {
         wanted: Some(100),
         answers: vec![("200".into(), count)],
         latencies,
+        proxy: None,
     }
 }
 
@@ -31,12 +32,18 @@ fn a_line_tells_of_its_second_only() {
 
 #[test]
 fn the_panel_shows_how_far_it_is_and_the_tail() {
-    let lines = panel("title", &seen(5, 10, 3), Duration::from_secs(10), &[1, 7, 0]);
+    let panel = |seen: &Seen| panel("title", seen, Duration::from_secs(10), Some(99.6), &[1, 7, 0]);
+    let lines = panel(&seen(5, 10, 3));
     let text = lines.join("\n");
     assert!(
-        text.contains("5 of 10 s") && text.contains("100/s wanted") && text.contains("p99 3.00 ms"),
+        text.contains("5 of 10 s") && text.contains("rate     100/s, 100/s wanted") && text.contains("p99 3.00 ms"),
         "{text}"
     );
     assert_eq!(lines[1].matches('█').count(), 20);
     assert!(text.ends_with("▂█▁"), "{text}");
+    let watched = Seen {
+        proxy: Some("0.34 cores, 21.0 MiB".into()),
+        ..seen(5, 10, 3)
+    };
+    assert_eq!(panel(&watched).last().unwrap(), "proxy    0.34 cores, 21.0 MiB");
 }

@@ -30,7 +30,10 @@ fn steps_share_the_time_and_the_first_one_warms_up() {
 fn what_cannot_be_is_refused_with_what_to_do() {
     for (bad, why) in [
         (&["--in-flight", "2"][..], "--protocol http2"),
-        (&["--new-connections", "--protocol", "grpc"], "--protocol http1"),
+        (
+            &["--new-connections", "--protocol", "grpc", "--in-flight", "2"],
+            "--streams",
+        ),
         (
             &[
                 "--streams",
@@ -64,7 +67,7 @@ fn a_request_is_what_was_asked_for() {
         "--body-bytes",
         "3",
     ]);
-    let request = ask(&args).unwrap().http1();
+    let request = ask(&args.way, &args.ask).unwrap().http1();
     let request = std::str::from_utf8(&request).unwrap();
     assert!(
         request.starts_with("PUT /x?y HTTP/1.1\r\nhost: reviews.demo:9080\r\n"),
@@ -81,9 +84,13 @@ fn a_token_is_sent_and_not_told() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), "a.b.c\n").unwrap();
     let token = file.path().to_str().unwrap();
-    let sent = ask(&args(&["--token", token])).unwrap();
+    let tokened = || {
+        let args = args(&["--token", token]);
+        ask(&args.way, &args.ask)
+    };
+    let sent = tokened().unwrap();
     assert_eq!(sent.headers["authorization"], "Bearer a.b.c");
     std::fs::write(file.path(), "secret\nsecret").unwrap();
-    let told = ask(&args(&["--token", token])).unwrap_err().to_string();
+    let told = tokened().unwrap_err().to_string();
     assert!(!told.contains("secret"), "{told}");
 }
