@@ -116,7 +116,7 @@ async fn a_connection_leaves_a_line_and_its_series() {
     let (world, vip, waypoint, _pods) = world("tcp", json!([backend("v1", 1)])).await;
     assert_eq!(who(&world.client(&waypoint), &vip).await, "v1");
     let line = waypoint
-        .until_logged("a line for the connection", |line| line.contains("|tcp|front."))
+        .until_logged("a line for the connection", |line| line.contains("|tcp|v1."))
         .await;
     let line: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(
@@ -125,7 +125,7 @@ async fn a_connection_leaves_a_line_and_its_series() {
         "{line}"
     );
     assert!(line["upstream_host"].as_str().unwrap().ends_with(":9080"), "{line}");
-    let labels = [("destination_service_name", "front"), ("destination_workload", "v1")];
+    let labels = [("destination_service_name", "v1"), ("destination_workload", "v1")];
     until("it is counted at the pod that took it", async || {
         waypoint
             .scrape()

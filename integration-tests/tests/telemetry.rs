@@ -139,16 +139,16 @@ async fn refusals_carry_istios_response_flags() {
     );
     let waypoint = world.start().await;
     let mut client = http1(&world.client(&waypoint), &echo.vip).await;
-    for (path, code, flags) in [
-        ("/nowhere", "404", "NR"),
-        ("/empty", "503", "UH"),
-        ("/echo/secret", "403", "-"),
+    for (path, code, flags, service) in [
+        ("/nowhere", "404", "NR", "unknown"),
+        ("/empty", "503", "UH", "empty"),
+        ("/echo/secret", "403", "-", "echo"),
     ] {
         assert_eq!(client.get(path).await.status.as_str(), code);
         let labels = [
             ("response_code", code),
             ("response_flags", flags),
-            ("destination_service_name", "echo"),
+            ("destination_service_name", service),
         ];
         until(&format!("{path} is counted as {code} {flags}"), async || {
             waypoint.scrape().await.sum("istio_requests_total", &labels) == 1.0

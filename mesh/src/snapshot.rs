@@ -12,7 +12,7 @@ use crate::kinds::traffic_policy::Locality;
 use authz::{Authn, KeySource, Policies, TrustDomains};
 pub(crate) use pod::{PodTarget, implicit, is_implicit};
 use pod_endpoint::PodEndpoints;
-use request::{Authority, Mode, SpiffeId, Workload};
+use request::{Authority, Mode, ServiceName, SpiffeId, Workload};
 pub use resolve::{Name, Named, Resolve, Wildcard};
 use routing::{Cluster, ClusterId, ExternalAuth, Protocol, RetryBudget, Rule, Table, Target};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -236,6 +236,12 @@ impl Snapshot {
             Target::Direct(cluster) => Some(cluster),
             Target::Invalid => None,
         }
+    }
+
+    /// The Service port that a backend leads to, as telemetry names it; `None` for a pod by its own address.
+    pub fn service_of<'a>(&'a self, target: &'a Target) -> Option<(&'a Arc<ServiceName>, u16)> {
+        let cluster = self.endpoints_of(target)?;
+        (!cluster.service.host.is_empty()).then_some((&cluster.service, cluster.port))
     }
 
     /// A cluster by the id that backends hold.

@@ -4,6 +4,7 @@ use crate::balance::{self, Tiers};
 use crate::health::{Ejected, Outcome};
 use crate::limits::Usage;
 use crate::{Endpoint, Protocol, TrafficPolicy};
+use request::ServiceName;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,12 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// What a cluster is made of.
 #[derive(Clone, Debug)]
 pub struct ClusterSpec {
-    /// `<name>.<namespace>.svc.<domain>`.
-    pub host: Arc<str>,
-    /// Service name.
-    pub name: Arc<str>,
-    /// Namespace.
-    pub namespace: Arc<str>,
+    /// The Service. The same `Arc` as long as the cluster is called so: telemetry knows it by that.
+    pub service: Arc<ServiceName>,
     /// Service port.
     pub port: u16,
     /// Subset of a DestinationRule; `None`: all of the Service.
@@ -34,12 +31,8 @@ pub struct ClusterSpec {
 /// The endpoints of one Service port or subset. Immutable; what changes is in atomics that are shared across compiles.
 #[derive(Debug)]
 pub struct Cluster {
-    /// `<name>.<namespace>.svc.<domain>`.
-    pub host: Arc<str>,
-    /// Service name.
-    pub name: Arc<str>,
-    /// Namespace.
-    pub namespace: Arc<str>,
+    /// The Service. The same `Arc` as long as the cluster is called so: telemetry knows it by that.
+    pub service: Arc<ServiceName>,
     /// Service port.
     pub port: u16,
     /// Subset of a DestinationRule; `None`: all of the Service.
@@ -88,9 +81,7 @@ impl Cluster {
         endpoints.sort_by_key(|endpoint| endpoint.priority);
         Self {
             tiers: Tiers::of(&endpoints),
-            host: spec.host,
-            name: spec.name,
-            namespace: spec.namespace,
+            service: spec.service,
             port: spec.port,
             subset: spec.subset,
             protocol: spec.protocol,
@@ -102,11 +93,12 @@ impl Cluster {
 
     /// Of one endpoint that is addressed by itself: no Service's name, and no policy.
     pub fn direct(namespace: Arc<str>, protocol: Protocol, endpoint: Arc<Endpoint>) -> Self {
-        let none: Arc<str> = Arc::from("");
-        Self::new(ClusterSpec {
-            host: Arc::clone(&none),
-            name: none,
+        let nameless = ServiceName {
             namespace,
+            ..ServiceName::default()
+        };
+        Self::new(ClusterSpec {
+            service: Arc::new(nameless),
             port: endpoint.address.port(),
             subset: None,
             protocol,
@@ -119,9 +111,7 @@ impl Cluster {
     /// The same with other endpoints.
     pub fn with_endpoints(&self, endpoints: Vec<Arc<Endpoint>>) -> Self {
         Self::new(ClusterSpec {
-            host: Arc::clone(&self.host),
-            name: Arc::clone(&self.name),
-            namespace: Arc::clone(&self.namespace),
+            service: Arc::clone(&self.service),
             port: self.port,
             subset: self.subset.clone(),
             protocol: self.protocol,

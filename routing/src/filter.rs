@@ -44,3 +44,10 @@ pub struct Filters {
     /// RequestMirror, each.
     pub mirrors: Vec<Mirror>,
 }
+
+impl Filters {
+    /// Whether the proxy answers by itself, so that backends are not asked.
+    pub fn answers(&self) -> bool {
+        self.redirect.is_some() || self.direct_response.is_some()
+    }
+}

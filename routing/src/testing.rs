@@ -1,7 +1,7 @@
 //! Clusters for tests.
 
 use crate::{Cluster, ClusterSpec, Endpoint, Protocol, TrafficPolicy};
-use request::Workload;
+use request::{ServiceName, Workload};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -19,9 +19,11 @@ pub(crate) fn endpoint(i: usize, weight: u32, priority: u8) -> Arc<Endpoint> {
 
 pub(crate) fn cluster(policy: TrafficPolicy, endpoints: impl IntoIterator<Item = Arc<Endpoint>>) -> Cluster {
     Cluster::new(ClusterSpec {
-        host: "reviews.ns.svc.cluster.local".into(),
-        name: "reviews".into(),
-        namespace: "ns".into(),
+        service: Arc::new(ServiceName {
+            host: "reviews.ns.svc.cluster.local".into(),
+            name: "reviews".into(),
+            namespace: "ns".into(),
+        }),
         port: 80,
         subset: None,
         protocol: Protocol::Http,

@@ -209,11 +209,13 @@ impl<'a> Ended<'a> {
         Some(self.request()?.trace)
     }
 
-    /// `inbound-vip|<port>|http|<host>`: the cluster name that Istio's waypoint has for a Service.
-    pub(crate) fn cluster(&self) -> String {
+    /// `inbound-vip|<port>|http|<host>`: the cluster name that Istio's waypoint has for the Service it is routed to.
+    pub(crate) fn cluster(&self) -> Option<String> {
         match self {
-            Self::Request(outcome) => cluster_name(&outcome.service.host, outcome.port),
-            Self::Connection(outcome) => format!("inbound-vip|{}|tcp|{}", outcome.port, outcome.service.host),
+            Self::Request(outcome) => outcome.backend.map(|(service, port)| cluster_name(&service.host, port)),
+            Self::Connection(outcome) => outcome
+                .backend
+                .map(|(service, port)| format!("inbound-vip|{port}|tcp|{}", service.host)),
         }
     }
 }

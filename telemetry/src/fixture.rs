@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use crate::plan::{LogRule, MetricsPlan, Plan, TracingPlan};
-use crate::{LogFormat, Outcome, RequestProtocol, ServiceName, SpanId, TcpOutcome, TraceContext, TraceId, Try};
-use request::{SpiffeId, Workload};
+use crate::{LogFormat, Outcome, RequestProtocol, SpanId, TcpOutcome, TraceContext, TraceId, Try};
+use request::{ServiceName, SpiffeId, Workload};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -101,6 +101,7 @@ impl Fixture {
             upstream_address: Some("10.1.0.8:9080".parse().unwrap()),
             service: &self.service,
             port: 9080,
+            backend: Some((&self.service, 9080)),
             protocol: RequestProtocol::Http,
             status: 200,
             grpc_status: None,
@@ -141,6 +142,7 @@ impl Fixture {
             upstream_address: Some("10.1.0.8:9080".parse().unwrap()),
             service: &self.service,
             port: 9080,
+            backend: Some((&self.service, 9080)),
             sni: None,
             route: None,
             flags: "-",

@@ -3,21 +3,10 @@
 use crate::TraceContext;
 use crate::plan::Plan;
 use http::{HeaderName, HeaderValue};
-use request::{SpiffeId, Workload};
+use request::{ServiceName, SpiffeId, Workload};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-
-/// The destination Service as labels name it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct ServiceName {
-    /// `<name>.<namespace>.svc.<domain>`.
-    pub host: Arc<str>,
-    /// Name.
-    pub name: Arc<str>,
-    /// Namespace.
-    pub namespace: Arc<str>,
-}
 
 /// `request_protocol`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -77,6 +66,10 @@ pub struct Outcome<'a> {
     pub service: &'a Arc<ServiceName>,
     /// Service port.
     pub port: u16,
+    /// The Service and port of the backend that its route chose, or would have chosen had it not been refused before.
+    /// `None` where no route took it, or one that answers by itself or leads nowhere, and for a pod by its own address.
+    /// Istio reads `destination_service` off the route's cluster.
+    pub backend: Option<(&'a Arc<ServiceName>, u16)>,
     /// http or grpc.
     pub protocol: RequestProtocol,
     /// Status sent.
@@ -152,6 +145,8 @@ pub struct TcpOutcome<'a> {
     pub service: &'a Arc<ServiceName>,
     /// See [`Outcome`].
     pub port: u16,
+    /// See [`Outcome`].
+    pub backend: Option<(&'a Arc<ServiceName>, u16)>,
     /// The name that a TLS client asked for, where it was read.
     pub sni: Option<&'a str>,
     /// See [`Outcome`].

@@ -1,12 +1,11 @@
 //! A finished request, as telemetry is told of it.
 
-use request::{SpiffeId, Workload};
+use request::{ServiceName, SpiffeId, Workload};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use telemetry::{
-    ClearDial, Export, ExportProtocol, Metrics, Outcome, Plan, RequestProtocol, ServiceName, Spans, SpansConfig,
-    TraceContext, Try,
+    ClearDial, Export, ExportProtocol, Metrics, Outcome, Plan, RequestProtocol, Spans, SpansConfig, TraceContext, Try,
 };
 
 /// Owns what an [`Outcome`] borrows.
@@ -77,6 +76,7 @@ impl Told {
             upstream_address: Some(self.addresses[1]),
             service: &self.service,
             port: 9080,
+            backend: Some((&self.service, 9080)),
             protocol: RequestProtocol::Http,
             status: 200,
             grpc_status: None,

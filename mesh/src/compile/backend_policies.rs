@@ -61,7 +61,7 @@ impl<'r> BackendPolicies<'r> {
                 holders.insert(number, object);
                 for (id, cluster) in entry.clusters.iter().chain(&entry.subsets) {
                     let subset = cluster.subset.as_deref().unwrap_or_default();
-                    let service = format!("{}:{} {subset}", cluster.host, cluster.port);
+                    let service = format!("{}:{} {subset}", cluster.service.host, cluster.port);
                     bound.0.insert(*id, Bound { policy, service });
                 }
             }

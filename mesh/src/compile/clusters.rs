@@ -8,7 +8,7 @@ use crate::kinds::destination_rule::Subset;
 use crate::kinds::service::{Distribution, Port};
 use crate::kinds::traffic_policy::Locality;
 use crate::object::Object;
-use request::Workload;
+use request::{ServiceName, Workload};
 use routing::{Cluster, ClusterId, ClusterSpec, Endpoint, Health, NetworkGateway, Protocol, Tls};
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -69,6 +69,18 @@ pub(crate) struct Named {
 }
 
 impl Named {
+    fn is(&self, service: &ServiceName) -> bool {
+        (&self.host, &self.name, &self.namespace) == (&service.host, &service.name, &service.namespace)
+    }
+
+    fn service(&self) -> ServiceName {
+        ServiceName {
+            host: Arc::clone(&self.host),
+            name: Arc::clone(&self.name),
+            namespace: Arc::clone(&self.namespace),
+        }
+    }
+
     /// The clusters of another port.
     pub(crate) fn of_port(&mut self, port: &Port) {
         (self.port, self.protocol) = (port.port, port.protocol);
@@ -243,10 +255,13 @@ impl<'a, 'r> Clusters<'a, 'r> {
                 self.endpoint((address, workload), rank, before, tls.as_ref())
             })
             .collect();
+        let service = before.as_ref().map(|before| &before.service);
+        let service = match service.filter(|service| named.is(service)) {
+            Some(service) => Arc::clone(service),
+            None => Arc::new(named.service()),
+        };
         let cluster = Arc::new(Cluster::new(ClusterSpec {
-            host: Arc::clone(&named.host),
-            name: Arc::clone(&named.name),
-            namespace: Arc::clone(&named.namespace),
+            service,
             port: named.port,
             subset: subset.cloned(),
             protocol: applied.protocol(named.protocol),

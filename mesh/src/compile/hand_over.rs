@@ -55,13 +55,18 @@ impl<'r> HandOver<'_, 'r> {
         let clusters = face.map_or(&entry.clusters, |face| &face.clusters);
         for (port, (id, cluster)) in entry.service.ports.iter().zip(clusters) {
             let tables = self.routes.tables(number, entry, port, *id, self.report);
-            let producer =
-                self.virtual_services
-                    .shape(self.services, &cluster.host, entry, port, tables.producer, self.report);
+            let producer = self.virtual_services.shape(
+                self.services,
+                &cluster.service.host,
+                entry,
+                port,
+                tables.producer,
+                self.report,
+            );
             let service_port = Arc::new(ServicePort {
-                host: Arc::clone(&cluster.host),
-                name: Arc::clone(&cluster.name),
-                namespace: Arc::clone(&cluster.namespace),
+                host: Arc::clone(&cluster.service.host),
+                name: Arc::clone(&cluster.service.name),
+                namespace: Arc::clone(&cluster.service.namespace),
                 port: cluster.port,
                 judged_at: None,
                 protocol: port.protocol,

@@ -48,7 +48,7 @@ fn find(provider: &AuthProvider, services: &Services<'_>) -> Result<(ClusterId, 
     let mut host_is_there = false;
     for (_, entry) in services.numbered() {
         for (id, cluster) in &entry.clusters {
-            if !named(&entry.object.meta.namespace, &cluster.host) {
+            if !named(&entry.object.meta.namespace, &cluster.service.host) {
                 continue;
             }
             host_is_there = true;

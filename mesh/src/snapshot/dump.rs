@@ -92,8 +92,8 @@ fn rules(snapshot: &Snapshot, table: &Table) -> Value {
 fn target(snapshot: &Snapshot, target: &Target) -> Option<String> {
     let cluster = snapshot.endpoints_of(target)?;
     Some(match &cluster.subset {
-        Some(subset) => format!("{}:{} subset {subset}", cluster.host, cluster.port),
-        None => format!("{}:{}", cluster.host, cluster.port),
+        Some(subset) => format!("{}:{} subset {subset}", cluster.service.host, cluster.port),
+        None => format!("{}:{}", cluster.service.host, cluster.port),
     })
 }
 
@@ -101,10 +101,17 @@ fn target(snapshot: &Snapshot, target: &Target) -> Option<String> {
 fn subsets(snapshot: &Snapshot, now_ms: u64) -> Vec<Value> {
     let clusters = snapshot.clusters().map(|(_, cluster)| cluster);
     let mut subsets: Vec<_> = clusters.filter(|cluster| cluster.subset.is_some()).collect();
-    subsets.sort_by_key(|cluster| (&cluster.host, cluster.port, &cluster.subset, &cluster.namespace));
+    subsets.sort_by_key(|cluster| {
+        (
+            &cluster.service.host,
+            cluster.port,
+            &cluster.subset,
+            &cluster.service.namespace,
+        )
+    });
     let subsets = subsets.into_iter().map(|cluster| {
         json!({
-            "host": &*cluster.host,
+            "host": &*cluster.service.host,
             "port": cluster.port,
             "subset": cluster.subset.as_deref(),
             "endpoints": cluster_dump::endpoints(cluster, now_ms),

@@ -386,7 +386,7 @@ impl Field {
             Self::UpstreamHost => told(ended.upstream_address().map(|at| at.to_string())),
             Self::UpstreamIp => told(ended.upstream_address().map(|at| at.ip().to_string())),
             Self::UpstreamPort => number(ended.upstream_address().map(|at| at.port().into())),
-            Self::UpstreamCluster => told(Some(ended.cluster())),
+            Self::UpstreamCluster => told(ended.cluster()),
             Self::Attempts => Shown::Number(ended.attempts() as u128),
             Self::Local => told(ended.local_address().map(|at| at.to_string())),
             Self::LocalIp => told(ended.local_address().map(|at| at.ip().to_string())),

@@ -143,7 +143,7 @@ impl Known {
             Self::UpstreamFailure => ended.upstream_failure().map(text),
             Self::Attempts => Some(number(ended.attempts())),
             Self::Route => ended.route().map(text),
-            Self::Cluster => Some(Value::Text(ended.cluster().into())),
+            Self::Cluster => ended.cluster().map(|name| Value::Text(name.into())),
         }
     }
 }

@@ -4,8 +4,8 @@
 //! cache cannot have been given to another workload. Identities come with each connection and are compared by text.
 
 use crate::plan::MetricsPlan;
-use crate::{Outcome, RequestProtocol, ServiceName, TcpOutcome};
-use request::{SpiffeId, Workload};
+use crate::{Outcome, RequestProtocol, TcpOutcome};
+use request::{ServiceName, SpiffeId, Workload};
 use std::sync::Arc;
 
 /// `request_protocol`.
@@ -32,7 +32,8 @@ pub(crate) struct KeyRef<'a> {
     pub(crate) source: &'a Arc<Workload>,
     pub(crate) identity: Option<&'a SpiffeId>,
     pub(crate) destination: Option<&'a Arc<Workload>>,
-    pub(crate) service: &'a Arc<ServiceName>,
+    /// The Service of the backend.
+    pub(crate) service: Option<&'a Arc<ServiceName>>,
     pub(crate) protocol: Protocol,
     pub(crate) status: u16,
     pub(crate) grpc_status: Option<u32>,
@@ -49,7 +50,7 @@ pub(crate) struct Key {
     source: Arc<Workload>,
     identity: Option<SpiffeId>,
     destination: Option<Arc<Workload>>,
-    service: Arc<ServiceName>,
+    service: Option<Arc<ServiceName>>,
     protocol: Protocol,
     status: u16,
     grpc_status: Option<u32>,
@@ -65,7 +66,7 @@ impl<'a> KeyRef<'a> {
             source: outcome.source,
             identity: outcome.source_identity,
             destination: outcome.destination,
-            service: outcome.service,
+            service: outcome.backend.map(|(service, _)| service),
             protocol: match outcome.protocol {
                 RequestProtocol::Http => Protocol::Http,
                 RequestProtocol::Grpc => Protocol::Grpc,
@@ -84,7 +85,7 @@ impl<'a> KeyRef<'a> {
             source: outcome.source,
             identity: outcome.source_identity,
             destination: outcome.destination,
-            service: outcome.service,
+            service: outcome.backend.map(|(service, _)| service),
             protocol: Protocol::Tcp,
             status: 0,
             grpc_status: None,
@@ -100,7 +101,7 @@ impl<'a> KeyRef<'a> {
             source: Arc::clone(self.source),
             identity: self.identity.cloned(),
             destination: self.destination.map(Arc::clone),
-            service: Arc::clone(self.service),
+            service: self.service.map(Arc::clone),
             protocol: self.protocol,
             status: self.status,
             grpc_status: self.grpc_status,
@@ -114,8 +115,8 @@ impl<'a> KeyRef<'a> {
     /// Good enough for a cache whose entries are compared in full. Not keyed: nobody outside chooses addresses.
     pub(crate) fn hash(&self) -> u64 {
         let mut hash = Arc::as_ptr(self.source).addr() as u64;
-        hash = mix(hash, self.destination.map_or(0, |end| Arc::as_ptr(end).addr() as u64));
-        hash = mix(hash, Arc::as_ptr(self.service).addr() as u64);
+        hash = mix(hash, address(self.destination));
+        hash = mix(hash, address(self.service));
         let small = u64::from(self.status) | (self.protocol as u64) << 16 | u64::from(self.mtls) << 24;
         hash = mix(
             hash,
@@ -130,8 +131,8 @@ impl<'a> KeyRef<'a> {
 
     pub(crate) fn matches(&self, key: &Key) -> bool {
         Arc::ptr_eq(self.source, &key.source)
-            && Arc::ptr_eq(self.service, &key.service)
-            && same_end(self.destination, key.destination.as_ref())
+            && same(self.service, key.service.as_ref())
+            && same(self.destination, key.destination.as_ref())
             && self.status == key.status
             && self.grpc_status == key.grpc_status
             && self.protocol == key.protocol
@@ -143,7 +144,11 @@ impl<'a> KeyRef<'a> {
     }
 }
 
-fn same_end(one: Option<&Arc<Workload>>, other: Option<&Arc<Workload>>) -> bool {
+fn address<T>(known: Option<&Arc<T>>) -> u64 {
+    known.map_or(0, |known| Arc::as_ptr(known).addr() as u64)
+}
+
+fn same<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => Arc::ptr_eq(one, other),
         (None, None) => true,

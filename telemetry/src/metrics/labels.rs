@@ -1,12 +1,13 @@
 //! Label blocks: Istio's labels in Istio's order, and what Telemetry resources change in them.
 //!
 //! The order and the fall-backs are those of Istio's stats filter for `reporter="waypoint"`: source namespace from
-//! the SPIFFE id first, then the workload; `unknown` for missing text, but `latest` for the source's revision.
+//! the SPIFFE id first, then the workload; `unknown` for missing text, but `latest` for the source's revision. The
+//! destination Service is the backend's, not the one that the client addressed: `unknown` where there is none.
 
 use super::exposition::push_label;
 use super::key::{KeyRef, Protocol};
 use crate::plan::{Changed, Metric};
-use request::{SpiffeId, Workload};
+use request::{ServiceName, SpiffeId, Workload};
 use std::borrow::Cow;
 
 type Labels<'k> = Vec<(&'k str, Cow<'k, str>)>;
@@ -133,17 +134,18 @@ fn source<'k>(labels: &mut Labels<'k>, workload: &'k Workload, identity: Option<
 fn destination<'k>(labels: &mut Labels<'k>, key: &KeyRef<'k>) {
     let end = key.destination;
     let workload = |read: fn(&Workload) -> &str| known(end.map_or("", |end| read(end)));
+    let service = |read: fn(&ServiceName) -> &str| known(key.service.map_or("", |service| read(service)));
     let values = [
         workload(|end| &end.name),
         workload(|end| &end.namespace),
         workload(|end| end.identity.as_ref().map_or("", SpiffeId::as_str)),
         workload(|end| &end.app),
         workload(|end| &end.version),
-        known(&key.service.host),
+        service(|service| &service.host),
         workload(|end| &end.canonical_name),
         workload(|end| &end.canonical_revision),
-        known(&key.service.name),
-        known(&key.service.namespace),
+        service(|service| &service.name),
+        service(|service| &service.namespace),
         workload(|end| &end.cluster),
     ];
     labels.extend(DESTINATION_LABELS.into_iter().zip(values.map(Cow::from)));

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::fixture::{Fixture, golden, workload};
-use crate::{Outcome, RequestProtocol};
+use crate::{Outcome, RequestProtocol, TcpOutcome};
 use request::{SpiffeId, Workload};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -162,9 +162,9 @@ fn each_part_of_the_key_tells_series_apart() {
         ..Fixture::default()
     };
     let identity = SpiffeId::parse("spiffe://cluster.local/ns/shop/sa/another").unwrap();
-    let elsewhere = Arc::new(crate::ServiceName {
+    let elsewhere = Arc::new(request::ServiceName {
         host: "other".into(),
-        ..crate::ServiceName::default()
+        ..request::ServiceName::default()
     });
     let base = fixture.outcome();
     let grpc = Outcome {
@@ -207,7 +207,11 @@ fn each_part_of_the_key_tells_series_apart() {
             ..base.clone()
         },
         Outcome {
-            service: &elsewhere,
+            backend: Some((&elsewhere, 9080)),
+            ..base.clone()
+        },
+        Outcome {
+            backend: None,
             ..base.clone()
         },
         grpc.clone(),
@@ -226,6 +230,39 @@ fn each_part_of_the_key_tells_series_apart() {
         let found = samples(&text, "istio_requests_total");
         assert_eq!(found.len(), mix.len());
         assert!(found.iter().all(|(_, value)| *value == times.to_string()), "{found:#?}");
+    }
+}
+
+#[test]
+fn the_destination_is_the_backends_service_and_not_the_one_that_was_addressed() {
+    let (metrics, fixture) = (Metrics::new("1"), Fixture::default());
+    let canary = Arc::new(request::ServiceName {
+        host: "canary.shop.svc.cluster.local".into(),
+        name: "canary".into(),
+        namespace: "shop".into(),
+    });
+    for backend in [Some((&canary, 80)), None] {
+        metrics.observe(&Outcome {
+            backend,
+            ..fixture.outcome()
+        });
+        metrics.tcp_opened(&TcpOutcome {
+            backend,
+            ..fixture.tcp()
+        });
+    }
+    let text = metrics.encode();
+    for name in ["istio_requests_total", "istio_tcp_connections_opened_total"] {
+        let found: Vec<_> = samples(&text, name).into_iter().map(|(labels, _)| labels).collect();
+        let told = |labels: &&str, [host, name, namespace]: [&str; 3]| {
+            labels.contains(&format!("destination_service=\"{host}\""))
+                && labels.contains(&format!("destination_service_name=\"{name}\""))
+                && labels.contains(&format!("destination_service_namespace=\"{namespace}\""))
+        };
+        let canary = ["canary.shop.svc.cluster.local", "canary", "shop"];
+        assert_eq!(found.len(), 2);
+        assert!(found.iter().any(|labels| told(labels, canary)), "{found:#?}");
+        assert!(found.iter().any(|labels| told(labels, ["unknown"; 3])), "{found:#?}");
     }
 }
 

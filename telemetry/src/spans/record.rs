@@ -3,8 +3,8 @@
 use crate::clip::clip;
 use crate::otlp::Export;
 use crate::plan::Plan;
-use crate::{Outcome, RequestProtocol, ServiceName, SpanEvent, TraceContext, Try};
-use request::{SpiffeId, Workload};
+use crate::{Outcome, RequestProtocol, SpanEvent, TraceContext, Try};
+use request::{ServiceName, SpiffeId, Workload};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -42,6 +42,7 @@ pub(super) struct Record {
     pub(super) upstream_address: Option<SocketAddr>,
     pub(super) service: Arc<ServiceName>,
     pub(super) port: u16,
+    pub(super) backend: Option<(Arc<ServiceName>, u16)>,
     pub(super) protocol: RequestProtocol,
     pub(super) status: u16,
     pub(super) grpc_status: Option<u32>,
@@ -75,6 +76,7 @@ impl Record {
             upstream_address: outcome.upstream_address,
             service: Arc::clone(outcome.service),
             port: outcome.port,
+            backend: outcome.backend.map(|(service, port)| (Arc::clone(service), port)),
             protocol: outcome.protocol,
             status: outcome.status,
             grpc_status: outcome.grpc_status,

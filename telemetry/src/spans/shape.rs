@@ -144,7 +144,7 @@ impl Shape {
     /// One attempt, as the workload should see it as its parent.
     fn client(&self, record: &Record, index: usize, attempt: &Try) -> Vec<u8> {
         let last = index + 1 == record.tries.len();
-        let cluster = cluster_name(&record.service.host, record.port);
+        let cluster = cluster(record);
         let mut attributes = self.begin(record);
         attributes.text("http.request.method", record.text(Text::Method));
         attributes.text("url.path", record.text(Text::Path));
@@ -241,11 +241,9 @@ fn envoy(attributes: &mut Attributes, record: &Record) {
     attributes.text("response_size", &record.response_bytes.to_string());
     attributes.text("response_flags", record.flags);
     attributes.text("response_code_details", record.text(Text::Details));
-    attributes.text("upstream_cluster", &cluster_name(&record.service.host, record.port));
-    attributes.text(
-        "upstream_cluster.name",
-        &cluster_name(&record.service.host, record.port),
-    );
+    let cluster = cluster(record);
+    attributes.text("upstream_cluster", &cluster);
+    attributes.text("upstream_cluster.name", &cluster);
     if let Some(address) = record.upstream_address {
         attributes.text("upstream_address", &address.to_string());
     }
@@ -254,15 +252,23 @@ fn envoy(attributes: &mut Attributes, record: &Record) {
     }
 }
 
+/// Empty where the request was routed nowhere.
+fn cluster(record: &Record) -> String {
+    let backend = record.backend.as_ref();
+    backend.map_or_else(String::new, |(service, port)| cluster_name(&service.host, *port))
+}
+
 /// Istio's tags for both ends.
 fn ends(attributes: &mut Attributes, record: &Record) {
     workload(attributes, SOURCE, &record.source, record.source_identity.as_ref());
     if let Some(destination) = &record.destination {
         workload(attributes, DESTINATION, destination, destination.identity.as_ref());
     }
-    attributes.text("istio.destination_service", &record.service.host);
-    attributes.text("istio.destination_service_name", &record.service.name);
-    attributes.text("istio.destination_service_namespace", &record.service.namespace);
+    if let Some((service, _)) = &record.backend {
+        attributes.text("istio.destination_service", &service.host);
+        attributes.text("istio.destination_service_name", &service.name);
+        attributes.text("istio.destination_service_namespace", &service.namespace);
+    }
     attributes.text(
         "istio.connection_security_policy",
         if record.mtls { "mutual_tls" } else { "none" },

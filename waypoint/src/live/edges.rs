@@ -1,11 +1,10 @@
 //! Who talks to whom: counters for each pair of a client workload and a Service. A tunnel finds its own once.
 
 use super::counts::Counts;
-use request::Workload;
+use request::{ServiceName, Workload};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
-use telemetry::ServiceName;
 
 /// Pairs told apart at most; the rest is one.
 const MOST_EDGES: usize = 4_096;

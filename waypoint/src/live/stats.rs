@@ -166,7 +166,10 @@ fn backend_name(snapshot: &Snapshot, target: &Target) -> String {
     let Some(cluster) = snapshot.endpoints_of(target) else {
         return "leads nowhere".to_owned();
     };
-    let Cluster { host, port, subset, .. } = &**cluster;
+    let Cluster {
+        service, port, subset, ..
+    } = &**cluster;
+    let host = &service.host;
     match subset {
         Some(subset) => format!("{host}:{port} subset {subset}"),
         None => format!("{host}:{port}"),

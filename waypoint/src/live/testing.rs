@@ -1,10 +1,10 @@
 //! For tests: a finished request.
 #![allow(clippy::unwrap_used)]
 
-use request::{SpiffeId, Workload};
+use request::{ServiceName, SpiffeId, Workload};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
-use telemetry::{Outcome, Plan, RequestProtocol, ServiceName, SpanId, TraceContext, TraceId};
+use telemetry::{Outcome, Plan, RequestProtocol, SpanId, TraceContext, TraceId};
 
 /// Owns what an [`Outcome`] borrows.
 pub(crate) struct Sample {
@@ -48,6 +48,7 @@ impl Sample {
             upstream_address: None,
             service: &self.service,
             port: 80,
+            backend: Some((&self.service, 80)),
             protocol: RequestProtocol::Http,
             status,
             grpc_status: None,

@@ -95,7 +95,7 @@ impl Dial for Collectors {
 /// The Service of this host and port. Dials are rare: it is looked for among all.
 fn service(snapshot: &Snapshot, to: &CollectorAddress) -> Option<Arc<Cluster>> {
     let is_it = |cluster: &Cluster| {
-        cluster.subset.is_none() && cluster.port == to.port && cluster.host.eq_ignore_ascii_case(&to.host)
+        cluster.subset.is_none() && cluster.port == to.port && cluster.service.host.eq_ignore_ascii_case(&to.host)
     };
     let mut clusters = snapshot.clusters().map(|(_, cluster)| cluster);
     clusters

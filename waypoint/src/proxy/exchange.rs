@@ -82,7 +82,7 @@ pub(crate) async fn serve(tunnel: &Tunnel, client: &mut Client<'_>, parts: Parts
     if let Err(reason) = exchange.run(client, parts).await {
         exchange.refuse(client, reason).await;
     }
-    exchange.record.publish(tunnel, &exchange.meter);
+    exchange.record.publish(tunnel, &exchange.snapshot, &exchange.meter);
 }
 
 /// Answers a request whose head could not even be read.
@@ -97,7 +97,7 @@ pub(crate) async fn refuse_unread(tunnel: &Tunnel, client: &mut Client<'_>, reas
         origin: None,
     };
     exchange.refuse(client, reason).await;
-    exchange.record.publish(tunnel, &exchange.meter);
+    exchange.record.publish(tunnel, &exchange.snapshot, &exchange.meter);
 }
 
 impl Exchange<'_> {
@@ -107,21 +107,10 @@ impl Exchange<'_> {
         let matched = port
             .routes(self.tunnel.namespace())
             .find(&view(&self.tunnel.connection, &admitted));
-        if port.policies.has_custom() {
-            // Boxed: few requests are asked about, and every request would carry the room for it.
-            Box::pin(consult::providers(
-                self.tunnel,
-                &self.snapshot,
-                &port,
-                client,
-                &mut admitted,
-            ))
-            .await?;
+        if let Err(reason) = self.judge(client, &port, &mut admitted).await {
+            self.record.missed = matched.map(|matched| Arc::clone(matched.rule));
+            return Err(reason);
         }
-        let request = view(&self.tunnel.connection, &admitted);
-        let verified = self.authenticate(&port, &request)?;
-        self.authorise(&port, &request, verified.as_ref())?;
-        admitted.verified = verified;
         let matched = matched.ok_or(Reason::NoRoute)?;
         self.record.route = Some(Arc::clone(matched.rule));
         let rule = matched.rule;
@@ -175,6 +164,24 @@ impl Exchange<'_> {
             upgrade,
             verified: None,
         })
+    }
+
+    /// 401, 403, or what the authoriser of a CUSTOM policy says.
+    async fn judge(
+        &self,
+        client: &mut Client<'_>,
+        port: &Arc<ServicePort>,
+        admitted: &mut Admitted,
+    ) -> Result<(), Reason> {
+        if port.policies.has_custom() {
+            // Boxed: few requests are asked about, and every request would carry the room for it.
+            Box::pin(consult::providers(self.tunnel, &self.snapshot, port, client, admitted)).await?;
+        }
+        let request = view(&self.tunnel.connection, admitted);
+        let verified = self.authenticate(port, &request)?;
+        self.authorise(port, &request, verified.as_ref())?;
+        admitted.verified = verified;
+        Ok(())
     }
 
     /// 403, or what the authoriser of an ExternalAuth filter says.

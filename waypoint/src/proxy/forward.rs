@@ -437,7 +437,7 @@ impl Forward<'_> {
                 continue;
             };
             record.event("mirror", || {
-                ("server.address", format!("{}:{}", cluster.host, cluster.port))
+                ("server.address", format!("{}:{}", cluster.service.host, cluster.port))
             });
             let copy = Copy {
                 http2: outbound.http2(cluster.protocol),

@@ -9,12 +9,13 @@ use http::header::USER_AGENT;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use mesh::Snapshot;
-use request::{Head, Workload};
-use routing::{RouteKind, Rule};
+use rand::Rng;
+use request::{Head, ServiceName, Workload};
+use routing::{Pick, RouteKind, Rule};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
-use telemetry::{Outcome, Plan, RequestProtocol, ServiceName, SpanEvent, SpanId, TraceContext, TraceId, Try};
+use telemetry::{Outcome, Plan, RequestProtocol, SpanEvent, SpanId, TraceContext, TraceId, Try};
 
 /// The running record of one request.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub(crate) struct Record {
     pub(crate) grpc: bool,
     pub(crate) head: Option<(Arc<Head>, Version)>,
     pub(crate) route: Option<Arc<Rule>>,
+    /// The rule that would have taken it, of a request that was refused before.
+    pub(crate) missed: Option<Arc<Rule>>,
     /// Place in the rule of the backend that was picked.
     pub(crate) backend: Option<usize>,
     pub(crate) destination: Option<(Arc<Workload>, SocketAddr)>,
@@ -84,6 +87,7 @@ impl Record {
             grpc: false,
             head: None,
             route: None,
+            missed: None,
             backend: None,
             destination: None,
             tries: Vec::new(),
@@ -161,7 +165,7 @@ impl Record {
     }
 
     /// Hands the finished request to metrics, spans and the access log.
-    pub(crate) fn publish(&self, tunnel: &Tunnel, meter: &Meter) {
+    pub(crate) fn publish(&self, tunnel: &Tunnel, snapshot: &Snapshot, meter: &Meter) {
         let node = &tunnel.node;
         let path = self.told_path();
         let route = self.told_route(&tunnel.service);
@@ -182,6 +186,7 @@ impl Record {
             upstream_address: self.destination.as_ref().map(|(_, address)| *address),
             service: &tunnel.service,
             port: tunnel.connection.destination_port,
+            backend: self.backend(snapshot),
             protocol: if self.grpc {
                 RequestProtocol::Grpc
             } else {
@@ -235,6 +240,21 @@ impl Record {
         if self.plan.logs() {
             node.access_log.write(&outcome);
         }
+    }
+
+    /// The Service port of the backend. Envoy chooses it with the route, before any filter may refuse the request, and
+    /// Istio's metrics tell the choice even where nothing was sent.
+    fn backend<'a>(&'a self, snapshot: &'a Snapshot) -> Option<(&'a Arc<ServiceName>, u16)> {
+        let rule = self.route.as_ref().or(self.missed.as_ref())?;
+        let backend = match self.backend {
+            Some(place) => rule.backends.get(place)?,
+            None if rule.filters.answers() => return None,
+            None => match rule.pick(rand::rng().random()) {
+                Pick::Backend(backend) => backend,
+                Pick::Nothing => return None,
+            },
+        };
+        snapshot.service_of(&backend.target)
     }
 
     /// Path and query, when a span or a log line will tell them.

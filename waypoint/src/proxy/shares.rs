@@ -98,11 +98,11 @@ fn backend_name(snapshot: &Snapshot, rule: &Rule, backend: &Backend) -> String {
     let Some(cluster) = snapshot.endpoints_of(&backend.target) else {
         return "invalid".to_owned();
     };
-    let (name, port) = (&cluster.name, cluster.port);
-    let namespace = if cluster.namespace == rule.route.namespace {
+    let (name, port) = (&cluster.service.name, cluster.port);
+    let namespace = if cluster.service.namespace == rule.route.namespace {
         String::new()
     } else {
-        format!(".{}", cluster.namespace)
+        format!(".{}", cluster.service.namespace)
     };
     let subset = cluster
         .subset

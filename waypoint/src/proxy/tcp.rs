@@ -17,8 +17,8 @@ use authz::{Policies, Verdict};
 use hbone::TunnelStream;
 use mesh::{ServicePort, Snapshot};
 use rand::Rng;
-use request::Connection;
-use routing::{Ask, Cluster, Endpoint, Outcome, Permit, Pick, Protocol, Rule, Table, Target};
+use request::{Connection, ServiceName};
+use routing::{Ask, Backend, Cluster, Endpoint, Outcome, Permit, Pick, Protocol, Rule, Table, Target};
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -42,6 +42,8 @@ struct End {
     /// From its ClientHello, where that was read.
     sni: Option<String>,
     route: Option<Arc<Rule>>,
+    /// The Service port that it is routed to, passed or not.
+    backend: Option<(Arc<ServiceName>, u16)>,
     endpoint: Option<Arc<Endpoint>>,
     flags: &'static str,
     /// Why it was ended, in Envoy's words.
@@ -95,6 +97,7 @@ async fn carry(tunnel: &Tunnel, stream: &mut Primed<TunnelStream>) -> End {
         start: Instant::now(),
         sni: None,
         route: None,
+        backend: None,
         endpoint: None,
         flags: "-",
         details: String::new(),
@@ -170,11 +173,22 @@ async fn begin(tunnel: &Tunnel, stream: &mut Primed<TunnelStream>, end: &mut End
     end.sni = server_name(tunnel, stream).await?;
     let snapshot = tunnel.node.snapshot.load_full();
     let port = tunnel.port(&snapshot).ok_or(Reason::NoService)?;
+    let routed = route(&port, port.routes(tunnel.namespace()), end.sni.as_deref());
+    let told = routed
+        .as_ref()
+        .ok()
+        .and_then(|routed| snapshot.service_of(routed.target));
+    end.backend = told.map(|(service, port)| (Arc::clone(service), port));
     judge(tunnel, &snapshot, &port, &connection(tunnel, end.sni.as_deref())).await?;
-    let table = port.routes(tunnel.namespace());
-    let target = route(tunnel, &port, table, end)?;
+    let routed = routed?;
+    if let Some((rule, backend)) = routed.by {
+        end.route = Some(Arc::clone(rule));
+        if let Some(backend) = backend {
+            tunnel.node.shares.picked(rule, backend);
+        }
+    }
     let host = end.sni.as_deref().unwrap_or(tunnel.asked_host());
-    let cluster = tunnel.node.dns.endpoints(&snapshot, target, Some(host)).await?;
+    let cluster = tunnel.node.dns.endpoints(&snapshot, routed.target, Some(host)).await?;
     reach(tunnel, &cluster, Arc::clone(&port.policies)).await
 }
 
@@ -197,21 +211,29 @@ async fn server_name(tunnel: &Tunnel, stream: &mut Primed<TunnelStream>) -> Resu
     }
 }
 
-/// Where the connection goes: by its routes, else to the port's own endpoints.
-fn route<'s>(tunnel: &Tunnel, port: &'s ServicePort, table: &'s Table, end: &mut End) -> Result<&'s Target, Reason> {
-    Ok(match table.streams() {
-        None => &port.cluster,
-        Some(streams) => {
-            let rule = streams.find(end.sni.as_deref()).ok_or(Reason::NoRoute)?;
-            end.route = Some(Arc::clone(rule));
-            match rule.pick(rand::rng().random()) {
-                Pick::Backend(backend) => {
-                    tunnel.node.shares.picked(rule, backend);
-                    &backend.target
-                }
-                Pick::Nothing => &Target::Invalid,
-            }
-        }
+/// Where a connection goes.
+struct Routed<'s> {
+    target: &'s Target,
+    /// The rule, with the backend that it picked.
+    by: Option<(&'s Arc<Rule>, Option<&'s Backend>)>,
+}
+
+/// By its routes, else to the port's own endpoints.
+fn route<'s>(port: &'s ServicePort, table: &'s Table, sni: Option<&str>) -> Result<Routed<'s>, Reason> {
+    let Some(streams) = table.streams() else {
+        return Ok(Routed {
+            target: &port.cluster,
+            by: None,
+        });
+    };
+    let rule = streams.find(sni).ok_or(Reason::NoRoute)?;
+    let backend = match rule.pick(rand::rng().random()) {
+        Pick::Backend(backend) => Some(backend),
+        Pick::Nothing => None,
+    };
+    Ok(Routed {
+        target: backend.map_or(&Target::Invalid, |backend| &backend.target),
+        by: Some((rule, backend)),
     })
 }
 
@@ -336,6 +358,7 @@ fn outcome<'o>(tunnel: &'o Tunnel, end: &'o End, route: Option<&'o str>) -> TcpO
         upstream_address: end.endpoint.as_ref().map(|endpoint| endpoint.address),
         service: &tunnel.service,
         port: tunnel.connection.destination_port,
+        backend: end.backend.as_ref().map(|(service, port)| (service, *port)),
         sni: end.sni.as_deref(),
         route,
         flags: end.flags,

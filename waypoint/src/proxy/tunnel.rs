@@ -12,13 +12,13 @@ use arc_swap::ArcSwapOption;
 use hbone::{ClientCertificate, Connect, Drain, TunnelStream};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use mesh::{ServicePort, Snapshot};
-use request::{Authority, Connection, SpiffeId, Workload};
+use request::{Authority, Connection, ServiceName, SpiffeId, Workload};
 use routing::Protocol;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
-use telemetry::{Plan, ServiceName};
+use telemetry::Plan;
 
 /// What is known of a tunnel for as long as it lives.
 #[derive(Debug)]

@@ -20,7 +20,7 @@ pub(crate) fn report(node: &Node, cluster: &Cluster, endpoint: &Endpoint, outcom
             tracing::info!(
                 endpoint = %endpoint.address,
                 workload = endpoint.workload.pod,
-                service = &*cluster.host,
+                service = &*cluster.service.host,
                 for_ms = until.saturating_sub(now_ms),
                 "endpoint ejected: it failed too often in a row"
             );

@@ -43,7 +43,8 @@ fn balance(world: &World) -> Balance {
 
 fn subset(world: &World, name: &str) -> Option<Arc<Cluster>> {
     let mut clusters = world.snapshot.clusters();
-    let found = clusters.find(|(_, cluster)| &*cluster.name == "reviews" && cluster.subset.as_deref() == Some(name));
+    let found =
+        clusters.find(|(_, cluster)| &*cluster.service.name == "reviews" && cluster.subset.as_deref() == Some(name));
     found.map(|(_, cluster)| Arc::clone(cluster))
 }
 

@@ -207,7 +207,7 @@ fn custom_policies_ask_providers_that_are_found_by_the_host_of_their_service() {
     assert_eq!(asked(&world), [Some("p".to_owned())]);
     let provider = &world.snapshot.settings.auth_providers["p"];
     let cluster = world.snapshot.cluster(provider.cluster).unwrap();
-    assert_eq!(&*cluster.host, "authz.shop.svc.cluster.local");
+    assert_eq!(&*cluster.service.host, "authz.shop.svc.cluster.local");
     assert_eq!(provider.authority, "authz.shop.svc.cluster.local:80");
     assert_eq!(provider.check.timeout.as_secs(), 600, "Istio's default");
     assert_eq!(provider.check.status_on_error, 403);

@@ -95,7 +95,10 @@ impl World {
             Target::Direct(cluster) => cluster.endpoints[0].address.to_string(),
             Target::Cluster(id) => {
                 let cluster = self.snapshot.cluster(*id).unwrap();
-                format!("{}.{}:{}", cluster.name, cluster.namespace, cluster.port)
+                format!(
+                    "{}.{}:{}",
+                    cluster.service.name, cluster.service.namespace, cluster.port
+                )
             }
             Target::Invalid => "invalid".to_owned(),
         }

@@ -109,7 +109,7 @@ impl Status {
     }
 }
 
-fn is_service(service: &telemetry::ServiceName, wanted: &str) -> bool {
+fn is_service(service: &request::ServiceName, wanted: &str) -> bool {
     let (name, namespace) = wanted.split_once('.').unwrap_or((wanted, &service.namespace));
     *service.host == *wanted || (*service.name == *name && *service.namespace == *namespace)
 }

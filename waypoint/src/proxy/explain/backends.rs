@@ -82,7 +82,7 @@ impl Walk<'_> {
 
 /// As people know it: the Service's host and port, and the subset; a pod by its address.
 fn cluster_name(cluster: &Cluster) -> String {
-    let host = match (&*cluster.host, cluster.endpoints.first()) {
+    let host = match (&*cluster.service.host, cluster.endpoints.first()) {
         ("", Some(endpoint)) => return endpoint.address.to_string(),
         (host, _) => host,
     };

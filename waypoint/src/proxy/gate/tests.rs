@@ -9,9 +9,7 @@ fn cluster(connections: Option<u32>, pending: Option<u32>) -> Arc<Cluster> {
         ..Limits::default()
     };
     Arc::new(Cluster::new(ClusterSpec {
-        host: "shop".into(),
-        name: "shop".into(),
-        namespace: "ns".into(),
+        service: Arc::default(),
         port: 80,
         subset: None,
         protocol: Protocol::Http,
