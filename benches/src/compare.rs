@@ -4,6 +4,7 @@
 //! over rounds is what counts. The order turns by one each round, so that nobody always comes after the same one.
 
 mod memory;
+mod scaling;
 mod traffic;
 
 pub(crate) use traffic::plan;
@@ -12,7 +13,8 @@ use crate::cli::CompareArgs;
 use crate::fault::Fault;
 use crate::report::{Report, Row, Section};
 use crate::scenario::{self, Kind, Scenario};
-use crate::subject::Which;
+use crate::stop::Stop;
+use crate::subject::{Contender, Which};
 use std::process::ExitCode;
 
 /// Measures, prints, writes.
@@ -25,17 +27,21 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Fault> {
     }
     let mut report = Report::of_comparison(args);
     let mut scenarios = wanted(args)?;
-    scenarios.retain(|scenario| !subjects(scenario, args).is_empty());
+    scenarios.retain(|scenario| !contenders(scenario, args).is_empty());
     if scenarios.is_empty() {
         return Err(Fault::new("no scenario is for what is in --only"));
     }
+    let stop = Stop::watch()?;
     for scenario in scenarios.into_iter().map(|scenario| adjusted(scenario, args)) {
         eprintln!("\n{}: {}", scenario.name, scenario.about);
-        let section = measure(&scenario, args);
+        let section = measure(&scenario, args, &stop);
         println!("\n{}", section.text());
         report.sections.push(section);
         // After each, so that what was measured is not lost when the next one is stopped.
         report.write(&args.files)?;
+        if stop.is_told() {
+            break;
+        }
     }
     println!("\n{}", report.summary());
     Ok(report.verdict(args.gate))
@@ -57,7 +63,7 @@ fn adjusted(mut scenario: Scenario, args: &CompareArgs) -> Scenario {
     let mesh = &mut scenario.mesh;
     mesh.routes = size(args.routes, mesh.routes);
     mesh.policy_rules = size(args.policy_rules, mesh.policy_rules);
-    if let Kind::Traffic(traffic) | Kind::Disturbed(traffic, _) = &mut scenario.kind {
+    if let Kind::Traffic(traffic) | Kind::Disturbed(traffic, _) | Kind::Scaling(traffic) = &mut scenario.kind {
         traffic.request_bytes = size(args.request_bytes, traffic.request_bytes);
         traffic.response_bytes = size(args.response_bytes, traffic.response_bytes);
         traffic.connections = args.connections.unwrap_or(traffic.connections);
@@ -67,31 +73,60 @@ fn adjusted(mut scenario: Scenario, args: &CompareArgs) -> Scenario {
     scenario
 }
 
+/// What every kind of measurement needs.
+struct Task<'a> {
+    scenario: &'a Scenario,
+    contenders: &'a [Contender],
+    args: &'a CompareArgs,
+    stop: &'a Stop,
+}
+
+impl Task<'_> {
+    /// Nothing more is measured when somebody wants to end.
+    fn check(&self) -> Result<(), Fault> {
+        if self.stop.is_told() {
+            return Err(Fault::new("interrupted"));
+        }
+        Ok(())
+    }
+}
+
 /// A fault in one scenario does not keep the others from being measured.
-fn measure(scenario: &Scenario, args: &CompareArgs) -> Section {
-    let subjects = subjects(scenario, args);
+fn measure(scenario: &Scenario, args: &CompareArgs, stop: &Stop) -> Section {
+    let contenders = contenders(scenario, args);
     let mut section = Section {
-        name: scenario.name.to_owned(),
-        about: scenario.about.to_owned(),
-        goals: scenario.goals.to_vec(),
-        rows: subjects.iter().map(|which| Row::new(which.name())).collect(),
-        fault: None,
+        rows: contenders.iter().map(|contender| Row::new(&contender.name)).collect(),
+        ..Section::new(scenario.name, scenario.about, scenario.goals.to_vec())
+    };
+    let task = Task {
+        scenario,
+        contenders: &contenders,
+        args,
+        stop,
     };
     let done = match scenario.kind {
-        Kind::Traffic(traffic) => traffic::run(scenario, traffic, None, &subjects, args, &mut section.rows),
-        Kind::Disturbed(traffic, disturbance) => {
-            traffic::run(scenario, traffic, Some(disturbance), &subjects, args, &mut section.rows)
-        }
-        Kind::Memory => memory::of_traffic(scenario, &subjects, args, &mut section.rows),
-        Kind::MemoryOfRoutes => memory::of_routes(scenario, &subjects, args, &mut section.rows),
+        Kind::Traffic(traffic) => traffic::run(&task, traffic, None, &mut section.rows),
+        Kind::Disturbed(traffic, disturbance) => traffic::run(&task, traffic, Some(disturbance), &mut section.rows),
+        Kind::Scaling(traffic) => scaling::run(&task, traffic, &mut section),
+        Kind::Memory => memory::of_traffic(&task, &mut section.rows),
+        Kind::MemoryOfRoutes => memory::of_routes(&task, &mut section.rows),
     };
     section.fault = done.err().map(|fault| fault.to_string());
     section
 }
 
-/// Those of the scenario that are wanted, and everybody's own.
-fn subjects(scenario: &Scenario, args: &CompareArgs) -> Vec<Which> {
+/// Those of the scenario that are wanted, and everybody's own; in a scenario of scaling, each a second time.
+fn contenders(scenario: &Scenario, args: &CompareArgs) -> Vec<Contender> {
     let known = scenario.subjects.iter().filter(|how| args.only.contains(how));
     let templates = args.subject.iter().cloned().map(Which::Template);
-    known.copied().map(Which::Known).chain(templates).collect()
+    let once = known.copied().map(Which::Known).chain(templates);
+    let once = once.map(|which| Contender::new(which, args.programs.workers));
+    if matches!(scenario.kind, Kind::Scaling(_)) {
+        let twice = |contender: Contender| {
+            let doubled = contender.doubled();
+            [contender, doubled]
+        };
+        return once.flat_map(twice).collect();
+    }
+    once.collect()
 }

@@ -39,6 +39,10 @@ pub(crate) enum Figure {
     Changes,
     /// Share of the requests that the second version answered.
     Shifted,
+    /// Requests a second with twice the workers, as a multiple of those with once as many.
+    Gain,
+    /// What that could be by CPU alone: twice the CPU of a request, as a share of what it takes with twice the workers.
+    GainByCpu,
 }
 
 /// What one turn gave.
@@ -59,6 +63,8 @@ pub(crate) enum Bound {
     Share(f64),
     /// This much, in the figure's unit.
     AtMost(f64),
+    /// At least this much.
+    AtLeast(f64),
     /// Nothing is wanted: it is told.
     Told,
 }
@@ -75,6 +81,13 @@ impl Goal {
         Self {
             figure,
             bound: Bound::AtMost(limit),
+        }
+    }
+
+    pub(crate) const fn at_least(figure: Figure, limit: f64) -> Self {
+        Self {
+            figure,
+            bound: Bound::AtLeast(limit),
         }
     }
 
@@ -106,6 +119,8 @@ impl Figure {
             Self::RoutesMib => "MiB/1,000 routes",
             Self::Changes => "changes",
             Self::Shifted => "of v2",
+            Self::Gain => "times, twice the workers",
+            Self::GainByCpu => "times, by CPU/request",
         }
     }
 
@@ -114,7 +129,7 @@ impl Figure {
         match self {
             Self::CpuUs | Self::NeighboursUs | Self::IdleMib | Self::LoadedMib => 1,
             Self::ConnectionKib | Self::StreamKib => 1,
-            Self::Busy | Self::Sleeps | Self::RoutesMib | Self::Shifted => 2,
+            Self::Busy | Self::Sleeps | Self::RoutesMib | Self::Shifted | Self::Gain | Self::GainByCpu => 2,
             Self::PerSecond | Self::P50Us | Self::P99Us | Self::LongestUs | Self::Requests | Self::Changes => 0,
         }
     }

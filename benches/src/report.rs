@@ -6,6 +6,7 @@ mod html;
 mod markdown;
 mod method;
 mod plot;
+mod remark;
 mod spread;
 mod svg;
 mod table;
@@ -21,6 +22,7 @@ use crate::load::Tally;
 use crate::machine::Machine;
 use crate::subject::{ENVOY, WAYPOINT};
 use hdrhistogram::Histogram;
+use remark::Remark;
 use serde::{Deserialize, Serialize};
 use std::io::ErrorKind;
 use std::path::Path;
@@ -54,8 +56,18 @@ pub(crate) struct Section {
     pub(crate) about: String,
     pub(crate) goals: Vec<Goal>,
     pub(crate) rows: Vec<Row>,
+    /// Figures that prove nothing on this machine.
+    #[serde(default)]
+    pub(crate) doubts: Vec<Doubt>,
     /// Why it is not whole.
     pub(crate) fault: Option<String>,
+}
+
+/// A figure from which nothing follows, and why.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Doubt {
+    pub(crate) figure: Figure,
+    pub(crate) why: String,
 }
 
 /// A subject over all rounds.
@@ -174,6 +186,18 @@ impl Row {
 }
 
 impl Section {
+    /// Nothing measured yet.
+    pub(crate) fn new(name: &str, about: &str, goals: Vec<Goal>) -> Self {
+        Self {
+            name: name.to_owned(),
+            about: about.to_owned(),
+            goals,
+            rows: Vec::new(),
+            doubts: Vec::new(),
+            fault: None,
+        }
+    }
+
     /// The row of this subject.
     pub(crate) fn row(&self, name: &str) -> Option<&Row> {
         self.rows.iter().find(|row| row.name == name)
@@ -206,15 +230,24 @@ impl Section {
         for verdict in self.verdicts() {
             text.push_str(&format!("\n{}", verdict.line()));
         }
-        for row in &self.rows {
-            for failure in &row.failures {
-                text.push_str(&format!("\nFAILED {}: {failure}", row.name));
-            }
-        }
-        if let Some(fault) = &self.fault {
-            text.push_str(&format!("\nFAILED: {fault}"));
+        for remark in self.remarks() {
+            text.push_str(&format!("\n{remark}"));
         }
         text
+    }
+
+    /// What failed, and what is not to be believed.
+    fn remarks(&self) -> Vec<Remark> {
+        let doubts = self.doubts.iter().map(|doubt| {
+            let figure = doubt.figure.heading();
+            Remark::Doubt(format!("{figure}, not conclusive: {}", doubt.why))
+        });
+        let failed = self.rows.iter().flat_map(|row| {
+            let failures = row.failures.iter();
+            failures.map(|failure| Remark::Failure(format!("{}: {failure}", row.name)))
+        });
+        let fault = self.fault.iter().map(|fault| Remark::Failure(fault.clone()));
+        doubts.chain(failed).chain(fault).collect()
     }
 
     /// What it is about, without what is the same in most.

@@ -62,6 +62,8 @@ pub(crate) enum Speaks {
 pub(crate) enum Kind {
     /// Requests, and what they cost.
     Traffic(Traffic),
+    /// The same requests, with workers and with twice as many.
+    Scaling(Traffic),
     /// Requests while the config changes.
     Disturbed(Traffic, Disturbance),
     /// Connections and streams, and what they hold.
@@ -93,6 +95,8 @@ pub(crate) struct Traffic {
     pub(crate) response_bytes: usize,
     /// Each request on a client connection of its own.
     pub(crate) is_fresh: bool,
+    /// Threads of each neighbour.
+    pub(crate) threads: usize,
 }
 
 impl Mesh {

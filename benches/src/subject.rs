@@ -41,6 +41,16 @@ pub(crate) enum Which {
     Template(Template),
 }
 
+/// A proxy that takes part.
+#[derive(Clone, Debug)]
+pub(crate) struct Contender {
+    pub(crate) which: Which,
+    /// Worker threads.
+    pub(crate) workers: u64,
+    /// How it is told from the others.
+    pub(crate) name: String,
+}
+
 /// A running proxy. It is killed when dropped.
 pub(crate) struct Subject {
     pub(crate) name: String,
@@ -50,6 +60,16 @@ pub(crate) struct Subject {
     pub(crate) version: String,
     process: Process,
     routes: Option<envoy::Routes>,
+}
+
+/// What one is started for.
+struct Order<'a> {
+    world: &'a World,
+    /// Where it shall take tunnels.
+    address: SocketAddr,
+    /// Where its spans shall go.
+    collector: Option<SocketAddr>,
+    workers: u64,
 }
 
 /// What starting one gives.
@@ -71,6 +91,23 @@ impl Which {
     }
 }
 
+impl Contender {
+    /// Under its own name.
+    pub(crate) fn new(which: Which, workers: u64) -> Self {
+        let name = which.name().to_owned();
+        Self { which, workers, name }
+    }
+
+    /// The same proxy with twice the workers.
+    pub(crate) fn doubled(&self) -> Self {
+        Self {
+            which: self.which.clone(),
+            workers: self.workers.saturating_mul(2),
+            name: format!("{} x2", self.name),
+        }
+    }
+}
+
 /// Whose targets they are.
 pub(crate) const WAYPOINT: &str = "waypoint";
 /// What the others are measured by.
@@ -83,21 +120,27 @@ const REST_LIMIT: Duration = Duration::from_secs(5);
 impl Subject {
     /// Starts it and waits until it takes tunnels. `place` is one that no other running subject of this world has.
     pub(crate) fn start(
-        which: &Which,
+        contender: &Contender,
         place: u8,
         world: &World,
         collector: Option<SocketAddr>,
         programs: &Programs,
     ) -> Result<Self, Fault> {
         let address = world.proxy_address(place);
-        let started = match which {
-            Which::Known(How::Waypoint) => waypoint::start(world, address, collector, programs)?,
-            Which::Known(How::Envoy) => envoy::start(world, address, collector, programs)?,
-            Which::Known(How::Splice) => splice::start(world, address)?,
-            Which::Template(template) => template.start(world, address, collector)?,
+        let order = Order {
+            world,
+            address,
+            collector,
+            workers: contender.workers,
+        };
+        let started = match &contender.which {
+            Which::Known(How::Waypoint) => waypoint::start(&order, programs)?,
+            Which::Known(How::Envoy) => envoy::start(&order, programs)?,
+            Which::Known(How::Splice) => splice::start(&order)?,
+            Which::Template(template) => template.start(&order)?,
         };
         Ok(Self {
-            name: which.name().to_owned(),
+            name: contender.name.clone(),
             address,
             version: started.version,
             process: started.process,

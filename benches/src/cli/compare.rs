@@ -54,7 +54,7 @@ pub(crate) struct CompareArgs {
     )]
     pub(crate) only: Vec<How>,
     /// One more subject, repeatable: `name=command`, with {config_dir}, {certs_dir}, {hbone}, {hbone_ip}, {hbone_port},
-    /// {namespace}, {gateway}, {trust_domain}, {free_port} and {otlp} for what it must know.
+    /// {namespace}, {gateway}, {trust_domain}, {workers}, {free_port} and {otlp} for what it must know. There is no shell.
     #[arg(long, value_name = "NAME=COMMAND", value_parser = Template::parse)]
     pub(crate) subject: Vec<Template>,
     #[command(flatten)]

@@ -1,16 +1,16 @@
 //! What connections, streams and routes hold of the proxy's memory: each is measured in a process of its own, started
 //! for it, since an allocator does not give back what it once had.
 
+use super::Task;
 use super::traffic::plan;
-use crate::cli::CompareArgs;
 use crate::fault::{During, Fault};
 use crate::figure::{Figure, Sample};
 use crate::load::{Load, Tally};
 use crate::neighbour::{Destination, Source, World};
 use crate::process::{count, mib};
 use crate::report::Row;
-use crate::scenario::{Mesh, Scenario, Traffic};
-use crate::subject::{Subject, Which};
+use crate::scenario::{Mesh, Traffic};
+use crate::subject::{Contender, Subject};
 use std::time::{Duration, Instant};
 
 /// Idle connections that are opened.
@@ -26,18 +26,14 @@ const ROUNDS: u64 = 3;
 const ANSWERED: Duration = Duration::from_secs(30);
 
 /// Idle, per connection, per stream.
-pub(super) fn of_traffic(
-    scenario: &Scenario,
-    subjects: &[Which],
-    args: &CompareArgs,
-    rows: &mut [Row],
-) -> Result<(), Fault> {
-    let world = World::new(scenario.mesh, 1024);
+pub(super) fn of_traffic(task: &Task<'_>, rows: &mut [Row]) -> Result<(), Fault> {
+    let args = task.args;
+    let world = World::new(task.scenario.mesh, 1024);
     let _destination = Destination::of_world(&world)?;
     let connections = CONNECTIONS.min(args.requests);
     let streams = STREAMS.min(args.requests);
-    each(subjects, args, rows, |which, place, row| {
-        let start = || Subject::start(which, place, &world, None, &args.programs);
+    each(task, rows, |contender, place, row| {
+        let start = || Subject::start(contender, place, &world, None, &args.programs);
         let subject = start()?;
         row.version.clone_from(&subject.version);
         let idle = subject.resident_kib_at_rest()?;
@@ -54,25 +50,21 @@ pub(super) fn of_traffic(
 }
 
 /// A mesh with many routes beside one without.
-pub(super) fn of_routes(
-    scenario: &Scenario,
-    subjects: &[Which],
-    args: &CompareArgs,
-    rows: &mut [Row],
-) -> Result<(), Fault> {
+pub(super) fn of_routes(task: &Task<'_>, rows: &mut [Row]) -> Result<(), Fault> {
+    let args = task.args;
     let routes = ROUTES.min(usize::try_from(args.requests).unwrap_or(ROUTES).max(10));
     let [none, many] = [0, routes].map(|routes| {
         World::new(
             Mesh {
                 routes,
-                ..scenario.mesh
+                ..task.scenario.mesh
             },
             1024,
         )
     });
-    each(subjects, args, rows, |which, place, row| {
+    each(task, rows, |contender, place, row| {
         let rest = |world: &World| {
-            let subject = Subject::start(which, place, world, None, &args.programs)?;
+            let subject = Subject::start(contender, place, world, None, &args.programs)?;
             Ok::<_, Fault>((subject.resident_kib_at_rest()?, subject.version.clone()))
         };
         let (without, version) = rest(&none)?;
@@ -88,15 +80,15 @@ pub(super) fn of_routes(
 }
 
 fn each(
-    subjects: &[Which],
-    args: &CompareArgs,
+    task: &Task<'_>,
     rows: &mut [Row],
-    measure: impl Fn(&Which, u8, &mut Row) -> Result<Sample, Fault>,
+    measure: impl Fn(&Contender, u8, &mut Row) -> Result<Sample, Fault>,
 ) -> Result<(), Fault> {
-    let rounds = args.rounds.min(ROUNDS);
+    let rounds = task.args.rounds.min(ROUNDS);
     for round in 1..=rounds {
-        for ((which, row), place) in subjects.iter().zip(rows.iter_mut()).zip(0..) {
-            let sample = measure(which, place, row)?;
+        for ((contender, row), place) in task.contenders.iter().zip(rows.iter_mut()).zip(0..) {
+            task.check()?;
+            let sample = measure(contender, place, row)?;
             let shown = sample
                 .iter()
                 .map(|(figure, value)| format!("{} {value:.1}", figure.heading()));
@@ -138,6 +130,7 @@ fn used_streams(subject: &Subject, world: &World, streams: u64) -> Result<f64, F
         request_bytes: 0,
         response_bytes: 1024,
         is_fresh: false,
+        threads: 1,
     };
     let one = Traffic {
         streams: 1,

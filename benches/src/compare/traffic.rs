@@ -1,14 +1,14 @@
 //! Requests: fresh tunnels, a warm-up, and a window in which everything is counted.
 
-use crate::cli::CompareArgs;
+use super::Task;
 use crate::fault::{During, Fault};
 use crate::figure::{Figure, Sample};
 use crate::load::{Ask, Load, Plan, Protocol, Schedule, Tally};
 use crate::neighbour::{Changes, Collector, Destination, Source, World};
 use crate::process::{Usage, count, mib};
 use crate::report::Row;
-use crate::scenario::{Disturbance, Scenario, Speaks, Traffic};
-use crate::subject::{Subject, Which};
+use crate::scenario::{Disturbance, Speaks, Traffic};
+use crate::subject::Subject;
 use std::time::{Duration, Instant};
 
 /// How often a measurement looks whether it is over.
@@ -20,18 +20,17 @@ const DISTURBED: u64 = 2;
 
 /// All rounds of a scenario.
 pub(super) fn run(
-    scenario: &Scenario,
+    task: &Task<'_>,
     traffic: Traffic,
     disturbance: Option<Disturbance>,
-    subjects: &[Which],
-    args: &CompareArgs,
     rows: &mut [Row],
 ) -> Result<(), Fault> {
-    let mut world = World::new(scenario.mesh, traffic.response_bytes);
-    let _destination = Destination::of_world(&world)?;
-    let collector = scenario.mesh.is_traced.then(Collector::start).transpose()?;
+    let args = task.args;
+    let mut world = World::new(task.scenario.mesh, traffic.response_bytes);
+    let _destination = Destination::of_threads(&world, traffic.threads)?;
+    let collector = task.scenario.mesh.is_traced.then(Collector::start).transpose()?;
     let plan = plan(&world, traffic)?;
-    let mut running = start(&world, collector.as_ref(), subjects, args, rows)?;
+    let mut running = start(task, &world, collector.as_ref(), rows)?;
     for round in 1..=args.rounds {
         for (place, subject) in &running {
             let row = rows.get_mut(*place).during("a row for every subject")?;
@@ -40,7 +39,7 @@ pub(super) fn run(
                 subject,
                 plan: &plan,
                 disturbance,
-                args,
+                task,
             };
             let (sample, tally) = turn.measure(&source, &mut world)?;
             eprintln!("round {round} of {}: {:<10}{}", args.rounds, row.name, line(&sample));
@@ -70,16 +69,16 @@ fn has_taken(collector: &Collector) -> Result<(), Fault> {
 
 /// Each with its place among the rows.
 fn start(
+    task: &Task<'_>,
     world: &World,
     collector: Option<&Collector>,
-    subjects: &[Which],
-    args: &CompareArgs,
     rows: &mut [Row],
 ) -> Result<Vec<(usize, Subject)>, Fault> {
     let mut running = Vec::new();
     let collector = collector.map(|collector| collector.address);
-    for ((index, which), place) in subjects.iter().enumerate().zip(0..) {
-        let subject = Subject::start(which, place, world, collector, &args.programs)?;
+    for ((index, contender), place) in task.contenders.iter().enumerate().zip(0..) {
+        task.check()?;
+        let subject = Subject::start(contender, place, world, collector, &task.args.programs)?;
         if let Some(row) = rows.get_mut(index) {
             row.version.clone_from(&subject.version);
             row.idle_mib = Some(mib(subject.resident_kib()?));
@@ -119,7 +118,7 @@ pub(crate) fn plan(world: &World, traffic: Traffic) -> Result<Plan, Fault> {
         is_strict: true,
         limit: None,
         patience: None,
-        threads: 1,
+        threads: traffic.threads,
     })
 }
 
@@ -128,19 +127,19 @@ struct Turn<'a> {
     subject: &'a Subject,
     plan: &'a Plan,
     disturbance: Option<Disturbance>,
-    args: &'a CompareArgs,
+    task: &'a Task<'a>,
 }
 
 impl Turn<'_> {
     fn measure(&self, source: &Source, world: &mut World) -> Result<(Sample, Tally), Fault> {
         let load = Load::start(source, self.plan.clone()).during(&self.subject.name)?;
-        self.wait(&load, Duration::from_secs(self.args.warm_up), |_| Ok(()))?;
+        self.wait(&load, Duration::from_secs(self.task.args.warm_up), |_| Ok(()))?;
         load.record(Some(0));
         let (began, answered, usage) = (Instant::now(), load.counted().answered(), self.subject.usage()?);
         let neighbours = Usage::of(std::process::id())?;
         let by_pods = answered_by(world);
         let times = if self.disturbance.is_some() { DISTURBED } else { 1 };
-        let window = Duration::from_secs(self.args.seconds.saturating_mul(times));
+        let window = Duration::from_secs(self.task.args.seconds.saturating_mul(times));
         let mut changes = self.disturbance.map(|disturbance| Changes::new(disturbance, window));
         self.wait(&load, window, |time| {
             let is_changed = changes.as_mut().is_some_and(|changes| changes.at(time, world));
@@ -167,8 +166,9 @@ impl Turn<'_> {
         mut meanwhile: impl FnMut(Duration) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         let began = Instant::now();
-        let most = load.counted().answered().saturating_add(self.args.requests);
+        let most = load.counted().answered().saturating_add(self.task.args.requests);
         while began.elapsed() < time && load.counted().answered() < most && !load.is_broken() {
+            self.task.check()?;
             meanwhile(began.elapsed())?;
             std::thread::sleep(LOOK.min(time.saturating_sub(began.elapsed())));
         }

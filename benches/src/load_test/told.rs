@@ -16,14 +16,7 @@ pub(super) fn report(args: &LoadArgs, watched: &Watched) -> (Report, Section) {
         settings: settings(args),
         sections: Vec::new(),
     };
-    let section = Section {
-        name: "load".to_owned(),
-        about: title(args),
-        goals: goals(watched),
-        rows: Vec::new(),
-        fault: None,
-    };
-    (report, section)
+    (report, Section::new("load", &title(args), goals(watched)))
 }
 
 /// What is loaded, in a line.

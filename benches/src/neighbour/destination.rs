@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-/// Several pods on one thread. They end when dropped.
+/// Several pods in one room. They end when dropped.
 pub(crate) struct Destination {
     _room: Room<()>,
 }
@@ -37,8 +37,13 @@ pub(crate) enum Application {
 }
 
 impl Destination {
-    /// The pods of a world, each on its port 15008.
+    /// The pods of a world, each on its port 15008, on one thread.
     pub(crate) fn of_world(world: &World) -> Result<Self, Fault> {
+        Self::of_threads(world, 1)
+    }
+
+    /// The same on several.
+    pub(crate) fn of_threads(world: &World, threads: usize) -> Result<Self, Fault> {
         let client = world.proxy_identity()?;
         let mut pods = Vec::new();
         for pod in world.pods() {
@@ -56,7 +61,7 @@ impl Destination {
                 route,
             });
         }
-        let room = Room::open("destination", async move {
+        let room = Room::of_threads("destination", threads, async move {
             let mut running = JoinSet::new();
             for pod in pods {
                 running.spawn(pod.serve());

@@ -1,5 +1,6 @@
 //! One page that holds everything: tables, and pictures drawn into it. It fetches nothing and runs nothing.
 
+use super::remark::Remark;
 use super::svg::escape;
 use super::table::{self, Table};
 use super::{Outcome, Report, Section, plot};
@@ -72,10 +73,10 @@ fn section(section: &Section) -> String {
         .iter()
         .filter(|verdict| verdict.goal.bound != Bound::Told)
     {
-        let class = if verdict.outcome == Outcome::Met {
-            "met"
-        } else {
-            "missed"
+        let class = match verdict.outcome {
+            Outcome::Met => "met",
+            Outcome::Doubtful => "note",
+            Outcome::Missed | Outcome::Unknown | Outcome::Told => "missed",
         };
         text.push_str(&format!("<p class={class}>{}</p>\n", escape(&verdict.line())));
     }
@@ -86,17 +87,12 @@ fn section(section: &Section) -> String {
         text.push_str(&format!("<div class=\"card plots\">{pictures}</div>\n"));
     }
     text.push_str(&html(&table::section(section)));
-    for row in &section.rows {
-        for failure in &row.failures {
-            text.push_str(&format!(
-                "<p class=missed>{} failed: {}</p>\n",
-                escape(&row.name),
-                escape(failure)
-            ));
-        }
-    }
-    if let Some(fault) = &section.fault {
-        text.push_str(&format!("<p class=missed>{}</p>\n", escape(fault)));
+    for remark in section.remarks() {
+        let class = match remark {
+            Remark::Failure(_) => "missed",
+            Remark::Doubt(_) => "note",
+        };
+        text.push_str(&format!("<p class={class}>{}</p>\n", escape(&remark.to_string())));
     }
     text.push_str("</section>\n");
     text

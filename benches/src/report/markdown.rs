@@ -2,6 +2,7 @@
 //!
 //! The file holds figures of other benches too: only what stands between the two marks is the harness's.
 
+use super::remark::Remark;
 use super::{Report, table};
 use std::fmt::Write;
 
@@ -46,13 +47,11 @@ pub(super) fn render(report: &Report) -> String {
             section.about,
             table::markdown(&table::section(section))
         );
-        for row in &section.rows {
-            for failure in &row.failures {
-                let _ = writeln!(text, "\n**Failed**, {}: {failure}", row.name);
-            }
-        }
-        if let Some(fault) = &section.fault {
-            let _ = writeln!(text, "\n**Failed**: {fault}");
+        for remark in section.remarks() {
+            let _ = match remark {
+                Remark::Failure(failure) => writeln!(text, "\n**Failed**, {failure}"),
+                Remark::Doubt(doubt) => writeln!(text, "\n{doubt}."),
+            };
         }
     }
     text

@@ -30,7 +30,7 @@ pub(super) fn shares(report: &Report) -> Option<String> {
         .sections
         .iter()
         .flat_map(|section| section.verdicts().into_iter().map(move |verdict| (section, verdict)))
-        .filter(|(_, verdict)| verdict.ratio.is_some() && verdict.outcome != Outcome::Told)
+        .filter(|(_, verdict)| verdict.ratio.is_some() && is_a_cost(verdict.goal.bound))
         .collect();
     if lines.is_empty() {
         return None;
@@ -108,8 +108,13 @@ fn target_share(verdict: &Verdict) -> Option<f64> {
     match verdict.goal.bound {
         Bound::Share(share) => Some(share),
         Bound::AtMost(limit) => Some(limit / verdict.other?.median),
-        Bound::Told => None,
+        Bound::AtLeast(_) | Bound::Told => None,
     }
+}
+
+/// Of gains, more is better: they are not in the picture.
+fn is_a_cost(bound: Bound) -> bool {
+    matches!(bound, Bound::Share(_) | Bound::AtMost(_))
 }
 
 fn legend(picture: &mut Picture, y: f64, report: &Report) {

@@ -81,17 +81,13 @@ fn goal(verdict: &Verdict) -> Vec<String> {
     let figure = verdict.goal.figure;
     let show =
         |spread: Option<super::Spread>, decimals| spread.map_or_else(|| "-".to_owned(), |spread| spread.show(decimals));
-    let target = match verdict.goal.bound {
-        Bound::AtMost(limit) => format!("{limit} at most"),
-        Bound::Share(_) | Bound::Told => verdict.target(),
-    };
     vec![
         verdict.scenario.clone(),
         figure.heading().to_owned(),
         show(verdict.own, figure.decimals()),
         show(verdict.other, figure.decimals()),
         show(verdict.ratio, 2),
-        target,
+        verdict.target(),
         verdict.outcome.word().to_owned(),
     ]
 }
@@ -122,7 +118,7 @@ fn is_compared(section: &Section, figure: Figure) -> bool {
     section
         .goals
         .iter()
-        .any(|goal| goal.figure == figure && goal.bound != Bound::Told)
+        .any(|goal| goal.figure == figure && matches!(goal.bound, Bound::Share(_) | Bound::AtMost(_)))
 }
 
 fn cells(section: &Section, row: &Row, figures: &[Figure], has_memory: bool) -> Vec<String> {

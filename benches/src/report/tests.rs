@@ -29,6 +29,7 @@ fn section(goals: &[Goal], rows: Vec<Row>) -> Section {
         about: "about".into(),
         goals: goals.to_vec(),
         rows,
+        doubts: Vec::new(),
         fault: None,
     }
 }
@@ -73,6 +74,30 @@ fn a_goal_is_met_missed_or_unknown() {
     );
     assert_eq!(outcome(Goal::told(Figure::CpuUs), rows(&[20.0])), Outcome::Told);
     assert_eq!(outcome(Goal::told(Figure::CpuUs), vec![]), Outcome::Told);
+}
+
+#[test]
+fn a_gain_is_met_from_below_and_can_be_doubted() {
+    let goal = Goal::at_least(Figure::CpuUs, 1.8);
+    let of = |own: &[f64]| section(&[goal], vec![row("waypoint", own), row("envoy", &[2.0])]);
+    let outcome = |section: &Section| section.verdicts()[0].outcome;
+    assert_eq!(outcome(&of(&[1.8])), Outcome::Met);
+    let mut short = of(&[1.7]);
+    assert_eq!(outcome(&short), Outcome::Missed);
+    assert!(!short.verdicts()[0].is_within(1.0) && short.verdicts()[0].is_within(1.1));
+    short.doubts.push(Doubt {
+        figure: Figure::CpuUs,
+        why: "two cores".into(),
+    });
+    assert_eq!(outcome(&short), Outcome::Doubtful);
+    assert!(short.verdicts()[0].is_within(1.0), "it does not fail a gate");
+    let text = short.text();
+    assert!(text.contains("target 1.8 at least: not conclusive"), "{text}");
+    assert!(text.contains("CPU us/request, not conclusive: two cores"), "{text}");
+    let report = report(vec![short]);
+    assert!(markdown::render(&report).contains("not conclusive: two cores."));
+    assert!(html::render(&report).contains("<p class=note>CPU us/request, not conclusive: two cores</p>"));
+    assert!(report.chart().is_none(), "more is better: it is no share");
 }
 
 #[test]

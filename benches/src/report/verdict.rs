@@ -25,6 +25,8 @@ pub(crate) enum Outcome {
     Missed,
     /// One of them was not measured.
     Unknown,
+    /// It was measured where it proves nothing.
+    Doubtful,
     /// There is no target.
     Told,
 }
@@ -40,35 +42,41 @@ impl Verdict {
             ratio: own.and_then(|row| section.ratio(row, goal.figure)),
             outcome: Outcome::Told,
         };
-        verdict.outcome = verdict.compared(1.0);
+        let is_doubted = section.doubts.iter().any(|doubt| doubt.figure == goal.figure);
+        verdict.outcome = match verdict.compared(1.0) {
+            Outcome::Met | Outcome::Missed if is_doubted => Outcome::Doubtful,
+            outcome => outcome,
+        };
         verdict
     }
 
-    /// Whether it is at most so many times its target. What was not measured is not within; what has no target is.
+    /// Whether it is at most so many times its target. What was not measured is not within; what has no target is, and
+    /// what proves nothing.
     pub(super) fn is_within(&self, factor: f64) -> bool {
-        matches!(self.compared(factor), Outcome::Met | Outcome::Told)
+        self.outcome == Outcome::Doubtful || matches!(self.compared(factor), Outcome::Met | Outcome::Told)
     }
 
     fn compared(&self, factor: f64) -> Outcome {
-        let (found, wanted) = match self.goal.bound {
-            Bound::Share(share) => (self.ratio, share),
-            Bound::AtMost(limit) => (self.own, limit),
+        let found = match self.goal.bound {
+            Bound::Share(_) => self.ratio,
+            Bound::AtMost(_) | Bound::AtLeast(_) => self.own,
             Bound::Told => return Outcome::Told,
         };
-        match found {
-            // As it is shown: 0.284 is 0.28.
-            Some(found) if rounded(found.median, self.decimals()) <= rounded(wanted * factor, self.decimals()) => {
-                Outcome::Met
-            }
-            Some(_) => Outcome::Missed,
-            None => Outcome::Unknown,
-        }
+        let Some(found) = found else { return Outcome::Unknown };
+        // As it is shown: 0.284 is 0.28.
+        let shown = |figure| rounded(figure, self.decimals());
+        let is_met = match self.goal.bound {
+            Bound::Share(most) | Bound::AtMost(most) => shown(found.median) <= shown(most * factor),
+            Bound::AtLeast(least) => shown(found.median) >= shown(least / factor),
+            Bound::Told => true,
+        };
+        if is_met { Outcome::Met } else { Outcome::Missed }
     }
 
     fn decimals(&self) -> usize {
         match self.goal.bound {
             Bound::Share(_) => 2,
-            Bound::AtMost(_) | Bound::Told => self.goal.figure.decimals(),
+            Bound::AtMost(_) | Bound::AtLeast(_) | Bound::Told => self.goal.figure.decimals(),
         }
     }
 
@@ -76,7 +84,8 @@ impl Verdict {
     pub(crate) fn target(&self) -> String {
         match self.goal.bound {
             Bound::Share(share) => share.to_string(),
-            Bound::AtMost(limit) => limit.to_string(),
+            Bound::AtMost(limit) => format!("{limit} at most"),
+            Bound::AtLeast(limit) => format!("{limit} at least"),
             Bound::Told => "-".to_owned(),
         }
     }
@@ -93,13 +102,12 @@ impl Verdict {
                 show(self.ratio),
                 outcome.word()
             ),
-            Bound::AtMost(target) => {
-                format!(
-                    "{scenario}: {} {heading}, target {target}: {}",
-                    show(self.own),
-                    outcome.word()
-                )
-            }
+            Bound::AtMost(_) | Bound::AtLeast(_) => format!(
+                "{scenario}: {} {heading}, target {}: {}",
+                show(self.own),
+                self.target(),
+                outcome.word()
+            ),
             Bound::Told => format!("{scenario}: {} {heading}", show(self.own)),
         }
     }
@@ -111,6 +119,7 @@ impl Outcome {
             Self::Met => "met",
             Self::Missed => "MISSED",
             Self::Unknown => "not measured",
+            Self::Doubtful => "not conclusive",
             Self::Told => "-",
         }
     }

@@ -18,6 +18,7 @@ const SATURATED: Traffic = Traffic {
     request_bytes: 0,
     response_bytes: 1024,
     is_fresh: false,
+    threads: 1,
 };
 const PLAIN: Mesh = Mesh {
     routes: 0,
@@ -124,6 +125,16 @@ pub(crate) fn all() -> Vec<Scenario> {
             CPU_TOLD,
         )
         .with_floor(),
+        Scenario {
+            kind: Kind::Scaling(WIDE),
+            ..traffic(
+                "scaling",
+                "twice the workers: HTTP/1.1, 1 KiB answers, saturated, 8 connections",
+                PLAIN,
+                WIDE,
+                GAIN,
+            )
+        },
         disturbed(
             "churn",
             "1,000 routes, one rewritten every 50 ms, 1,000 requests a second",
@@ -182,6 +193,12 @@ const FRESH: Traffic = Traffic {
     is_fresh: true,
     ..SATURATED
 };
+/// A connection is one worker's: enough of them for all.
+const WIDE: Traffic = Traffic {
+    connections: 8,
+    streams: 64,
+    ..SATURATED
+};
 
 const CPU_TOLD: &[Goal] = &[Goal::told(Figure::CpuUs)];
 const CPU_13: &[Goal] = &[Goal::share(Figure::CpuUs, 0.13)];
@@ -199,6 +216,10 @@ const MEMORY: &[Goal] = &[
     Goal::at_most(Figure::StreamKib, 12.0),
 ];
 const ROUTES_2: &[Goal] = &[Goal::at_most(Figure::RoutesMib, 2.0)];
+const GAIN: &[Goal] = &[
+    Goal::at_least(Figure::Gain, 1.8),
+    Goal::at_least(Figure::GainByCpu, 1.8),
+];
 const UNDISTURBED: &[Goal] = &[Goal::told(Figure::P99Us), Goal::told(Figure::LongestUs)];
 
 const fn at(rate: u64) -> Traffic {

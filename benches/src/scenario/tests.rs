@@ -16,7 +16,7 @@ fn names_are_unique_and_found() {
 #[test]
 fn streams_fit_on_their_connections_and_more_in_flight_needs_http2() {
     for scenario in all() {
-        let (Kind::Traffic(traffic) | Kind::Disturbed(traffic, _)) = scenario.kind else {
+        let (Kind::Traffic(traffic) | Kind::Disturbed(traffic, _) | Kind::Scaling(traffic)) = scenario.kind else {
             continue;
         };
         assert!(

@@ -6,8 +6,8 @@ mod package;
 mod routes;
 mod told;
 
-use super::Started;
 use super::child::Process;
+use super::{Order, Started};
 use crate::cli::Programs;
 use crate::fault::{During, Fault};
 use crate::neighbour::World;
@@ -16,12 +16,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use told::Told;
 
-pub(super) fn start(
-    world: &World,
-    address: SocketAddr,
-    collector: Option<SocketAddr>,
-    programs: &Programs,
-) -> Result<Started, Fault> {
+pub(super) fn start(order: &Order<'_>, programs: &Programs) -> Result<Started, Fault> {
     let binary = match programs.envoy.clone() {
         Some(binary) => binary,
         None => package::binary()?,
@@ -32,7 +27,7 @@ pub(super) fn start(
         .during(binary.display())?;
     let dir = tempfile::tempdir().during("envoy")?;
     let file = dir.path().join("envoy.json");
-    let told = Told::new(world, address, collector, dir.path())?;
+    let told = Told::new(order.world, order.address, order.collector, dir.path())?;
     let routes = Routes::of(&told);
     if let Some(routes) = &routes {
         routes.put(&told)?;
@@ -42,13 +37,13 @@ pub(super) fn start(
     command.args([
         "--use-dynamic-base-id",
         "--concurrency",
-        &programs.workers.to_string(),
+        &order.workers.to_string(),
         "--log-level",
         "warning",
         "--config-path",
     ]);
     command.arg(&file);
-    let process = Process::start("envoy", dir, command, address)?;
+    let process = Process::start("envoy", dir, command, order.address)?;
     Ok(Started {
         process,
         version: short(&String::from_utf8_lossy(&version.stdout)),

@@ -1,13 +1,12 @@
 //! The bare CONNECT splice: this program again, as another process.
 
-use super::Started;
 use super::child::Process;
+use super::{Order, Started};
 use crate::fault::{During, Fault};
-use crate::neighbour::World;
-use std::net::SocketAddr;
 use std::process::Command;
 
-pub(super) fn start(world: &World, address: SocketAddr) -> Result<Started, Fault> {
+pub(super) fn start(order: &Order<'_>) -> Result<Started, Fault> {
+    let (world, address) = (order.world, order.address);
     let mut command = Command::new(std::env::current_exe().during("my own path")?);
     command.arg("splice-proxy").args(["--listen", &address.to_string()]);
     command.arg("--certs").arg(world.proxy_certs().path());

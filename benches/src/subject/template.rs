@@ -2,12 +2,26 @@
 //!
 //! `name=command with {placeholders}`. What it says in braces is replaced in each of its words.
 
-use super::Started;
 use super::child::Process;
+use super::{Order, Started};
 use crate::fault::{During, Fault};
-use crate::neighbour::World;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::process::Command;
+
+/// What is told by name.
+const PLACES: [&str; 11] = [
+    "config_dir",
+    "certs_dir",
+    "hbone",
+    "hbone_ip",
+    "hbone_port",
+    "namespace",
+    "gateway",
+    "trust_domain",
+    "workers",
+    "free_port",
+    "otlp",
+];
 
 /// The command. Words are split at blanks; there is no shell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,18 +40,16 @@ impl Template {
         if !is_name || words.is_empty() {
             return Err(expected.to_owned());
         }
+        let is_known = |name: &str| PLACES.contains(&name).then(String::new);
+        words.iter().try_for_each(|word| fill(word, is_known).map(drop))?;
         Ok(Self {
             name: name.to_owned(),
             words,
         })
     }
 
-    pub(super) fn start(
-        &self,
-        world: &World,
-        address: SocketAddr,
-        collector: Option<SocketAddr>,
-    ) -> Result<Started, Fault> {
+    pub(super) fn start(&self, order: &Order<'_>) -> Result<Started, Fault> {
+        let (world, address) = (order.world, order.address);
         let values = [
             ("config_dir", world.manifests().display().to_string()),
             ("certs_dir", world.proxy_certs().path().display().to_string()),
@@ -47,13 +59,18 @@ impl Template {
             ("namespace", world.namespace().to_owned()),
             ("gateway", "waypoint".to_owned()),
             ("trust_domain", world.trust_domain().to_owned()),
+            ("workers", order.workers.to_string()),
             ("free_port", free_port()?.to_string()),
             (
                 "otlp",
-                collector.map_or_else(String::new, |address| format!("http://{address}")),
+                order
+                    .collector
+                    .map_or_else(String::new, |address| format!("http://{address}")),
             ),
         ];
-        let words: Vec<_> = self.words.iter().map(|word| fill(word, &values)).collect();
+        let value = |name: &str| Some(values.iter().find(|(known, _)| *known == name)?.1.clone());
+        let words = self.words.iter().map(|word| fill(word, value));
+        let words = words.collect::<Result<Vec<_>, _>>().map_err(Fault::new)?;
         let (program, arguments) = words.split_first().during("an empty command")?;
         let mut command = Command::new(program);
         command.args(arguments);
@@ -66,12 +83,28 @@ impl Template {
     }
 }
 
-fn fill(word: &str, values: &[(&str, String)]) -> String {
-    let mut filled = word.to_owned();
-    for (name, value) in values {
-        filled = filled.replace(&format!("{{{name}}}"), value);
+/// What is in braces and no name stays as it is: JSON, say. A name that nobody knows is a mistake.
+fn fill(word: &str, value: impl Fn(&str) -> Option<String>) -> Result<String, String> {
+    let mut filled = String::new();
+    let mut rest = word;
+    while let Some((before, after)) = rest.split_once('{') {
+        filled.push_str(before);
+        let name = after.split_once('}').filter(|(name, _)| is_name(name));
+        let Some((name, after)) = name else {
+            filled.push('{');
+            rest = after;
+            continue;
+        };
+        let value = value(name).ok_or_else(|| format!("{{{name}}}: expected one of {}", PLACES.join(", ")))?;
+        filled.push_str(&value);
+        rest = after;
     }
-    filled
+    filled.push_str(rest);
+    Ok(filled)
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || c == '_')
 }
 
 /// Free a moment ago.

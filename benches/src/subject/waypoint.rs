@@ -2,7 +2,7 @@
 //! scenario wants it.
 
 use super::child::Process;
-use super::{Started, sibling};
+use super::{Order, Started, sibling};
 use crate::cli::Programs;
 use crate::fault::{During, Fault};
 use crate::neighbour::World;
@@ -10,25 +10,20 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-pub(super) fn start(
-    world: &World,
-    address: SocketAddr,
-    collector: Option<SocketAddr>,
-    programs: &Programs,
-) -> Result<Started, Fault> {
+pub(super) fn start(order: &Order<'_>, programs: &Programs) -> Result<Started, Fault> {
     let binary = path(programs.waypoint.clone())?;
     let version = Command::new(&binary)
         .arg("--version")
         .output()
         .during(binary.display())?;
-    let mut command = command(world, address, Some(binary.clone()), programs.workers)?;
-    if let Some(collector) = collector {
+    let mut command = command(order.world, order.address, Some(binary.clone()), order.workers)?;
+    if let Some(collector) = order.collector {
         command.env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{collector}"));
         command.env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
         command.env("OTEL_TRACES_SAMPLER", "always_on");
     }
     let dir = tempfile::tempdir().during("waypoint")?;
-    let mut process = Process::start("waypoint", dir, command, address)?;
+    let mut process = Process::start("waypoint", dir, command, order.address)?;
     process.says("ready")?;
     let version = String::from_utf8_lossy(&version.stdout).trim().to_owned();
     Ok(Started {

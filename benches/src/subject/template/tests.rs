@@ -10,17 +10,22 @@ fn a_command_is_words_with_places_in_them() {
         template.words,
         ["/opt/next", "run", "--config={config_dir}", "--hbone", "{hbone}"]
     );
-    let values = [("config_dir", "/tmp/x".to_owned()), ("hbone", "127.0.0.1:1".to_owned())];
+    let value = |name: &str| (name != "other").then(|| format!("<{name}>"));
     assert_eq!(
-        fill("--config={config_dir},{hbone}", &values),
-        "--config=/tmp/x,127.0.0.1:1"
+        fill("--config={config_dir},{hbone}", value).unwrap(),
+        "--config=<config_dir>,<hbone>"
     );
-    assert_eq!(fill("{other}", &values), "{other}");
+    assert_eq!(fill("{\"a\":{hbone}}{", value).unwrap(), "{\"a\":<hbone>}{");
+    assert!(
+        fill("{other}", value)
+            .unwrap_err()
+            .contains("{other}: expected one of config_dir")
+    );
 }
 
 #[test]
 fn what_is_no_command_is_refused() {
-    for bad in ["", "x", "x=", "=cmd", "a b=cmd"] {
+    for bad in ["", "x", "x=", "=cmd", "a b=cmd", "x=cmd {hbone_addr}"] {
         assert!(Template::parse(bad).is_err(), "{bad}");
     }
 }
