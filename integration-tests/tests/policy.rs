@@ -4,10 +4,13 @@
 
 use integration_tests::peers::http_client::{get, get_with, post};
 use integration_tests::peers::mesh_world::{MeshWorld, Reach};
+use integration_tests::peers::otlp::{Collector, SeenSpan};
 use integration_tests::peers::raw_http::RawHttp;
 use integration_tests::peers::tcp_backend::Manner;
 use integration_tests::peers::tokens::TokenIssuer;
 use integration_tests::peers::waiting::{soon, until};
+use integration_tests::peers::waypoint_process::Launch;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -315,6 +318,42 @@ async fn audit_and_dry_run_are_counted_and_not_enforced() {
     assert_eq!(dry("none", "ALLOW", "denied"), 2.0);
     assert_eq!(dry(&rule("closed"), "DENY", "denied"), 1.0);
     assert_eq!(metrics.sum("waypoint_policy_denials_total", &[]), 0.0);
+}
+
+#[tokio::test]
+async fn spans_tell_what_policies_in_dry_run_would_have_said() {
+    let collector = Collector::start().await;
+    let mut world = MeshWorld::new();
+    let echo = world.echo("echo", "v1", Reach::Hbone).await;
+    let on = |path: &str| json!([{ "to": [{ "operation": { "paths": [path] } }] }]);
+    world.dry_run("no-admin", "echo", "DENY", on("/admin"));
+    world.dry_run("only-read", "echo", "ALLOW", on("/read"));
+    let launch = Launch::default()
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{}", collector.grpc))
+        .env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+        .env("WAYPOINT_TRACE_SAMPLING", "1.0");
+    let waypoint = world.start_with(launch).await;
+    let client = world.client(&waypoint);
+    for path in ["/admin", "/read"] {
+        assert_eq!(client.get(&echo.vip, path).await.status, 200, "{path}");
+    }
+    let is_server = |span: &SeenSpan| span.span.kind == SpanKind::Server as i32;
+    let spans = collector.until("both requests", 2, is_server).await;
+    let told = |path: &str, tag: &str| {
+        let of_path = |span: &&SeenSpan| span.attribute("url.path").as_deref() == Some(path);
+        let span = spans.iter().find(of_path).unwrap();
+        span.attribute(&format!("istio.authorization.dry_run.{tag}"))
+    };
+    let rule = |name: &str| Some(format!("ns[demo]-policy[{name}]-rule[0]"));
+    let result = |text: &str| Some(text.to_owned());
+    assert_eq!(told("/admin", "deny_policy.name"), rule("no-admin"));
+    assert_eq!(told("/admin", "deny_policy.result"), result("denied"));
+    assert_eq!(told("/admin", "allow_policy.name"), None);
+    assert_eq!(told("/admin", "allow_policy.result"), result("denied"));
+    assert_eq!(told("/read", "deny_policy.name"), None);
+    assert_eq!(told("/read", "deny_policy.result"), result("allowed"));
+    assert_eq!(told("/read", "allow_policy.name"), rule("only-read"));
+    assert_eq!(told("/read", "allow_policy.result"), result("allowed"));
 }
 
 #[tokio::test]

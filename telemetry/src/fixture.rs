@@ -121,6 +121,7 @@ impl Fixture {
             response_messages: 0,
             route: Some("reviews-canary/rule-0"),
             policy: None,
+            rehearsed: &[],
             trace: &self.trace,
             tries: &self.tries,
             events: &[],

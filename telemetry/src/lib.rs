@@ -29,7 +29,7 @@ pub use dial::{ClearDial, CollectorAddress, Dial, Dialling, Wire};
 pub use expression::Expression;
 pub use metrics::{DEFAULT_SERIES_LIMIT, Format, Metrics};
 pub use otlp::{Export, ExportProtocol, Signal};
-pub use outcome::{Outcome, RequestProtocol, SpanEvent, TcpOutcome, Try};
+pub use outcome::{Outcome, Rehearsal, RequestProtocol, SpanEvent, TcpOutcome, Try};
 pub use own::{BackendWeight, OwnMetrics};
 pub use plan::{CustomTag, LogRule, Metric, MetricChange, MetricsPlan, Plan, TagChange, TagValue, TracingPlan};
 pub use prometheus_client::metrics::counter::Counter;

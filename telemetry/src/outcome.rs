@@ -45,6 +45,17 @@ pub struct SpanEvent {
     pub detail: Option<(&'static str, String)>,
 }
 
+/// What the policies of one action that are in dry run (`istio.io/dry-run`) would have said of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rehearsal {
+    /// They are of `DENY`, not of `ALLOW`.
+    pub is_deny: bool,
+    /// `allowed` or `denied`.
+    pub result: &'static str,
+    /// The rule that would have decided, as Istio names it: `ns[..]-policy[..]-rule[..]`.
+    pub policy: Option<String>,
+}
+
 /// A finished HTTP or gRPC request. Borrowed: building one allocates nothing.
 #[derive(Clone, Debug)]
 pub struct Outcome<'a> {
@@ -108,6 +119,8 @@ pub struct Outcome<'a> {
     pub route: Option<&'a str>,
     /// The policy that denied.
     pub policy: Option<&'a str>,
+    /// What policies in dry run would have said, where the request is sampled.
+    pub rehearsed: &'a [Rehearsal],
     /// Trace context of the server span.
     pub trace: &'a TraceContext,
     /// Every upstream attempt.

@@ -96,6 +96,7 @@ impl Told {
             response_messages: 0,
             route: Some("bookinfo/reviews/rule-0"),
             policy: None,
+            rehearsed: &[],
             trace,
             tries: &self.tries,
             events: &[],

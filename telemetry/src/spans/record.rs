@@ -3,7 +3,7 @@
 use crate::clip::clip;
 use crate::otlp::Export;
 use crate::plan::Plan;
-use crate::{Outcome, RequestProtocol, SpanEvent, TraceContext, Try};
+use crate::{Outcome, Rehearsal, RequestProtocol, SpanEvent, TraceContext, Try};
 use request::{ServiceName, SpiffeId, Workload};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,6 +13,8 @@ use std::time::{Duration, SystemTime};
 const MAX_TEXT_BYTES: usize = 1_024;
 /// Attempts kept of a request.
 const MAX_TRIES: usize = 16;
+/// One for ALLOW, one for DENY.
+const MAX_REHEARSALS: usize = 2;
 /// Events kept of a request.
 const MAX_EVENTS: usize = 16;
 
@@ -54,6 +56,7 @@ pub(super) struct Record {
     pub(super) trace: TraceContext,
     pub(super) tries: Box<[Try]>,
     pub(super) events: Box<[SpanEvent]>,
+    pub(super) rehearsed: Box<[Rehearsal]>,
     pub(super) plan: Arc<Plan>,
     /// Values of the plan's own tags, by place.
     pub(super) tags: Box<[Option<Box<str>>]>,
@@ -88,6 +91,7 @@ impl Record {
             trace: outcome.trace.clone(),
             tries: outcome.tries.iter().take(MAX_TRIES).cloned().collect(),
             events: outcome.events.iter().take(MAX_EVENTS).cloned().collect(),
+            rehearsed: rehearsed(outcome),
             plan: Arc::clone(outcome.plan),
             tags: tags(outcome),
             export: Arc::clone(export),
@@ -118,6 +122,17 @@ fn tags(outcome: &Outcome<'_>) -> Box<[Option<Box<str>>]> {
     let tags = outcome.plan.tracing().tags.iter();
     tags.map(|tag| tag.of(outcome).map(|text| clip(text, MAX_TEXT_BYTES).into()))
         .collect()
+}
+
+fn rehearsed(outcome: &Outcome<'_>) -> Box<[Rehearsal]> {
+    let kept = outcome.rehearsed.iter().map(|rehearsal| Rehearsal {
+        policy: rehearsal
+            .policy
+            .as_deref()
+            .map(|policy| clip(policy, MAX_TEXT_BYTES).to_owned()),
+        ..rehearsal.clone()
+    });
+    kept.take(MAX_REHEARSALS).collect()
 }
 
 /// One allocation for all texts, in the order of [`Text`].

@@ -114,6 +114,7 @@ impl Shape {
         envoy(&mut attributes, record);
         if record.plan.tracing().istio_tags {
             ends(&mut attributes, record);
+            rehearsed(&mut attributes, record);
         }
         decided(&mut attributes, record);
         let failed = server_failed(record);
@@ -273,6 +274,24 @@ fn ends(attributes: &mut Attributes, record: &Record) {
         "istio.connection_security_policy",
         if record.mtls { "mutual_tls" } else { "none" },
     );
+}
+
+/// What policies in dry run would have said, by the names that Istio's tracing has for it.
+fn rehearsed(attributes: &mut Attributes, record: &Record) {
+    for rehearsal in &record.rehearsed {
+        let [name, result] = match rehearsal.is_deny {
+            false => [
+                "istio.authorization.dry_run.allow_policy.name",
+                "istio.authorization.dry_run.allow_policy.result",
+            ],
+            true => [
+                "istio.authorization.dry_run.deny_policy.name",
+                "istio.authorization.dry_run.deny_policy.result",
+            ],
+        };
+        attributes.text(name, rehearsal.policy.as_deref().unwrap_or_default());
+        attributes.text(result, rehearsal.result);
+    }
 }
 
 /// What decided.

@@ -68,6 +68,7 @@ impl Sample {
             response_messages: 0,
             route: None,
             policy: None,
+            rehearsed: &[],
             trace: &self.trace,
             tries: &[],
             events: &[],

@@ -168,7 +168,7 @@ impl Exchange<'_> {
 
     /// 401, 403, or what the authoriser of a CUSTOM policy says.
     async fn judge(
-        &self,
+        &mut self,
         client: &mut Client<'_>,
         port: &Arc<ServicePort>,
         admitted: &mut Admitted,
@@ -219,12 +219,17 @@ impl Exchange<'_> {
     }
 
     /// 403.
-    fn authorise(&self, port: &ServicePort, request: &Request<'_>, verified: Option<&Verified>) -> Result<(), Reason> {
+    fn authorise(
+        &mut self,
+        port: &ServicePort,
+        request: &Request<'_>,
+        verified: Option<&Verified>,
+    ) -> Result<(), Reason> {
         if port.policies.is_empty() {
             return Ok(());
         }
         let claims = verified.map(|verified| verified.claims.as_ref());
-        rehearsal::of_request(self.tunnel, &port.policies, request, claims);
+        rehearsal::of_request(self.tunnel, &port.policies, request, claims, &mut self.record);
         let decision = port.policies.decide(request, claims);
         match decision.verdict {
             Verdict::Allow => {

@@ -15,7 +15,7 @@ use routing::{Pick, RouteKind, Rule};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
-use telemetry::{Outcome, Plan, RequestProtocol, SpanEvent, SpanId, TraceContext, TraceId, Try};
+use telemetry::{Outcome, Plan, Rehearsal, RequestProtocol, SpanEvent, SpanId, TraceContext, TraceId, Try};
 
 /// The running record of one request.
 #[derive(Debug)]
@@ -52,6 +52,7 @@ pub(crate) struct Record {
     request_headers: Vec<(HeaderName, HeaderValue)>,
     response_headers: Vec<(HeaderName, HeaderValue)>,
     events: Vec<SpanEvent>,
+    rehearsed: Vec<Rehearsal>,
 }
 
 /// Events of a request at most.
@@ -80,6 +81,7 @@ impl Record {
             request_headers: kept(plan.request_headers(), &parts.headers),
             response_headers: Vec::new(),
             events: Vec::new(),
+            rehearsed: Vec::new(),
             plan,
             is_traced,
             trace,
@@ -116,6 +118,13 @@ impl Record {
                 name,
                 detail: Some(detail()),
             });
+        }
+    }
+
+    /// Policies in dry run have said something, which the span will tell.
+    pub(crate) fn rehearsed(&mut self, said: impl FnOnce() -> Rehearsal) {
+        if self.trace.sampled {
+            self.rehearsed.push(said());
         }
     }
 
@@ -218,6 +227,7 @@ impl Record {
             response_messages: meter.response_messages.messages(),
             route: route.as_deref(),
             policy: self.policy.as_deref(),
+            rehearsed: &self.rehearsed,
             trace: &self.trace,
             tries: &self.tries,
             events: &self.events,

@@ -1,7 +1,7 @@
 //! What a request looks like as spans.
 
 use super::*;
-use crate::RequestProtocol;
+use crate::{Rehearsal, RequestProtocol};
 use http::HeaderName;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -93,6 +93,18 @@ fn a_denied_grpc_call_tells_its_policy() {
             http_version: "HTTP/2",
             details: "rbac_access_denied_matched_policy[ns[bookinfo]-policy[deny]-rule[0]]",
             policy: Some("bookinfo/deny"),
+            rehearsed: &[
+                Rehearsal {
+                    is_deny: true,
+                    result: "allowed",
+                    policy: None,
+                },
+                Rehearsal {
+                    is_deny: false,
+                    result: "allowed",
+                    policy: Some("ns[bookinfo]-policy[readers]-rule[1]".into()),
+                },
+            ],
             route: None,
             destination: None,
             upstream_address: None,
