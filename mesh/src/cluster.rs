@@ -13,6 +13,7 @@ mod events;
 mod interest;
 mod keeper;
 mod kind;
+mod listing;
 mod mentions;
 mod observer;
 mod run;

@@ -1,19 +1,16 @@
 //! Objects as they are, for whoever writes to them: by kind and name, kept as a list of the API server has them.
 
+use super::listing::{Key, Listings};
 use super::store::Part;
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// Namespace and name.
-type Key = (Arc<str>, Arc<str>);
 
 /// The objects.
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
     kinds: BTreeMap<&'static str, BTreeMap<Key, Arc<Value>>>,
-    /// What was listed so far, of parts that are being listed.
-    listed: HashMap<Part, HashSet<Key>>,
+    listings: Listings,
 }
 
 impl Shelf {
@@ -39,20 +36,18 @@ impl Shelf {
 
     /// A list of this part begins.
     pub(super) fn begin(&mut self, part: &Part) {
-        self.listed.insert(part.clone(), HashSet::new());
+        self.listings.begin(part);
     }
 
     /// It ended: what it did not tell is gone. True when there was such.
     pub(super) fn end(&mut self, part: &Part) -> bool {
-        match self.listed.remove(part) {
-            Some(listed) => self.keep(part, |key| listed.contains(key)),
-            None => false,
-        }
+        let whole = self.listings.end(part);
+        whole.is_some_and(|told| self.keep(part, |key| told.contains(key)))
     }
 
     /// The part is not watched any more.
     pub(super) fn forget(&mut self, part: &Part) -> bool {
-        self.listed.remove(part);
+        self.listings.forget(part);
         self.keep(part, |_| false)
     }
 
@@ -61,9 +56,7 @@ impl Shelf {
         let Some(object) = object else {
             return self.remove(part, &key);
         };
-        if let Some(listed) = self.listed.get_mut(part) {
-            listed.insert(key.clone());
-        }
+        self.listings.told(part, &key);
         let objects = self.kinds.entry(part.kind).or_default();
         if objects.get(&key).is_some_and(|known| **known == object) {
             return false;
@@ -74,9 +67,7 @@ impl Shelf {
 
     /// An object is gone. True when it was there.
     pub(super) fn remove(&mut self, part: &Part, key: &Key) -> bool {
-        if let Some(listed) = self.listed.get_mut(part) {
-            listed.remove(key);
-        }
+        self.listings.gone(part, key);
         self.kinds
             .get_mut(part.kind)
             .and_then(|objects| objects.remove(key))

@@ -1,12 +1,13 @@
 //! What the cluster's objects are at present: parsed, and kept when the API server goes away.
 
 use super::kind::Kind;
+use super::listing::{Key, Listings};
 use super::mentions::Mentions;
 use super::trim::Seen;
 use crate::finding::{Finding, Severity};
 use crate::object::{self, NoObject, Object};
 use crate::resources::MAX_REGEX_BYTES;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 /// Objects that are held. Those beyond are not in force, and told.
@@ -30,16 +31,12 @@ impl Part {
     }
 }
 
-/// Namespace and name.
-type Key = (Arc<str>, Arc<str>);
-
 /// The objects.
 #[derive(Debug)]
 pub(super) struct Store {
     own: Arc<str>,
     kinds: BTreeMap<&'static str, BTreeMap<Key, Held>>,
-    /// What was listed so far, of parts that are being listed.
-    listed: HashMap<Part, HashSet<Key>>,
+    listings: Listings,
     count: usize,
     regex_bytes: usize,
     left_out: HashSet<(&'static str, Key)>,
@@ -64,7 +61,7 @@ impl Store {
         Self {
             own,
             kinds: BTreeMap::new(),
-            listed: HashMap::new(),
+            listings: Listings::default(),
             count: 0,
             regex_bytes: 0,
             left_out: HashSet::new(),
@@ -90,29 +87,25 @@ impl Store {
 
     /// A list of this part begins: what it does not tell is gone when it ends.
     pub(super) fn begin(&mut self, part: &Part) {
-        self.listed.insert(part.clone(), HashSet::new());
+        self.listings.begin(part);
     }
 
     /// The list of this part ended. True when something was gone.
     pub(super) fn end(&mut self, part: &Part) -> bool {
-        match self.listed.remove(part) {
-            Some(listed) => self.keep(part, |key| listed.contains(key)),
-            None => false,
-        }
+        let whole = self.listings.end(part);
+        whole.is_some_and(|told| self.keep(part, |key| told.contains(key)))
     }
 
     /// Nothing of this part is watched any more.
     pub(super) fn forget(&mut self, part: &Part) -> bool {
-        self.listed.remove(part);
+        self.listings.forget(part);
         self.keep(part, |_| false)
     }
 
     /// An object is there, or is another. True when that changes anything for us.
     pub(super) fn apply(&mut self, part: &Part, kind: &'static Kind, seen: Seen) -> bool {
         let key = (Arc::clone(&seen.namespace), Arc::clone(&seen.name));
-        if let Some(listed) = self.listed.get_mut(part) {
-            listed.insert(key.clone());
-        }
+        self.listings.told(part, &key);
         let objects = self.kinds.entry(kind.name).or_default();
         let before = objects.get_mut(&key);
         if let Some(held) = before {
@@ -146,9 +139,7 @@ impl Store {
 
     /// An object is gone. True when it was there.
     pub(super) fn remove(&mut self, part: &Part, key: &Key) -> bool {
-        if let Some(listed) = self.listed.get_mut(part) {
-            listed.remove(key);
-        }
+        self.listings.gone(part, key);
         self.left_out.remove(&(part.kind, key.clone()));
         let gone = self.kinds.get_mut(part.kind).and_then(|objects| objects.remove(key));
         let is_gone = gone.is_some();
