@@ -14,7 +14,26 @@ pub fn is_accepted(class: &Value) -> bool {
     is_ours(class) && refusal(class).is_none()
 }
 
-/// The status of a class of ours, or `None` when it says so already. `now` is RFC 3339.
+/// What the Gateway API's conformance profiles MESH-HTTP and MESH-GRPC ask for, core and extended (GEP-2162, its
+/// `pkg/features`): all of it. Features of gateways are not told, whether routes have them here or not: they would ask for
+/// tests from outside the mesh.
+const FEATURES: [&str; 12] = [
+    "GRPCRoute",
+    "HTTPRoute",
+    "Mesh",
+    "MeshClusterIPMatching",
+    "MeshConsumerRoute",
+    "MeshHTTPRouteBackendRequestHeaderModification",
+    "MeshHTTPRouteNamedRouteRule",
+    "MeshHTTPRouteQueryParamMatching",
+    "MeshHTTPRouteRedirectPath",
+    "MeshHTTPRouteRedirectPort",
+    "MeshHTTPRouteRewritePath",
+    "MeshHTTPRouteSchemeRedirect",
+];
+
+/// The part of the status of a class of ours that is to be written next, or `None` when it says all already. `now` is RFC
+/// 3339. Features come after the conditions: CRDs before 1.3 do not know them, or have them in another form.
 pub fn status(class: &Value, now: &str) -> Option<Value> {
     let generation = class.pointer("/metadata/generation").and_then(Value::as_i64);
     let written = Written {
@@ -27,7 +46,16 @@ pub fn status(class: &Value, now: &str) -> Option<Value> {
     };
     let before = class.pointer("/status/conditions");
     let conditions = json!(written.conditions(&[accepted], before));
-    (before != Some(&conditions)).then(|| json!({ "conditions": conditions }))
+    if before != Some(&conditions) {
+        return Some(json!({ "conditions": conditions }));
+    }
+    let features = features();
+    (class.pointer("/status/supportedFeatures") != Some(&features)).then(|| json!({ "supportedFeatures": features }))
+}
+
+/// `supportedFeatures`, in order, as the CRD wants it.
+fn features() -> Value {
+    FEATURES.iter().map(|name| json!({ "name": name })).collect()
 }
 
 fn refusal(class: &Value) -> Option<&'static str> {

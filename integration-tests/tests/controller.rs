@@ -98,6 +98,15 @@ async fn a_gateway_gets_what_belongs_to_it_and_an_address_when_a_pod_is_ready() 
     assert_eq!(status(&api, "Gateway", "waypoint")["addresses"], json!([]));
     let class = api.get("GatewayClass", "", "waypoint").unwrap();
     assert_eq!(condition(&class["status"], "Accepted"), "True Accepted");
+    until("the class tells its features", async || {
+        let class = api.get("GatewayClass", "", "waypoint").unwrap();
+        let features = class["status"]["supportedFeatures"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        features.contains(&json!({ "name": "Mesh" })) && features.contains(&json!({ "name": "MeshConsumerRoute" }))
+    })
+    .await;
 
     pods_ready(&api, "waypoint", 1);
     until_condition(&api, "waypoint", "Programmed", "True Programmed").await;

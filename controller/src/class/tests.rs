@@ -20,7 +20,32 @@ fn ours_are_accepted_once() {
     assert_eq!(conditions[0]["status"], "True");
     assert_eq!(conditions[0]["observedGeneration"], 2);
     ours["status"] = status;
+    // Beside the conditions, in a write of its own.
+    let features = super::status(&ours, NOW).unwrap();
+    assert_eq!(features.as_object().unwrap().len(), 1, "{features}");
+    ours["status"]["supportedFeatures"] = features["supportedFeatures"].clone();
     assert_eq!(super::status(&ours, "2026-11-27T00:00:00Z"), None);
+}
+
+#[test]
+fn features_are_in_order_each_once_and_no_more_than_the_crd_takes() {
+    let features = features();
+    let names: Vec<_> = features
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["name"].as_str().unwrap())
+        .collect();
+    assert!(names.is_sorted_by(|one, next| one < next), "{names:?}");
+    assert!(names.len() <= 64);
+}
+
+#[test]
+fn features_that_somebody_changed_are_told_again() {
+    let mut ours = class(json!({ "controllerName": CONTROLLER_NAME }));
+    ours["status"] = status(&ours, NOW).unwrap();
+    ours["status"]["supportedFeatures"] = json!([{ "name": "Mesh" }]);
+    assert_eq!(status(&ours, NOW), Some(json!({ "supportedFeatures": features() })));
 }
 
 #[test]
