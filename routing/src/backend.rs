@@ -1,6 +1,6 @@
 //! Where a rule sends its requests: weighted backends.
 
-use crate::{Cluster, Filters, HeaderModifier};
+use crate::{Cluster, Filters, HeaderModifier, Seldom};
 use std::sync::Arc;
 
 /// Names a [`crate::Cluster`] of the snapshot: stable across compiles, so that a table outlives the change of
@@ -16,7 +16,7 @@ pub struct Backend {
     /// Gateway API weight: 0 gets nothing.
     pub weight: u32,
     /// Filters of this backendRef.
-    pub filters: Filters,
+    pub filters: Seldom<Filters>,
 }
 
 /// Where a backendRef leads.

@@ -20,9 +20,11 @@ pub use redirect::{Redirect, RedirectPort};
 pub use rewrite::{HostRewrite, PathRewrite, PathTooLong, Rewrite};
 pub use share::Share;
 
+use crate::Nothing;
 use std::sync::Arc;
 
-/// The filters of a rule or a backendRef, in the form they are applied in. Most have none: each is behind a pointer.
+/// The filters of a rule or a backendRef, in the form they are applied in. Most have none ([`crate::Seldom`]), the others one
+/// or two: each is behind a pointer.
 #[derive(Clone, Debug, Default)]
 pub struct Filters {
     /// RequestHeaderModifier.
@@ -49,5 +51,42 @@ impl Filters {
     /// Whether the proxy answers by itself, so that backends are not asked.
     pub fn answers(&self) -> bool {
         self.redirect.is_some() || self.direct_response.is_some()
+    }
+}
+
+impl Nothing for Filters {
+    const NOTHING: &'static Self = &Self {
+        request_headers: None,
+        response_headers: None,
+        redirect: None,
+        direct_response: None,
+        fault: None,
+        rewrite: None,
+        cors: None,
+        external_auth: None,
+        mirrors: Vec::new(),
+    };
+
+    fn is_nothing(&self) -> bool {
+        let Self {
+            request_headers,
+            response_headers,
+            redirect,
+            direct_response,
+            fault,
+            rewrite,
+            cors,
+            external_auth,
+            mirrors,
+        } = self;
+        request_headers.is_none()
+            && response_headers.is_none()
+            && redirect.is_none()
+            && direct_response.is_none()
+            && fault.is_none()
+            && rewrite.is_none()
+            && cors.is_none()
+            && external_auth.is_none()
+            && mirrors.is_empty()
     }
 }

@@ -20,6 +20,7 @@ mod matching;
 mod network_gateway;
 mod retry_budget;
 mod rule;
+mod seldom;
 mod session;
 mod sni;
 mod table;
@@ -46,6 +47,7 @@ pub use matching::{
 pub use network_gateway::NetworkGateway;
 pub use retry_budget::{RetryBudget, RetryLimits};
 pub use rule::{Retry, RetryOn, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Timeouts};
+pub use seldom::{Nothing, Seldom};
 pub use session::{Session, SessionCarrier, Sessions};
 pub use sni::SniPattern;
 pub use table::{CompiledRoute, Match, Streams, Table};

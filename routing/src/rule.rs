@@ -1,6 +1,6 @@
 //! Routes and their rules: what `mesh` hands in, what `find` hands out.
 
-use crate::{Backend, Filters, Matches, Pick, Session, Sessions, SniPattern};
+use crate::{Backend, Filters, Matches, Nothing, Pick, Seldom, Session, Sessions, SniPattern};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,7 +64,7 @@ impl fmt::Display for RouteId {
 #[derive(Clone, Debug)]
 pub struct RouteSpec {
     /// Identity.
-    pub id: RouteId,
+    pub id: Arc<RouteId>,
     /// `metadata.creationTimestamp` in unix seconds; older wins. Missing: `i64::MAX`.
     pub created: i64,
     /// `hostnames` of a route on a Gateway: the hosts it is for. Empty: all. (A TLSRoute's are in its matches.)
@@ -86,17 +86,17 @@ pub struct RuleSpec {
 #[derive(Clone, Debug)]
 pub struct Rule {
     /// The route it belongs to.
-    pub route: RouteId,
+    pub route: Arc<RouteId>,
     /// Position in the route.
     pub index: usize,
     /// `name` of the rule.
     pub name: Option<Arc<str>>,
     /// Rule-level filters.
-    pub filters: Filters,
+    pub filters: Seldom<Filters>,
     /// Weighted backends.
-    pub backends: Vec<Backend>,
+    pub backends: Box<[Backend]>,
     /// Deadlines.
-    pub timeouts: Timeouts,
+    pub timeouts: Seldom<Timeouts>,
     /// Retry policy; `None`: the default (2 retries where nothing was sent).
     pub retry: Option<Box<Retry>>,
     /// Session persistence, where there is any.
@@ -136,6 +136,17 @@ pub struct Timeouts {
     pub request: Option<Duration>,
     /// Each try.
     pub backend_request: Option<Duration>,
+}
+
+impl Nothing for Timeouts {
+    const NOTHING: &'static Self = &Self {
+        request: None,
+        backend_request: None,
+    };
+
+    fn is_nothing(&self) -> bool {
+        self == Self::NOTHING
+    }
 }
 
 /// `retry` of a rule (GEP-1731), `retries` of a VirtualService's.

@@ -83,7 +83,7 @@ impl Table {
             new.candidates.iter().for_each(|candidate| index.add(candidate));
         }
         let streams = strongest.is_some_and(RouteKind::is_stream).then(|| {
-            let specs = in_force.iter().filter_map(|route| route.stream.clone());
+            let specs = in_force.iter().filter_map(|route| route.stream.as_deref().cloned());
             Streams::build(specs.collect())
         });
         Self {

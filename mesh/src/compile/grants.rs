@@ -10,7 +10,7 @@ use crate::kinds::route::Route;
 use crate::object::Object;
 use crate::resources::Index;
 use authz::Problem;
-use routing::{Filters, RouteSpec, Rule, RuleSpec, Target};
+use routing::{Filters, RouteSpec, Rule, RuleSpec, Seldom, Target};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -107,15 +107,20 @@ impl<'r> Grants<'r> {
 }
 
 fn mirrors(
-    filters: &mut Filters,
+    filters: &mut Seldom<Filters>,
     written: &FilterSet,
     path: &str,
     refuses: &mut impl FnMut(Option<&BackendRef>, String) -> bool,
 ) {
-    for (mirror, written) in filters.mirrors.iter_mut().zip(&written.mirrors) {
-        let path = format!("{path}.filters[{}].requestMirror.backendRef.namespace", written.index);
-        if refuses(written.backend.as_ref(), path) {
-            mirror.cluster = None;
-        }
+    if written.mirrors.is_empty() {
+        return;
     }
+    filters.edit(|filters| {
+        for (mirror, written) in filters.mirrors.iter_mut().zip(&written.mirrors) {
+            let path = format!("{path}.filters[{}].requestMirror.backendRef.namespace", written.index);
+            if refuses(written.backend.as_ref(), path) {
+                mirror.cluster = None;
+            }
+        }
+    });
 }

@@ -23,7 +23,7 @@ use http::HeaderValue;
 use parents::Parent;
 use routing::{
     Backend, ClusterId, CompiledRoute, ExternalAuth, Filters, Mirror, RouteId, RouteKind, RouteSpec, Rule, RuleSpec,
-    Table, Target,
+    Seldom, Table, Target,
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::iter;
@@ -328,7 +328,7 @@ fn outcome(
             return restricted;
         }
         Some(RouteSpec {
-            hostnames: route.hostnames.clone(),
+            hostnames: route.hostnames.to_vec(),
             ..restricted.unwrap_or_else(|| spec.clone())
         })
     });
@@ -351,11 +351,11 @@ struct Resolver<'a, 'r> {
 impl Resolver<'_, '_> {
     fn route(&mut self, route: &Route) -> RouteSpec {
         let meta = &self.object.meta;
-        let id = RouteId {
+        let id = Arc::new(RouteId {
             kind: route.kind,
             namespace: Arc::clone(&meta.namespace),
             name: Arc::clone(&meta.name),
-        };
+        });
         let created = meta.created.unwrap_or(i64::MAX);
         let rules = route.rules.iter().filter_map(|rule| self.rule(&id, rule)).collect();
         RouteSpec {
@@ -367,7 +367,7 @@ impl Resolver<'_, '_> {
     }
 
     /// `None`: all matches are faulty, so that nothing can match.
-    fn rule(&mut self, id: &RouteId, rule: &RouteRule) -> Option<RuleSpec> {
+    fn rule(&mut self, id: &Arc<RouteId>, rule: &RouteRule) -> Option<RuleSpec> {
         let path = format!("spec.rules[{}]", rule.index);
         let backends = rule.backends.iter().map(|backend| {
             let path = format!("{path}.backendRefs[{}]", backend.index);
@@ -379,18 +379,20 @@ impl Resolver<'_, '_> {
                 filters: filters.unwrap_or_default(),
             }
         });
-        let backends: Vec<Backend> = backends.collect();
+        let backends: Box<[Backend]> = backends.collect();
         let filters = self.filters(&rule.filters, &path);
         let matches = rule.matches.clone()?;
         let compiled = Rule {
-            sessions: self.traffic.sessions(id, rule.index, rule.session.as_ref(), &backends),
-            route: id.clone(),
+            sessions: self
+                .traffic
+                .sessions(id, rule.index, rule.session.as_deref(), &backends),
+            route: Arc::clone(id),
             index: rule.index,
             name: rule.name.clone(),
             // A rule with a filter that cannot be applied answers 500: it has nowhere to send a request.
-            backends: if filters.is_some() { backends } else { Vec::new() },
+            backends: if filters.is_some() { backends } else { Box::default() },
             filters: filters.unwrap_or_default(),
-            timeouts: rule.timeouts,
+            timeouts: rule.timeouts.clone(),
             retry: rule.retry.clone(),
         };
         Some(RuleSpec {
@@ -400,7 +402,7 @@ impl Resolver<'_, '_> {
     }
 
     /// `None`: one of them cannot be applied.
-    fn filters(&mut self, set: &FilterSet, path: &str) -> Option<Filters> {
+    fn filters(&mut self, set: &FilterSet, path: &str) -> Option<Seldom<Filters>> {
         let auth = set.external_auth.as_ref().map(|auth| self.external_auth(auth, path));
         let mirrors = set.mirrors.iter().map(|mirror| {
             let path = format!("{path}.filters[{}].requestMirror.backendRef", mirror.index);
@@ -415,18 +417,19 @@ impl Resolver<'_, '_> {
                 denominator: mirror.denominator,
             }
         });
-        let mirrors = mirrors.collect();
+        let mirrors: Vec<Mirror> = mirrors.collect();
         if set.is_broken {
             return None;
         }
-        Some(Filters {
-            mirrors,
-            external_auth: match auth {
-                None => None,
-                Some(auth) => Some(auth?),
-            },
-            ..set.filters.clone()
-        })
+        let external_auth = match auth {
+            None => None,
+            Some(auth) => Some(auth?),
+        };
+        let mut filters = set.filters.clone();
+        if external_auth.is_some() || !mirrors.is_empty() {
+            filters.edit(|filters| (filters.mirrors, filters.external_auth) = (mirrors, external_auth));
+        }
+        Some(filters)
     }
 
     fn external_auth(&mut self, auth: &ExternalAuthRef, path: &str) -> Option<Arc<ExternalAuth>> {

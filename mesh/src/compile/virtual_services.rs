@@ -17,8 +17,8 @@ use crate::object::Object;
 use crate::resources::Index;
 use crate::snapshot::is_implicit;
 use routing::{
-    Backend, ClusterId, Filters, HttpMatch, Matches, Mirror, Protocol, RouteId, RouteKind, RouteSpec, Rule, RuleSpec,
-    Table, Target, Timeouts,
+    Backend, ClusterId, HttpMatch, Matches, Mirror, Protocol, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Seldom,
+    Table, Target,
 };
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -340,7 +340,7 @@ impl Compiler<'_, '_> {
             return Vec::new();
         }
         vec![RouteSpec {
-            id: self.id(),
+            id: Arc::new(self.id()),
             created: 0,
             hostnames: Vec::new(),
             rules,
@@ -366,17 +366,17 @@ impl Compiler<'_, '_> {
             }
             let path = format!("spec.{list}[{}]", rule.index);
             let compiled = Rule {
-                route: self.id(),
+                route: Arc::new(self.id()),
                 index: rule.index,
                 name: None,
-                filters: Filters::default(),
+                filters: Seldom::default(),
                 backends: self.backends(&rule.destinations, &path, "is closed"),
-                timeouts: Timeouts::default(),
+                timeouts: Seldom::default(),
                 retry: None,
                 sessions: None,
             };
             Some(RouteSpec {
-                id: RouteId { kind, ..self.id() },
+                id: Arc::new(RouteId { kind, ..self.id() }),
                 hostnames: Vec::new(),
                 created: i64::try_from(rule.index).unwrap_or(i64::MAX),
                 rules: vec![RuleSpec {
@@ -392,14 +392,14 @@ impl Compiler<'_, '_> {
         specs.collect()
     }
 
-    fn backends(&mut self, destinations: &[WeightedDestination], path: &str, fate: &str) -> Vec<Backend> {
+    fn backends(&mut self, destinations: &[WeightedDestination], path: &str, fate: &str) -> Box<[Backend]> {
         let backends = destinations.iter().map(|one| {
             let path = format!("{path}.route[{}].destination", one.index);
             let destination = one.destination.as_ref();
             Backend {
                 target: destination.map_or(Target::Invalid, |to| self.target(to, &path, fate)),
                 weight: one.weight,
-                filters: one.filters.clone(),
+                filters: one.filters.clone().into(),
             }
         });
         backends.collect()
@@ -421,13 +421,17 @@ impl Compiler<'_, '_> {
         let backends = self.backends(&rule.destinations, &path, "answers 500");
         let compiled = Rule {
             sessions: self.traffic.sessions(&self.id(), rule.index, None, &backends),
-            route: self.id(),
+            route: Arc::new(self.id()),
             index: rule.index,
             name: rule.name.clone(),
             // With nowhere to send a request, it answers 500.
-            filters: if rule.is_broken { Filters::default() } else { filters },
-            backends: if rule.is_broken { Vec::new() } else { backends },
-            timeouts: rule.timeouts,
+            filters: if rule.is_broken {
+                Seldom::default()
+            } else {
+                filters.into()
+            },
+            backends: if rule.is_broken { Box::default() } else { backends },
+            timeouts: rule.timeouts.into(),
             retry: rule.retry.clone(),
         };
         Some(RuleSpec {

@@ -7,7 +7,9 @@ use super::external_auth::{self, ExternalAuthRef};
 use super::matches::header_name;
 use crate::decode::{Fields, Problems, describe, quoted};
 use http::{HeaderName, HeaderValue};
-use routing::{Filters, HeaderModifier, HostRewrite, PathRewrite, Redirect, RedirectPort, Rewrite, RouteKind};
+use routing::{
+    Filters, HeaderModifier, HostRewrite, Nothing, PathRewrite, Redirect, RedirectPort, Rewrite, RouteKind, Seldom,
+};
 use serde_json::Value;
 
 /// Filters of one rule, and entries of one list of a filter (the CRDs' limit).
@@ -17,13 +19,32 @@ const MAX_ITEMS: usize = 16;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FilterSet {
     /// All but those that name a backend, ready to apply.
-    pub(crate) filters: Filters,
+    pub(crate) filters: Seldom<Filters>,
     /// Mirrors, not yet resolved.
     pub(crate) mirrors: Vec<MirrorRef>,
     /// The ExternalAuth filter, not yet resolved.
     pub(crate) external_auth: Option<Box<ExternalAuthRef>>,
     /// Some filter cannot be applied: nothing may pass.
     pub(crate) is_broken: bool,
+}
+
+impl Nothing for FilterSet {
+    const NOTHING: &'static Self = &Self {
+        filters: Seldom::nothing(),
+        mirrors: Vec::new(),
+        external_auth: None,
+        is_broken: false,
+    };
+
+    fn is_nothing(&self) -> bool {
+        let Self {
+            filters,
+            mirrors,
+            external_auth,
+            is_broken,
+        } = self;
+        filters.is_nothing() && mirrors.is_empty() && external_auth.is_none() && !is_broken
+    }
 }
 
 /// A RequestMirror.
@@ -49,25 +70,34 @@ impl FilterSet {
                 .is_some_and(|v| v.as_array().is_none_or(|list| list.len() > MAX_ITEMS)),
             ..Self::default()
         };
+        let mut filters = Filters::default();
         let _ = fields.bounded_list("filters", MAX_ITEMS, |value, at| {
             let read = crate::decode::record(value, at, problems, |fields| {
-                set.read_one(fields, at.position(), kind, problems)
+                set.read_one(&mut filters, fields, at.position(), kind, problems)
             });
             set.is_broken |= read.flatten().is_none();
             Some(())
         });
-        if set.filters.redirect.is_some() && set.filters.rewrite.is_some() {
+        if filters.redirect.is_some() && filters.rewrite.is_some() {
             fields.error(
                 "filters",
                 "expected RequestRedirect or URLRewrite, found both: the rule answers 500",
             );
             set.is_broken = true;
         }
+        set.filters = filters.into();
         set
     }
 
     /// `None`: it cannot be applied.
-    fn read_one(&mut self, fields: &Fields<'_>, index: usize, route: RouteKind, problems: &Problems) -> Option<()> {
+    fn read_one(
+        &mut self,
+        filters: &mut Filters,
+        fields: &Fields<'_>,
+        index: usize,
+        route: RouteKind,
+        problems: &Problems,
+    ) -> Option<()> {
         let kind = fields.required("type")?;
         if !known(route).contains(&kind) {
             fields.leave_open();
@@ -82,35 +112,32 @@ impl FilterSet {
         let repeated = match kind {
             "RequestHeaderModifier" => {
                 let modifier = fields.record("requestHeaderModifier", |fields| modifier(fields, problems));
-                self.filters
+                filters
                     .request_headers
                     .replace(given(fields, "requestHeaderModifier", modifier)?)
                     .is_some()
             }
             "ResponseHeaderModifier" => {
                 let modifier = fields.record("responseHeaderModifier", |fields| modifier(fields, problems));
-                self.filters
+                filters
                     .response_headers
                     .replace(given(fields, "responseHeaderModifier", modifier)?)
                     .is_some()
             }
             "RequestRedirect" => {
                 let redirect = fields.record("requestRedirect", redirect);
-                self.filters
+                filters
                     .redirect
                     .replace(given(fields, "requestRedirect", redirect)?)
                     .is_some()
             }
             "URLRewrite" => {
                 let rewrite = fields.record("urlRewrite", rewrite);
-                self.filters
-                    .rewrite
-                    .replace(given(fields, "urlRewrite", rewrite)?)
-                    .is_some()
+                filters.rewrite.replace(given(fields, "urlRewrite", rewrite)?).is_some()
             }
             "CORS" => {
                 let cors = fields.record("cors", cors::read);
-                self.filters.cors.replace(given(fields, "cors", cors)?).is_some()
+                filters.cors.replace(given(fields, "cors", cors)?).is_some()
             }
             "ExternalAuth" => {
                 let auth = fields.record("externalAuth", |fields| external_auth::read(fields, index));

@@ -8,7 +8,7 @@ use super::filter::{FilterSet, is_hostname};
 use super::matches;
 use super::session::{self, SessionSpec};
 use crate::decode::{At, Fields, Problems, describe, quoted, record};
-use routing::{HttpMatch, Matches, Retry, RetryOn, RouteKind, SniPattern, Timeouts};
+use routing::{HttpMatch, Matches, Retry, RetryOn, RouteKind, Seldom, SniPattern, Timeouts};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,13 +26,13 @@ pub(crate) struct Route {
     /// Which kind.
     pub(crate) kind: RouteKind,
     /// `spec.parentRefs`.
-    pub(crate) parents: Vec<ParentRef>,
+    pub(crate) parents: Box<[ParentRef]>,
     /// `spec.hostnames` are given, good or not. (A TLSRoute's are in its matches.)
     pub(crate) has_hostnames: bool,
     /// The good ones.
-    pub(crate) hostnames: Vec<SniPattern>,
+    pub(crate) hostnames: Box<[SniPattern]>,
     /// `spec.rules`.
-    pub(crate) rules: Vec<RouteRule>,
+    pub(crate) rules: Box<[RouteRule]>,
 }
 
 /// A rule.
@@ -45,15 +45,15 @@ pub(crate) struct RouteRule {
     /// `None`: all its matches are faulty, so that it matches nothing.
     pub(crate) matches: Option<Matches>,
     /// `filters`.
-    pub(crate) filters: FilterSet,
+    pub(crate) filters: Seldom<FilterSet>,
     /// `backendRefs`.
-    pub(crate) backends: Vec<WeightedRef>,
+    pub(crate) backends: Box<[WeightedRef]>,
     /// `timeouts`.
-    pub(crate) timeouts: Timeouts,
+    pub(crate) timeouts: Seldom<Timeouts>,
     /// `retry`.
     pub(crate) retry: Option<Box<Retry>>,
     /// `sessionPersistence`.
-    pub(crate) session: Option<SessionSpec>,
+    pub(crate) session: Option<Box<SessionSpec>>,
 }
 
 /// A backendRef of a rule.
@@ -66,7 +66,7 @@ pub(crate) struct WeightedRef {
     /// `weight`, default 1.
     pub(crate) weight: u32,
     /// `filters`.
-    pub(crate) filters: FilterSet,
+    pub(crate) filters: Seldom<FilterSet>,
 }
 
 /// Parses an HTTPRoute.
@@ -89,7 +89,7 @@ fn parse(spec: &Value, at: &At<'_>, problems: &Problems, kind: RouteKind) -> Bod
         let hostnames = hostnames.iter().map(|name| SniPattern::of(name)).collect();
         let rules = match fields.get("rules") {
             // The CRD's default: one rule for everything, with no backend.
-            None => vec![empty_rule(kind)],
+            None => [empty_rule(kind)].into(),
             Some(_) => {
                 let rules = fields.bounded_list("rules", 16, |value, at| {
                     record(value, at, problems, |fields| {
@@ -124,22 +124,23 @@ impl Route {
     pub(super) fn nothing(kind: RouteKind) -> Self {
         Self {
             kind,
-            parents: Vec::new(),
+            parents: Box::default(),
             has_hostnames: false,
-            hostnames: Vec::new(),
-            rules: Vec::new(),
+            hostnames: Box::default(),
+            rules: Box::default(),
         }
     }
 }
 
 /// `spec.parentRefs`.
-pub(super) fn parents(fields: &Fields<'_>, problems: &Problems) -> Vec<ParentRef> {
+pub(super) fn parents(fields: &Fields<'_>, problems: &Problems) -> Box<[ParentRef]> {
     if fields.get("parentRefs").is_none() {
         fields.warning("parentRefs", "no parentRefs: the route binds to nothing");
     }
-    fields.bounded_list("parentRefs", 32, |value, at| {
+    let parents = fields.bounded_list("parentRefs", 32, |value, at| {
         record(value, at, problems, |fields| ParentRef::read(fields, at.position())).flatten()
-    })
+    });
+    parents.into()
 }
 
 /// `name` of a rule.
@@ -153,9 +154,9 @@ fn empty_rule(kind: RouteKind) -> RouteRule {
         index: 0,
         name: None,
         matches: Some(everything(kind)),
-        filters: FilterSet::default(),
-        backends: Vec::new(),
-        timeouts: Timeouts::default(),
+        filters: Seldom::default(),
+        backends: Box::default(),
+        timeouts: Seldom::default(),
         retry: None,
         session: None,
     }
@@ -183,7 +184,7 @@ pub(super) fn hostnames(fields: &Fields<'_>, problems: &Problems) -> Vec<String>
 }
 
 fn rule(fields: &Fields<'_>, index: usize, kind: RouteKind, problems: &Problems) -> RouteRule {
-    let mut filters = FilterSet::read(fields, kind, problems);
+    let mut filters: Seldom<FilterSet> = FilterSet::read(fields, kind, problems).into();
     let mut backends = backends(fields, kind, problems);
     if filters.filters.redirect.is_some() && !backends.is_empty() {
         fields.error(
@@ -200,7 +201,7 @@ fn rule(fields: &Fields<'_>, index: usize, kind: RouteKind, problems: &Problems)
             if filters_need_prefix(set) {
                 let message = format!("ReplacePrefixMatch needs matches of type PathPrefix only: {who} answers 500");
                 fields.error(field, message);
-                set.is_broken = true;
+                set.edit(|set| set.is_broken = true);
             }
         }
     }
@@ -212,11 +213,14 @@ fn rule(fields: &Fields<'_>, index: usize, kind: RouteKind, problems: &Problems)
         filters,
         backends,
         timeouts: if http {
-            fields.record("timeouts", timeouts).unwrap_or_default()
+            fields.record("timeouts", timeouts).unwrap_or_default().into()
         } else {
-            Timeouts::default()
+            Seldom::default()
         },
-        session: fields.record("sessionPersistence", session::read).flatten(),
+        session: fields
+            .record("sessionPersistence", session::read)
+            .flatten()
+            .map(Box::new),
         retry: if http {
             fields.record("retry", |fields| retry(fields, problems)).map(Box::new)
         } else {
@@ -244,7 +248,7 @@ fn only_prefixes(matches: Option<&Matches>) -> bool {
 }
 
 /// The matches of all rules together are bounded, too: a rule that loses all of its own matches nothing.
-fn within_total(fields: &Fields<'_>, mut rules: Vec<RouteRule>) -> Vec<RouteRule> {
+fn within_total(fields: &Fields<'_>, mut rules: Vec<RouteRule>) -> Box<[RouteRule]> {
     let mut room = MAX_MATCHES;
     for rule in &mut rules {
         let kept = match &mut rule.matches {
@@ -264,7 +268,7 @@ fn within_total(fields: &Fields<'_>, mut rules: Vec<RouteRule>) -> Vec<RouteRule
             }
         }
     }
-    rules
+    rules.into()
 }
 
 /// `Err`: there were more; how many are left.
@@ -302,8 +306,8 @@ fn rule_matches(fields: &Fields<'_>, kind: RouteKind, problems: &Problems) -> Op
 }
 
 /// `backendRefs` of a rule.
-pub(super) fn backends(fields: &Fields<'_>, kind: RouteKind, problems: &Problems) -> Vec<WeightedRef> {
-    fields.bounded_list("backendRefs", 16, |value, at| {
+pub(super) fn backends(fields: &Fields<'_>, kind: RouteKind, problems: &Problems) -> Box<[WeightedRef]> {
+    let backends = fields.bounded_list("backendRefs", 16, |value, at| {
         let index = at.position();
         let read = record(value, at, problems, |fields| {
             // A weight that is not understood gets no traffic.
@@ -313,9 +317,9 @@ pub(super) fn backends(fields: &Fields<'_>, kind: RouteKind, problems: &Problems
             };
             let weight = weight.and_then(|weight| u32::try_from(weight).ok()).unwrap_or(0);
             let filters = if kind.is_stream() {
-                FilterSet::default()
+                Seldom::default()
             } else {
-                FilterSet::read(fields, kind, problems)
+                FilterSet::read(fields, kind, problems).into()
             };
             WeightedRef {
                 index,
@@ -328,9 +332,10 @@ pub(super) fn backends(fields: &Fields<'_>, kind: RouteKind, problems: &Problems
             index,
             reference: None,
             weight: 1,
-            filters: FilterSet::default(),
+            filters: Seldom::default(),
         }))
-    })
+    });
+    backends.into()
 }
 
 fn timeouts(fields: &Fields<'_>) -> Timeouts {

@@ -4,10 +4,9 @@
 //! share of the connections.
 
 use super::Body;
-use super::filter::FilterSet;
 use super::route::{Route, RouteRule, backends, hostnames, parents, rule_name};
 use crate::decode::{At, Fields, Problems, record};
-use routing::{Matches, RouteKind, SniPattern, Timeouts};
+use routing::{Matches, RouteKind, Seldom, SniPattern};
 use serde_json::Value;
 
 /// Parses a TLSRoute.
@@ -45,8 +44,12 @@ fn parse(spec: &Value, at: &At<'_>, problems: &Problems, kind: RouteKind) -> Bod
             kind,
             parents,
             has_hostnames: false,
-            hostnames: Vec::new(),
-            rules: if rules.is_empty() { vec![closed(matches)] } else { rules },
+            hostnames: Box::default(),
+            rules: if rules.is_empty() {
+                [closed(matches)].into()
+            } else {
+                rules.into()
+            },
         }
     });
     Body::Route(route.unwrap_or_else(|| Route::nothing(kind)))
@@ -89,9 +92,9 @@ fn closed(matches: Option<Matches>) -> RouteRule {
         index: 0,
         name: None,
         matches,
-        filters: FilterSet::default(),
-        backends: Vec::new(),
-        timeouts: Timeouts::default(),
+        filters: Seldom::default(),
+        backends: Box::default(),
+        timeouts: Seldom::default(),
         retry: None,
         session: None,
     }

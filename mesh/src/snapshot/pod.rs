@@ -10,8 +10,8 @@ use crate::kinds::service_entry::Exports;
 use authz::{Authn, Policies};
 use request::Workload;
 use routing::{
-    Backend, Cluster, Endpoint, Filters, Protocol, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Sessions, Table,
-    Target, Timeouts,
+    Backend, Cluster, Endpoint, Protocol, RouteId, RouteKind, RouteSpec, Rule, RuleSpec, Seldom, Sessions, Table,
+    Target,
 };
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -90,15 +90,16 @@ pub(crate) fn implicit(id: RouteId, target: Target, sessions: Option<Box<Session
     let backend = Backend {
         target,
         weight: 1,
-        filters: Filters::default(),
+        filters: Seldom::default(),
     };
+    let id = Arc::new(id);
     let rule = Arc::new(Rule {
-        route: id.clone(),
+        route: Arc::clone(&id),
         index: 0,
         name: None,
-        filters: Filters::default(),
-        backends: vec![backend],
-        timeouts: Timeouts::default(),
+        filters: Seldom::default(),
+        backends: [backend].into(),
+        timeouts: Seldom::default(),
         retry: None,
         sessions,
     });

@@ -7,19 +7,19 @@ fn rule(weights: &[u32]) -> Rule {
     let backend = |(id, weight): (usize, &u32)| Backend {
         target: Target::Cluster(ClusterId(id as u32)),
         weight: *weight,
-        filters: Filters::default(),
+        filters: Seldom::default(),
     };
     Rule {
-        route: RouteId {
+        route: Arc::new(RouteId {
             kind: RouteKind::Http,
             namespace: "ns".into(),
             name: "r".into(),
-        },
+        }),
         index: 0,
         name: None,
-        filters: Filters::default(),
+        filters: Seldom::default(),
         backends: weights.iter().enumerate().map(backend).collect(),
-        timeouts: Timeouts::default(),
+        timeouts: Seldom::default(),
         retry: None,
         sessions: None,
     }

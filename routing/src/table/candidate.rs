@@ -1,6 +1,6 @@
 //! One match of one rule: where it is found, what it asks of a request, what comes of it.
 
-use super::precedence::{HostRank, PathRank, Precedence, TextRank};
+use super::precedence::{ByName, HostRank, PathRank, Precedence, TextRank, number};
 use crate::matching::source;
 use crate::{
     GrpcMatch, HeaderMatch, HttpMatch, IstioMatch, Matches, PathMatch, QueryMatch, RouteKind, RouteSpec, Rule,
@@ -18,6 +18,13 @@ pub(super) struct Candidate {
     pub(super) place: Place,
     pub(super) precedence: Precedence,
     pub(super) rule: Arc<Rule>,
+    /// Of many routes the place is all.
+    beside: Option<Box<Beside>>,
+}
+
+/// What is asked of a request that the place holds.
+#[derive(Debug)]
+struct Beside {
     host: Option<SniPattern>,
     path: Path,
     method: Option<Method>,
@@ -52,7 +59,25 @@ enum Path {
     },
 }
 
+/// The kinds of places, in the order in which they are searched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum PlaceKind {
+    Exact,
+    Prefix,
+    Start,
+    Scan,
+}
+
 impl Place {
+    pub(super) fn kind(&self) -> PlaceKind {
+        match self {
+            Self::Exact(_) => PlaceKind::Exact,
+            Self::Prefix(_) => PlaceKind::Prefix,
+            Self::Start(_) => PlaceKind::Start,
+            Self::Scan => PlaceKind::Scan,
+        }
+    }
+
     /// The prefix as users know it.
     fn prefix(&self) -> Option<&str> {
         match self {
@@ -76,21 +101,20 @@ impl Place {
 
 impl Candidate {
     /// One for each match of each rule.
-    pub(super) fn of_route(route: RouteSpec) -> Vec<Self> {
-        let name: Arc<str> = format!("{}/{}", route.id.namespace, route.id.name).into();
+    pub(super) fn of_route(route: RouteSpec) -> Vec<Arc<Self>> {
         let in_order = route.id.kind == RouteKind::VirtualService;
         let mut candidates = Vec::new();
         for (rule_index, spec) in route.rules.into_iter().enumerate() {
             let parsed = Self::of_hosts(&route.hostnames, spec);
             candidates.extend(parsed.into_iter().map(|(match_index, mut candidate)| {
                 candidate.precedence.created = route.created;
-                candidate.precedence.route = Arc::clone(&name);
-                candidate.precedence.rule = rule_index;
-                candidate.precedence.match_index = match_index;
+                candidate.precedence.route = ByName(Arc::clone(&route.id));
+                candidate.precedence.rule = number(rule_index);
+                candidate.precedence.match_index = number(match_index);
                 if in_order {
                     candidate.precedence.in_order();
                 }
-                candidate
+                Arc::new(candidate)
             }));
         }
         candidates
@@ -106,7 +130,7 @@ impl Candidate {
             let all = Self::of_rule(spec).into_iter().enumerate();
             all.map(move |(place, mut candidate)| {
                 candidate.precedence.host = HostRank::of(Some(&host));
-                candidate.host = Some(host.clone());
+                candidate.beside.get_or_insert_default().host = Some(host.clone());
                 (place, candidate)
             })
         };
@@ -139,10 +163,15 @@ impl Candidate {
             PathMatch::StartIgnoreCase(text) => (Place::Scan, Path::StartIgnoreCase(text.into())),
             PathMatch::Regex(regex) => (Place::Scan, Path::Regex(regex)),
         };
-        Self {
+        let beside = Beside {
+            host: None,
+            path,
+            method: wanted.method,
+            headers: first_of_each(wanted.headers, |header| header.name.clone()),
+            query: first_of_each(wanted.query, |parameter| parameter.name.clone()),
             istio: wanted.istio,
-            ..Self::new(place, rank, path, wanted.method, wanted.headers, wanted.query, rule)
-        }
+        };
+        Self::new(place, rank, beside, rule)
     }
 
     fn grpc(wanted: GrpcMatch, rule: &Arc<Rule>) -> Self {
@@ -161,29 +190,24 @@ impl Candidate {
             service: wanted.service,
             method: wanted.method,
         };
-        Self::new(place, rank, path, None, wanted.headers, Vec::new(), rule)
+        let beside = Beside {
+            path,
+            headers: first_of_each(wanted.headers, |header| header.name.clone()),
+            ..Beside::default()
+        };
+        Self::new(place, rank, beside, rule)
     }
 
-    fn new(
-        place: Place,
-        rank: PathRank,
-        path: Path,
-        method: Option<Method>,
-        headers: Vec<HeaderMatch>,
-        query: Vec<QueryMatch>,
-        rule: &Arc<Rule>,
-    ) -> Self {
-        let headers = first_of_each(headers, |header| header.name.clone());
-        let query = first_of_each(query, |parameter| parameter.name.clone());
+    fn new(place: Place, rank: PathRank, beside: Beside, rule: &Arc<Rule>) -> Self {
         let precedence = Precedence {
             host: HostRank::Any,
             path: rank,
-            has_method: Reverse(method.is_some()),
-            headers: Reverse(headers.len()),
-            query: Reverse(query.len()),
+            has_method: Reverse(beside.method.is_some()),
+            headers: Reverse(number(beside.headers.len())),
+            query: Reverse(number(beside.query.len())),
             // Told by `of_route`.
             created: i64::MAX,
-            route: "".into(),
+            route: ByName(Arc::clone(&rule.route)),
             rule: 0,
             match_index: 0,
         };
@@ -191,18 +215,17 @@ impl Candidate {
             place,
             precedence,
             rule: Arc::clone(rule),
-            host: None,
-            path,
-            method,
-            headers: headers.into(),
-            query: query.into(),
-            istio: None,
+            beside: (!beside.is_nothing()).then(|| Box::new(beside)),
         }
+    }
+
+    fn path(&self) -> &Path {
+        self.beside.as_ref().map_or(&Path::Placed, |beside| &beside.path)
     }
 
     /// The prefix that it asks for. (A gRPC service is placed like one, but is none.)
     pub(super) fn prefix(&self) -> Option<&str> {
-        match &self.path {
+        match self.path() {
             Path::Placed => self.place.prefix(),
             Path::StartIgnoreCase(text) => Some(text),
             Path::Regex(_) | Path::ExactIgnoreCase(_) | Path::Grpc { .. } => None,
@@ -211,7 +234,7 @@ impl Candidate {
 
     /// See [`crate::Match::literal_path`].
     pub(super) fn literal_path(&self) -> &str {
-        match (&self.path, &self.place) {
+        match (self.path(), &self.place) {
             (Path::Regex(regex), _) => literal_of(source(regex)),
             (Path::Placed, Place::Exact(text)) => text,
             (Path::Placed, place) => place.prefix().unwrap_or("/"),
@@ -221,6 +244,71 @@ impl Candidate {
 
     /// Whether it matches a request that its place holds.
     pub(super) fn matches_beside_path(&self, request: &Request<'_>) -> bool {
+        self.beside.as_ref().is_none_or(|beside| beside.matches(request))
+    }
+
+    /// The first thing that it asks of a request and does not get.
+    pub(super) fn mismatch(&self, request: &Request<'_>) -> Option<String> {
+        let beside = self.beside.as_deref();
+        let host = beside.and_then(|beside| Some((beside.host.as_ref()?, beside)));
+        if let Some((host, _)) = host.filter(|(_, beside)| !beside.is_for_host(request)) {
+            return Some(format!("host: wanted {host}, found {}", request.head.authority.host()));
+        }
+        let path = request.head.path.as_str();
+        if !self.place.holds(path) || !self.path().matches(request) {
+            return Some(format!("path: wanted {}, found {path:?}", self.wanted_path()));
+        }
+        beside?.mismatch_beside_path(request)
+    }
+
+    fn wanted_path(&self) -> String {
+        match (self.path(), &self.place) {
+            (Path::Regex(regex), _) => format!("a match of {:?}", source(regex)),
+            (Path::Grpc { service, method }, _) => {
+                let text = |part: &Option<TextMatch>| part.as_ref().map_or("any".to_owned(), TextMatch::to_string);
+                format!("service {}, method {}", text(service), text(method))
+            }
+            (Path::ExactIgnoreCase(text), _) => format!("{text:?} in any case"),
+            (Path::StartIgnoreCase(text), _) => format!("a start of {text:?} in any case"),
+            (Path::Placed, Place::Exact(text)) => format!("{text:?}"),
+            (Path::Placed, Place::Start(text)) => format!("a start of {text:?}"),
+            (Path::Placed, place) => format!("prefix {:?}", place.prefix().unwrap_or_default()),
+        }
+    }
+}
+
+impl Default for Beside {
+    fn default() -> Self {
+        Self {
+            host: None,
+            path: Path::Placed,
+            method: None,
+            headers: Box::default(),
+            query: Box::default(),
+            istio: None,
+        }
+    }
+}
+
+impl Beside {
+    fn is_nothing(&self) -> bool {
+        let Self {
+            host,
+            path,
+            method,
+            headers,
+            query,
+            istio,
+        } = self;
+        host.is_none()
+            && matches!(path, Path::Placed)
+            && method.is_none()
+            && headers.is_empty()
+            && query.is_empty()
+            && istio.is_none()
+    }
+
+    fn matches(&self, request: &Request<'_>) -> bool {
         self.is_for_host(request)
             && self.method.as_ref().is_none_or(|method| method == request.method)
             && self.path.matches(request)
@@ -234,15 +322,7 @@ impl Candidate {
         self.host.as_ref().is_none_or(|wanted| wanted.matches(host))
     }
 
-    /// The first thing that it asks of a request and does not get.
-    pub(super) fn mismatch(&self, request: &Request<'_>) -> Option<String> {
-        if let Some(host) = self.host.as_ref().filter(|_| !self.is_for_host(request)) {
-            return Some(format!("host: wanted {host}, found {}", request.head.authority.host()));
-        }
-        let path = request.head.path.as_str();
-        if !self.place.holds(path) || !self.path.matches(request) {
-            return Some(format!("path: wanted {}, found {path:?}", self.wanted_path()));
-        }
+    fn mismatch_beside_path(&self, request: &Request<'_>) -> Option<String> {
         if let Some(method) = self.method.as_ref().filter(|method| *method != request.method) {
             return Some(format!("method: wanted {method}, found {}", request.method));
         }
@@ -256,21 +336,6 @@ impl Candidate {
             return Some(wanted("query parameter", &parameter.name, &parameter.value, found));
         }
         self.istio.as_ref()?.mismatch(request)
-    }
-
-    fn wanted_path(&self) -> String {
-        match (&self.path, &self.place) {
-            (Path::Regex(regex), _) => format!("a match of {:?}", source(regex)),
-            (Path::Grpc { service, method }, _) => {
-                let text = |part: &Option<TextMatch>| part.as_ref().map_or("any".to_owned(), TextMatch::to_string);
-                format!("service {}, method {}", text(service), text(method))
-            }
-            (Path::ExactIgnoreCase(text), _) => format!("{text:?} in any case"),
-            (Path::StartIgnoreCase(text), _) => format!("a start of {text:?} in any case"),
-            (Path::Placed, Place::Exact(text)) => format!("{text:?}"),
-            (Path::Placed, Place::Start(text)) => format!("a start of {text:?}"),
-            (Path::Placed, place) => format!("prefix {:?}", place.prefix().unwrap_or_default()),
-        }
     }
 }
 
@@ -361,12 +426,12 @@ fn wanted(kind: &str, name: &str, value: &TextMatch, found: Option<String>) -> S
 }
 
 /// Of entries with equal names only the first counts (HTTPRouteMatch.headers, queryParams).
-fn first_of_each<T, N: PartialEq>(all: Vec<T>, name: impl Fn(&T) -> N) -> Vec<T> {
+fn first_of_each<T, N: PartialEq>(all: Vec<T>, name: impl Fn(&T) -> N) -> Box<[T]> {
     let mut kept: Vec<T> = Vec::with_capacity(all.len());
     for one in all {
         if !kept.iter().any(|other| name(other) == name(&one)) {
             kept.push(one);
         }
     }
-    kept
+    kept.into()
 }

@@ -8,22 +8,22 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct CompiledRoute {
     /// Identity.
-    pub id: RouteId,
+    pub id: Arc<RouteId>,
     /// Its rules, in order.
-    pub rules: Vec<Arc<Rule>>,
-    pub(super) candidates: Vec<Arc<Candidate>>,
+    pub rules: Box<[Arc<Rule>]>,
+    pub(super) candidates: Box<[Arc<Candidate>]>,
     /// A TLSRoute or TCPRoute, which has no candidates.
-    pub(super) stream: Option<RouteSpec>,
+    pub(super) stream: Option<Box<RouteSpec>>,
 }
 
 impl CompiledRoute {
     /// Never fails: what cannot be was refused when the specs were parsed.
     pub fn new(spec: RouteSpec) -> Arc<Self> {
         Arc::new(Self {
-            id: spec.id.clone(),
+            id: Arc::clone(&spec.id),
             rules: spec.rules.iter().map(|rule| Arc::clone(&rule.rule)).collect(),
-            stream: spec.id.kind.is_stream().then(|| spec.clone()),
-            candidates: Candidate::of_route(spec).into_iter().map(Arc::new).collect(),
+            stream: spec.id.kind.is_stream().then(|| Box::new(spec.clone())),
+            candidates: Candidate::of_route(spec).into(),
         })
     }
 }

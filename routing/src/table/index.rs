@@ -1,6 +1,6 @@
 //! From a path to the candidates that can match it, best first.
 
-use super::candidate::{Candidate, Place};
+use super::candidate::{Candidate, Place, PlaceKind};
 use super::radix::Tree;
 use std::sync::Arc;
 
@@ -12,23 +12,22 @@ pub(super) struct Index {
     scan: Run,
 }
 
-/// Candidates of one place, in order of precedence.
+/// Candidates, in order of precedence.
 type Run = Vec<Arc<Candidate>>;
 
-/// What is kept for one text.
+/// What is kept for one text: those of this very path, of this prefix, of this beginning, in this order.
 #[derive(Clone, Debug, Default)]
-struct Leaf {
-    exact: Run,
-    prefix: Run,
-    /// Prefixes by character.
-    start: Run,
-}
+struct Leaf(Run);
 
 impl Index {
     /// Adds a candidate.
     pub(super) fn add(&mut self, candidate: &Arc<Candidate>) {
+        let order = |one: &Candidate, other: &Candidate| {
+            let kinds = one.place.kind().cmp(&other.place.kind());
+            kinds.then_with(|| one.precedence.cmp(&other.precedence))
+        };
         self.change(candidate, |run| {
-            let place = run.partition_point(|other| other.precedence <= candidate.precedence);
+            let place = run.partition_point(|other| order(other, candidate).is_le());
             if run.is_empty() {
                 // Most places have one candidate.
                 run.reserve_exact(1);
@@ -45,7 +44,7 @@ impl Index {
     /// The candidate of highest precedence that the path's places hold and that `matches`.
     pub(super) fn first<'a>(&'a self, path: &str, matches: impl Fn(&Candidate) -> bool) -> Option<&'a Arc<Candidate>> {
         let mut best: Option<&Arc<Candidate>> = None;
-        let mut consider = |run: &'a Run| {
+        let mut consider = |run: &'a [Arc<Candidate>]| {
             let better = run
                 .iter()
                 .take_while(|one| best.is_none_or(|best| one.precedence < best.precedence))
@@ -54,13 +53,14 @@ impl Index {
         };
         // Exact paths, then prefixes from the longest: the likelier a place is to hold the winner, the earlier.
         self.tree.visit(path, |leaf, rest| {
+            let [exact, prefix, start] = leaf.runs();
             if rest.is_empty() {
-                consider(&leaf.exact);
+                consider(exact);
             }
             if rest.is_empty() || rest.starts_with(b"/") {
-                consider(&leaf.prefix);
+                consider(prefix);
             }
-            consider(&leaf.start);
+            consider(start);
         });
         consider(&self.scan);
         best
@@ -69,24 +69,16 @@ impl Index {
     /// Every candidate, in order of precedence.
     pub(super) fn in_order(&self) -> Vec<&Arc<Candidate>> {
         let mut all: Vec<&Arc<Candidate>> = self.scan.iter().collect();
-        self.tree.each(|leaf| all.extend(leaf.runs().into_iter().flatten()));
+        self.tree.each(|leaf| all.extend(&leaf.0));
         all.sort_by_key(|candidate| &candidate.precedence);
         all
     }
 
     fn change(&mut self, candidate: &Candidate, change: impl FnOnce(&mut Run)) {
         match &candidate.place {
-            Place::Exact(text) => self.tree.change(text, |leaf| {
-                change(&mut leaf.exact);
-                leaf.is_of_use()
-            }),
-            Place::Prefix(text) => self.tree.change(text, |leaf| {
-                change(&mut leaf.prefix);
-                leaf.is_of_use()
-            }),
-            Place::Start(text) => self.tree.change(text, |leaf| {
-                change(&mut leaf.start);
-                leaf.is_of_use()
+            Place::Exact(text) | Place::Prefix(text) | Place::Start(text) => self.tree.change(text, |leaf| {
+                change(&mut leaf.0);
+                !leaf.0.is_empty()
             }),
             Place::Scan => change(&mut self.scan),
         }
@@ -94,11 +86,11 @@ impl Index {
 }
 
 impl Leaf {
-    fn is_of_use(&self) -> bool {
-        self.runs().into_iter().any(|run| !run.is_empty())
-    }
-
-    fn runs(&self) -> [&Run; 3] {
-        [&self.exact, &self.prefix, &self.start]
+    /// Exact paths, prefixes, beginnings.
+    fn runs(&self) -> [&[Arc<Candidate>]; 3] {
+        let before = |run: &[Arc<Candidate>], kind| run.partition_point(|one| one.place.kind() < kind);
+        let (exact, rest) = self.0.split_at(before(&self.0, PlaceKind::Prefix));
+        let (prefix, start) = rest.split_at(before(rest, PlaceKind::Start));
+        [exact, prefix, start]
     }
 }

@@ -6,8 +6,9 @@
 //! which they are written, whatever they ask for.
 
 use crate::matching::source;
-use crate::{PathMatch, SniPattern, TextMatch};
-use std::cmp::Reverse;
+use crate::{PathMatch, RouteId, SniPattern, TextMatch};
+use std::cmp::{Ordering, Reverse};
+use std::iter;
 use std::sync::Arc;
 
 /// The fields are compared from the first to the last.
@@ -16,30 +17,33 @@ pub(super) struct Precedence {
     pub(super) host: HostRank,
     pub(super) path: PathRank,
     pub(super) has_method: Reverse<bool>,
-    pub(super) headers: Reverse<usize>,
-    pub(super) query: Reverse<usize>,
+    pub(super) headers: Reverse<u32>,
+    pub(super) query: Reverse<u32>,
     /// Unix seconds.
     pub(super) created: i64,
-    /// `namespace/name`, compared as one text.
-    pub(super) route: Arc<str>,
-    pub(super) rule: usize,
-    pub(super) match_index: usize,
+    pub(super) route: ByName,
+    pub(super) rule: u32,
+    pub(super) match_index: u32,
 }
+
+/// A route, compared by `namespace/name` as one text.
+#[derive(Clone, Debug)]
+pub(super) struct ByName(pub(super) Arc<RouteId>);
 
 /// Of a route on a Gateway: the more specific hostname goes before everything else. Lengths in bytes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum HostRank {
     Exact,
-    Wildcard(Reverse<usize>),
+    Wildcard(Reverse<u32>),
     Any,
 }
 
 /// Lengths in bytes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum PathRank {
-    Exact(Reverse<usize>),
-    Prefix(Reverse<usize>),
-    Regex(Reverse<usize>),
+    Exact(Reverse<u32>),
+    Prefix(Reverse<u32>),
+    Regex(Reverse<u32>),
     Grpc {
         service: TextRank,
         method: TextRank,
@@ -50,8 +54,8 @@ pub(super) enum PathRank {
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum TextRank {
-    Exact(Reverse<usize>),
-    Regex(Reverse<usize>),
+    Exact(Reverse<u32>),
+    Regex(Reverse<u32>),
     Any,
 }
 
@@ -59,7 +63,7 @@ impl HostRank {
     pub(super) fn of(host: Option<&SniPattern>) -> Self {
         match host {
             Some(SniPattern::Exact(_)) => Self::Exact,
-            Some(SniPattern::Wildcard(suffix)) => Self::Wildcard(Reverse(suffix.len())),
+            Some(SniPattern::Wildcard(suffix)) => Self::Wildcard(longer(suffix)),
             None => Self::Any,
         }
     }
@@ -69,11 +73,11 @@ impl PathRank {
     /// `path` has lost its trailing slashes.
     pub(super) fn of(path: &PathMatch) -> Self {
         match path {
-            PathMatch::Exact(text) => Self::Exact(Reverse(text.len())),
-            PathMatch::Prefix(text) => Self::Prefix(Reverse(text.len())),
+            PathMatch::Exact(text) => Self::Exact(longer(text)),
+            PathMatch::Prefix(text) => Self::Prefix(longer(text)),
             // Only VirtualServices have these.
             PathMatch::Start(_) | PathMatch::ExactIgnoreCase(_) | PathMatch::StartIgnoreCase(_) => Self::InOrder,
-            PathMatch::Regex(regex) => Self::Regex(Reverse(source(regex).len())),
+            PathMatch::Regex(regex) => Self::Regex(longer(source(regex))),
         }
     }
 }
@@ -81,13 +85,44 @@ impl PathRank {
 impl TextRank {
     pub(super) fn of(text: Option<&TextMatch>) -> Self {
         match text {
-            Some(TextMatch::Exact(text)) => Self::Exact(Reverse(text.len())),
-            Some(TextMatch::Regex(regex)) => Self::Regex(Reverse(source(regex).len())),
+            Some(TextMatch::Exact(text)) => Self::Exact(longer(text)),
+            Some(TextMatch::Regex(regex)) => Self::Regex(longer(source(regex))),
             // Only VirtualServices begin a text.
             Some(TextMatch::Any | TextMatch::Start(_)) | None => Self::Any,
         }
     }
 }
+
+impl ByName {
+    fn text(&self) -> impl Iterator<Item = u8> {
+        let RouteId { namespace, name, .. } = &*self.0;
+        namespace.bytes().chain(iter::once(b'/')).chain(name.bytes())
+    }
+}
+
+impl Ord for ByName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if self.0.namespace == other.0.namespace {
+            self.0.name.cmp(&other.0.name)
+        } else {
+            self.text().cmp(other.text())
+        }
+    }
+}
+
+impl PartialOrd for ByName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for ByName {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for ByName {}
 
 impl Precedence {
     /// Forgets what the match asks for: only age, name and place in the object are left.
@@ -119,4 +154,14 @@ impl Precedence {
         };
         format!("it matches too, but the chosen one has {advantage}")
     }
+}
+
+/// The longer text goes first.
+fn longer(text: &str) -> Reverse<u32> {
+    Reverse(number(text.len()))
+}
+
+/// As ranks have it: 4,000,000,000 of anything are as good as more.
+pub(super) fn number(many: usize) -> u32 {
+    u32::try_from(many).unwrap_or(u32::MAX)
 }

@@ -106,6 +106,8 @@ impl<V: Clone + Default> Node<V> {
                 let mut child = Self::new(key);
                 child.change(&[], change);
                 if child.value.is_some() {
+                    // Most nodes have few.
+                    self.children.reserve_exact(1);
                     self.children.insert(place, (first, Arc::new(child)));
                 }
             }
@@ -139,7 +141,7 @@ impl<V: Clone + Default> Node<V> {
             value: self.value.take(),
         };
         self.label = upper;
-        self.children.push((first, Arc::new(child)));
+        self.children = vec![(first, Arc::new(child))];
     }
 
     /// A node without a value and with one child is that child.

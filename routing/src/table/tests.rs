@@ -1,8 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 use super::*;
 use crate::{
-    Filters, GrpcMatch, HeaderMatch, HttpMatch, IstioMatch, Matches, PathMatch, QueryMatch, RouteId, RouteKind,
-    RuleSpec, SniPattern, TextMatch, Timeouts,
+    GrpcMatch, HeaderMatch, HttpMatch, IstioMatch, Matches, PathMatch, QueryMatch, RouteId, RouteKind, RuleSpec,
+    Seldom, SniPattern, TextMatch,
 };
 use http::{HeaderName, Method};
 use proptest::prelude::*;
@@ -46,18 +46,18 @@ fn with_host<T>(
 
 fn route(kind: RouteKind, name: &str, created: i64, rules: Vec<Matches>) -> RouteSpec {
     let (namespace, name) = name.split_once('/').unwrap();
-    let id = RouteId {
+    let id = Arc::new(RouteId {
         kind,
         namespace: namespace.into(),
         name: name.into(),
-    };
+    });
     let rule = |index| Rule {
-        route: id.clone(),
+        route: Arc::clone(&id),
         index,
         name: None,
-        filters: Filters::default(),
-        backends: Vec::new(),
-        timeouts: Timeouts::default(),
+        filters: Seldom::default(),
+        backends: Box::default(),
+        timeouts: Seldom::default(),
         retry: None,
         sessions: None,
     };
@@ -122,7 +122,7 @@ fn found(table: &Table, request: &Request<'_>) -> String {
     match table.find(request) {
         None => "none".to_owned(),
         Some(Match { rule, prefix, .. }) => {
-            let RouteId { namespace, name, .. } = &rule.route;
+            let RouteId { namespace, name, .. } = &*rule.route;
             format!("{namespace}/{name}:{} {}", rule.index, prefix.unwrap_or("-"))
         }
     }

@@ -1,21 +1,21 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 use super::*;
-use crate::{Filters, RouteId, RuleSpec, Table, Timeouts};
+use crate::{RouteId, RuleSpec, Seldom, Table};
 use proptest::prelude::*;
 
 fn route(kind: RouteKind, name: &str, created: i64, rules: Vec<Matches>) -> RouteSpec {
-    let id = RouteId {
+    let id = Arc::new(RouteId {
         kind,
         namespace: "shop".into(),
         name: name.into(),
-    };
+    });
     let rule = |index| Rule {
-        route: id.clone(),
+        route: Arc::clone(&id),
         index,
         name: None,
-        filters: Filters::default(),
-        backends: Vec::new(),
-        timeouts: Timeouts::default(),
+        filters: Seldom::default(),
+        backends: Box::default(),
+        timeouts: Seldom::default(),
         retry: None,
         sessions: None,
     };
