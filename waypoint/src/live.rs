@@ -81,7 +81,7 @@ impl Live {
     }
 
     /// A config came into force: its rules are counted from now on.
-    pub(crate) fn published(&self, snapshot: &Snapshot, findings: &[Finding]) {
+    pub(crate) fn published(&self, snapshot: &Arc<Snapshot>, findings: &[Finding]) {
         self.rules.published(snapshot);
         self.verdicts.published(snapshot);
         self.findings.store(Arc::new(findings.to_vec()));

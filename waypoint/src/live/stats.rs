@@ -1,5 +1,7 @@
 //! Counters of rules and their backends. A rule's are found by its address, which the snapshot keeps, in a map that is made
 //! anew with each config; names outlive configs, and so do counts.
+//!
+//! A rule that nobody has used yet has no counters: of a thousand routes, few are.
 
 use super::counts::{Counts, Seen};
 use crate::proxy::route_name;
@@ -8,7 +10,7 @@ use mesh::{ServicePort, Snapshot};
 use routing::{Cluster, RouteKind, Rule, Target};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 /// Rules counted at most; those beyond are served and not counted.
 const MOST_RULES: usize = 20_000;
@@ -16,146 +18,194 @@ const MOST_RULES: usize = 20_000;
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Rules {
-    by_rule: ArcSwap<HashMap<usize, Arc<RuleCounts>>>,
-    /// Of the config before, by name.
-    known: Mutex<HashMap<String, Arc<RuleCounts>>>,
+    shown: ArcSwap<Shown>,
 }
 
-/// Of one rule, as one config has it.
+/// The rules of one config.
+#[derive(Debug, Default)]
+struct Shown {
+    snapshot: Arc<Snapshot>,
+    by_rule: HashMap<usize, Known>,
+}
+
+/// One rule, as one config has it.
 #[derive(Debug)]
-struct RuleCounts {
+struct Known {
     /// Keeps the address, which is the key, from being given to another.
-    _rule: Arc<Rule>,
-    /// `demo/reviews/rule-0`; of a Service without routes its host and port.
-    name: String,
-    kind: RouteKind,
+    rule: Arc<Rule>,
     /// The first Service port that it applies to.
-    service: String,
-    counts: Arc<Counts>,
-    backends: Vec<BackendCounts>,
+    port: Arc<ServicePort>,
+    /// Made by the first request.
+    counted: OnceLock<Box<Counted>>,
 }
 
+/// What is counted of a rule.
 #[derive(Debug)]
-struct BackendCounts {
-    name: String,
-    weight: u32,
-    /// What a name that stands in a rule twice counts is one.
-    counts: Arc<Counts>,
+struct Counted {
+    all: Arc<Counts>,
+    /// By place. What a name that stands in a rule twice counts is one.
+    backends: Box<[Arc<Counts>]>,
+}
+
+/// What a rule counted in the config before.
+struct Before {
+    all: Arc<Counts>,
+    /// By the backend's name.
+    backends: Vec<(String, Arc<Counts>)>,
 }
 
 impl Rules {
     pub(super) fn add(&self, rule: &Arc<Rule>, backend: Option<usize>, seen: &Seen) {
-        let rules = self.by_rule.load();
+        let shown = self.shown.load();
         // A config that has come into force a moment ago is not here yet.
-        let Some(known) = rules.get(&key(rule)) else { return };
-        known.counts.add(seen);
-        if let Some(backend) = backend.and_then(|backend| known.backends.get(backend)) {
-            backend.counts.add(seen);
+        let Some(known) = shown.by_rule.get(&key(rule)) else {
+            return;
+        };
+        let fresh = || Box::new(Counted::new(&shown.snapshot, rule, None));
+        let counted = known.counted.get_or_init(fresh);
+        counted.all.add(seen);
+        if let Some(counts) = backend.and_then(|backend| counted.backends.get(backend)) {
+            counts.add(seen);
         }
     }
 
     /// The names of a rule and of one of its backends.
     pub(super) fn names(&self, rule: &Arc<Rule>, backend: Option<usize>) -> (Option<String>, Option<String>) {
-        let rules = self.by_rule.load();
-        let Some(known) = rules.get(&key(rule)) else {
+        let shown = self.shown.load();
+        let Some(known) = shown.by_rule.get(&key(rule)) else {
             return (None, None);
         };
-        let backend = backend.and_then(|backend| known.backends.get(backend));
-        (Some(known.name.clone()), backend.map(|backend| backend.name.clone()))
+        let backend = backend.and_then(|backend| rule.backends.get(backend));
+        let backend = backend.map(|backend| backend_name(&shown.snapshot, &backend.target));
+        (Some(known.name()), backend)
     }
 
-    pub(super) fn published(&self, snapshot: &Snapshot) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut by_rule, mut by_name) = (HashMap::new(), HashMap::new());
+    /// Told of one config after the other.
+    pub(super) fn published(&self, snapshot: &Arc<Snapshot>) {
+        let before = self.shown.load().counted();
+        let many = snapshot.service_ports().iter().flat_map(|port| port.all_rules());
+        let mut by_rule = HashMap::with_capacity(many.count().min(MOST_RULES));
         for port in snapshot.service_ports() {
             for rule in port.all_rules() {
                 if by_rule.len() >= MOST_RULES {
                     break;
                 }
                 by_rule.entry(key(rule)).or_insert_with(|| {
-                    let name = name(rule, port);
-                    let counts = Arc::new(RuleCounts::new(snapshot, port, rule, &name, known.get(&name)));
-                    by_name.insert(name, Arc::clone(&counts));
-                    counts
+                    let known = Known {
+                        rule: Arc::clone(rule),
+                        port: Arc::clone(port),
+                        counted: OnceLock::new(),
+                    };
+                    if !before.is_empty()
+                        && let Some(before) = before.get(&known.name())
+                    {
+                        let counted = Counted::new(snapshot, rule, Some(before));
+                        known.counted.get_or_init(|| Box::new(counted));
+                    }
+                    known
                 });
             }
         }
-        self.by_rule.store(Arc::new(by_rule));
-        *known = by_name;
+        let snapshot = Arc::clone(snapshot);
+        self.shown.store(Arc::new(Shown { snapshot, by_rule }));
     }
 
     /// Every rule there is, by name.
     pub(super) fn told(&self) -> Vec<Value> {
-        let rules = self.by_rule.load();
-        let mut rules: Vec<&Arc<RuleCounts>> = rules.values().collect();
-        rules.sort_by(|one, other| (&one.service, &one.name).cmp(&(&other.service, &other.name)));
-        rules.into_iter().map(|rule| rule.told()).collect()
+        let shown = self.shown.load();
+        let mut rules: Vec<(String, String, &Known)> = shown
+            .by_rule
+            .values()
+            .map(|known| (service(&known.port), known.name(), known))
+            .collect();
+        rules.sort_by(|one, other| (&one.0, &one.1).cmp(&(&other.0, &other.1)));
+        let told = rules
+            .into_iter()
+            .map(|(service, name, known)| known.told(&shown.snapshot, name, service));
+        told.collect()
     }
 }
 
-impl RuleCounts {
-    fn new(snapshot: &Snapshot, port: &ServicePort, rule: &Arc<Rule>, name: &str, before: Option<&Arc<Self>>) -> Self {
-        let mut backends: Vec<BackendCounts> = Vec::with_capacity(rule.backends.len());
+impl Shown {
+    /// What has been counted, by the rules' names.
+    fn counted(&self) -> HashMap<String, Before> {
+        let used = self
+            .by_rule
+            .values()
+            .filter_map(|known| Some((known, known.counted.get()?)));
+        let before = used.map(|(known, counted)| {
+            let names = known
+                .rule
+                .backends
+                .iter()
+                .map(|one| backend_name(&self.snapshot, &one.target));
+            let before = Before {
+                all: Arc::clone(&counted.all),
+                backends: names.zip(counted.backends.iter().cloned()).collect(),
+            };
+            (known.name(), before)
+        });
+        before.collect()
+    }
+}
+
+impl Counted {
+    fn new(snapshot: &Snapshot, rule: &Rule, before: Option<&Before>) -> Self {
+        let mut backends: Vec<(String, Arc<Counts>)> = Vec::with_capacity(rule.backends.len());
         for backend in &rule.backends {
             let name = backend_name(snapshot, &backend.target);
             let old = before.into_iter().flat_map(|before| &before.backends);
-            let old = backends.iter().chain(old).find(|known| known.name == name);
-            let counts = old.map_or_else(Arc::default, |known| Arc::clone(&known.counts));
-            backends.push(BackendCounts {
-                name,
-                weight: backend.weight,
-                counts,
-            });
+            let old = backends.iter().chain(old).find(|(known, _)| *known == name);
+            let counts = old.map_or_else(Arc::default, |(_, counts)| Arc::clone(counts));
+            backends.push((name, counts));
         }
         Self {
-            _rule: Arc::clone(rule),
-            name: name.to_owned(),
-            kind: rule.route.kind,
-            service: service(port),
-            counts: before.map_or_else(Arc::default, |before| Arc::clone(&before.counts)),
-            backends,
+            all: before.map_or_else(Arc::default, |before| Arc::clone(&before.all)),
+            backends: backends.into_iter().map(|(_, counts)| counts).collect(),
+        }
+    }
+}
+
+impl Known {
+    fn name(&self) -> String {
+        match self.rule.route.kind {
+            RouteKind::Implicit => service(&self.port),
+            _ => route_name(&self.rule),
         }
     }
 
-    fn told(&self) -> Value {
-        let total: u64 = self.backends.iter().map(|backend| u64::from(backend.weight)).sum();
-        let picked: u64 = self.backends.iter().map(|backend| backend.counts.requests()).sum();
+    fn told(&self, snapshot: &Snapshot, name: String, service: String) -> Value {
+        let unused = Counted::new(snapshot, &self.rule, None);
+        let counted = self.counted.get().map_or(&unused, |counted| counted);
+        let pairs = || self.rule.backends.iter().zip(&counted.backends);
+        let total: u64 = pairs().map(|(backend, _)| u64::from(backend.weight)).sum();
+        let picked: u64 = pairs().map(|(_, counts)| counts.requests()).sum();
         let share =
             |part: u64, whole: u64| (whole > 0).then(|| (part as f64 * 10_000.0 / whole as f64).round() / 100.0);
-        let backends = self.backends.iter().map(|backend| {
+        let backends = pairs().map(|(backend, counts)| {
             let mut told = Map::new();
-            told.insert("name".to_owned(), json!(backend.name));
+            told.insert("name".to_owned(), json!(backend_name(snapshot, &backend.target)));
             told.insert("weight".to_owned(), json!(backend.weight));
             told.insert(
                 "wantedPercent".to_owned(),
                 json!(share(u64::from(backend.weight), total)),
             );
-            told.insert(
-                "measuredPercent".to_owned(),
-                json!(share(backend.counts.requests(), picked)),
-            );
-            backend.counts.tell(&mut told);
+            told.insert("measuredPercent".to_owned(), json!(share(counts.requests(), picked)));
+            counts.tell(&mut told);
             Value::Object(told)
         });
         let mut told = Map::new();
-        told.insert("rule".to_owned(), json!(self.name));
-        told.insert("kind".to_owned(), json!(self.kind.to_string()));
-        told.insert("service".to_owned(), json!(self.service));
+        told.insert("rule".to_owned(), json!(name));
+        told.insert("kind".to_owned(), json!(self.rule.route.kind.to_string()));
+        told.insert("service".to_owned(), json!(service));
         told.insert("backends".to_owned(), Value::Array(backends.collect()));
-        self.counts.tell(&mut told);
+        counted.all.tell(&mut told);
         Value::Object(told)
     }
 }
 
 fn key(rule: &Arc<Rule>) -> usize {
     Arc::as_ptr(rule).addr()
-}
-
-fn name(rule: &Rule, port: &ServicePort) -> String {
-    match rule.route.kind {
-        RouteKind::Implicit => service(port),
-        _ => route_name(rule),
-    }
 }
 
 fn service(port: &ServicePort) -> String {

@@ -1,8 +1,8 @@
 //! What each backend of a rule really gets, beside what it should get: `waypoint_backend_requests_total` and
 //! `waypoint_backend_weight`.
 //!
-//! Handles are made when a config is published. A request finds them by the address of its rule, which the table keeps
-//! alive; one that still holds an older config finds none and is counted by name.
+//! Handles are made when a config is published. A request finds them by the address of its rule, which is kept alive; one
+//! that still holds an older config finds none, and is counted only where there is an `overflow`.
 
 use super::record::route_name;
 use arc_swap::ArcSwap;
@@ -15,10 +15,19 @@ use telemetry::{BackendWeight, Counter, OwnMetrics};
 /// Rules that are told apart; those beyond are counted together as `overflow`.
 const RULES: usize = 1_000;
 
-/// Handles by the address of the rule.
+/// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Shares {
-    rules: ArcSwap<HashMap<usize, Counted>>,
+    told: ArcSwap<Told>,
+}
+
+/// The handles of one config.
+#[derive(Debug, Default)]
+struct Told {
+    /// By the address of the rule.
+    rules: HashMap<usize, Counted>,
+    /// There are more rules than are told apart.
+    overflow: Option<Counter>,
 }
 
 #[derive(Debug)]
@@ -38,38 +47,35 @@ impl Shares {
         let Some(place) = rule.backends.iter().position(|other| std::ptr::eq(other, backend)) else {
             return;
         };
-        let rules = self.rules.load();
-        if let Some(counter) = rules.get(&address(rule)).and_then(|known| known.backends.get(place)) {
+        let told = self.told.load();
+        let counter = match told.rules.get(&address(rule)) {
+            Some(known) => known.backends.get(place),
+            None => told.overflow.as_ref(),
+        };
+        if let Some(counter) = counter {
             counter.inc();
         }
     }
 
     /// Makes the handles of a config, and shows its weights.
     pub(crate) fn publish(&self, snapshot: &Snapshot, metrics: &OwnMetrics) {
-        let mut rules: HashMap<usize, Counted> = HashMap::new();
+        let mut told = Told::default();
         let mut weights: BTreeMap<(String, String), u32> = BTreeMap::new();
         let shaped = snapshot.service_ports().iter().flat_map(|port| port.all_rules());
         for rule in shaped.filter(|rule| rule.route.kind != RouteKind::Implicit) {
-            if rules.contains_key(&address(rule)) {
+            if told.rules.contains_key(&address(rule)) {
                 continue; // One rule may shape many ports.
             }
-            let is_told = rules.len() < RULES;
-            let route = if is_told {
-                route_name(rule)
-            } else {
-                "overflow".to_owned()
-            };
+            if told.rules.len() >= RULES {
+                told.overflow = Some(metrics.backend_requests("overflow", "overflow"));
+                break;
+            }
+            let route = route_name(rule);
             let counters = rule.backends.iter().map(|backend| {
-                let name = if is_told {
-                    backend_name(snapshot, rule, backend)
-                } else {
-                    "overflow".to_owned()
-                };
+                let name = backend_name(snapshot, rule, backend);
                 let counter = metrics.backend_requests(&route, &name);
-                if is_told {
-                    let weight = weights.entry((route.clone(), name)).or_default();
-                    *weight = weight.saturating_add(backend.weight);
-                }
+                let weight = weights.entry((route.clone(), name)).or_default();
+                *weight = weight.saturating_add(backend.weight);
                 counter
             });
             let backends = counters.collect();
@@ -77,7 +83,7 @@ impl Shares {
                 _rule: Arc::clone(rule),
                 backends,
             };
-            rules.insert(address(rule), counted);
+            told.rules.insert(address(rule), counted);
         }
         let weights = weights.into_iter().map(|((route, backend), weight)| BackendWeight {
             route: route.into(),
@@ -85,7 +91,7 @@ impl Shares {
             weight,
         });
         metrics.set_weights(weights.collect());
-        self.rules.store(Arc::new(rules));
+        self.told.store(Arc::new(told));
     }
 }
 

@@ -277,7 +277,7 @@ fn backend_answer(
         return Some(direct_answer(&answer, "a CORS preflight, answered by the waypoint"));
     }
     walk.filter_asks(&backend.filters);
-    let levels = [&rule.filters, &backend.filters];
+    let levels: [&routing::Filters; 2] = [&rule.filters, &backend.filters];
     let port = walk.connection.destination_port;
     match filters::direct(&levels, admitted, origin, port, matched.prefix) {
         Ok(answer) => answer.map(|answer| direct_answer(&answer, "answered by the backendRef's filter")),
