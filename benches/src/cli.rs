@@ -5,6 +5,7 @@ mod compare;
 mod destination;
 mod files;
 mod identity;
+mod idle;
 mod instructions;
 mod load;
 mod report;
@@ -16,6 +17,7 @@ pub(crate) use compare::{CompareArgs, Programs};
 pub(crate) use destination::DestinationArgs;
 pub(crate) use files::{FilesArgs, PagesArgs};
 pub(crate) use identity::IdentityArgs;
+pub(crate) use idle::IdleArgs;
 pub(crate) use instructions::InstructionsArgs;
 pub(crate) use load::LoadArgs;
 pub(crate) use report::ReportArgs;
@@ -40,6 +42,9 @@ pub(crate) enum Command {
     /// Load on your own waypoint: through tunnels of its own, or through those of the node it runs on.
     #[command(after_help = LOAD)]
     Load(Box<LoadArgs>),
+    /// Connections and streams that are held and do nothing: what each holds of the waypoint's memory, and whether it lasts.
+    #[command(after_help = IDLE)]
+    Idle(Box<IdleArgs>),
     /// Tables, a page or the README's chart from the JSON file of an earlier run.
     #[command(after_help = "EXAMPLES:\n  \
         waypoint-bench report results.json --html report.html --chart docs/benchmark.svg")]
@@ -65,6 +70,17 @@ const COMPARE: &str = "EXAMPLES:
 --namespace {namespace} --gateway {gateway} --trust-domain {trust_domain} --workers 1'
 
 Exits 0; 1 when the gate was missed or a request failed; 2 when nothing could be measured.";
+
+const IDLE: &str = "EXAMPLES:
+  # 1,000 connections of a node tunnel, 5,000 streams on them, held for a minute; the waypoint's memory by its metrics.
+  waypoint-bench idle --service reviews.demo:9080 --waypoint waypoint.demo:15008 --certs /certs \\
+    --waypoint-identity spiffe://cluster.local/ns/demo/sa/waypoint --connections 1000 --streams 5000 --duration 60 \\
+    --metrics waypoint.demo:15020
+  # In a pod of the mesh: 2,000 connections of an application, each of which has made one request.
+  waypoint-bench idle --service reviews.demo:9080 --streams 2000 --metrics waypoint.demo:15020
+
+At the end each stream carries one more request. Exits 0; 1 when a connection or stream did not last; 2 when they could not
+be opened. Ctrl-C ends it and tells what there is.";
 
 const LOAD: &str = "EXAMPLES:
   # In a pod of the mesh: the node's ztunnel makes the tunnels. Three steps of 20 s, the proxy's own cost beside them.

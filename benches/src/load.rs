@@ -3,11 +3,13 @@
 //! A *lane* carries one request at a time. Each lane waits for its turn ([`Pace`]), makes an exchange and counts it.
 
 mod ask;
+mod kept;
 mod lane;
 mod pace;
 mod tally;
 
 pub(crate) use ask::{Ask, Protocol, body, message};
+pub(crate) use kept::Kept;
 pub(crate) use pace::Schedule;
 pub(crate) use tally::{Tally, WINDOWS_LIMIT};
 
@@ -50,6 +52,24 @@ pub(crate) struct Plan {
     pub(crate) patience: Option<Duration>,
     /// Threads that send.
     pub(crate) threads: usize,
+}
+
+impl Plan {
+    /// One such request after another, on one stream.
+    pub(crate) fn new(ask: Ask) -> Self {
+        Self {
+            ask,
+            connections: 1,
+            streams: 1,
+            in_flight: 1,
+            schedule: None,
+            is_fresh: false,
+            is_strict: false,
+            limit: None,
+            patience: None,
+            threads: 1,
+        }
+    }
 }
 
 /// A running load.

@@ -4,6 +4,8 @@ mod order;
 mod told;
 mod view;
 
+pub(crate) use order::ask;
+
 use crate::cli::LoadArgs;
 use crate::fault::Fault;
 use crate::figure::{Figure, Sample};

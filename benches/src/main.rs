@@ -11,6 +11,7 @@ mod figure;
 mod http1;
 mod http2;
 mod identity;
+mod idle;
 mod instructions;
 mod load;
 mod load_test;
@@ -18,6 +19,7 @@ mod machine;
 mod neighbour;
 mod process;
 mod report;
+mod rest;
 mod scenario;
 mod serve;
 mod splice_proxy;
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Compare(args) => compare::run(&args),
         Command::Load(args) => load_test::run(&args),
+        Command::Idle(args) => idle::run(&args),
         Command::Report(args) => report::again(&args).map(|()| ExitCode::SUCCESS),
         Command::Instructions(args) => instructions::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Destination(args) => serve::run(&args).map(|()| ExitCode::SUCCESS),

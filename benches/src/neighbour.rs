@@ -13,7 +13,7 @@ mod world;
 pub(crate) use collector::Collector;
 pub(crate) use destination::{Application, Destination, Route, Tunnels, listen};
 pub(crate) use echo::Echo;
-pub(crate) use source::Source;
+pub(crate) use source::{Connection, Source};
 pub(crate) use thread::Room;
 pub(crate) use world::{Changes, PolicyRule, RouteVersions, World};
 

@@ -16,11 +16,11 @@ use crate::cli::Programs;
 use crate::fault::{During, Fault};
 use crate::neighbour::World;
 use crate::process::{Usage, resident_kib};
+use crate::rest::settled;
 use child::Process;
 use clap::ValueEnum;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 /// A proxy that we know how to configure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum)]
@@ -112,10 +112,6 @@ impl Contender {
 pub(crate) const WAYPOINT: &str = "waypoint";
 /// What the others are measured by.
 pub(crate) const ENVOY: &str = "envoy";
-/// Memory that has not changed for this long is at rest.
-const REST: Duration = Duration::from_millis(300);
-/// It is given so long to come to rest.
-const REST_LIMIT: Duration = Duration::from_secs(5);
 
 impl Subject {
     /// Starts it and waits until it takes tunnels. `place` is one that no other running subject of this world has.
@@ -165,16 +161,7 @@ impl Subject {
 
     /// Resident memory when it changes no more, KiB.
     pub(crate) fn resident_kib_at_rest(&self) -> Result<u64, Fault> {
-        let end = Instant::now() + REST_LIMIT;
-        let (mut last, mut since) = (self.resident_kib()?, Instant::now());
-        while since.elapsed() < REST && Instant::now() < end {
-            std::thread::sleep(REST / 10);
-            let now = self.resident_kib()?;
-            if now != last {
-                (last, since) = (now, Instant::now());
-            }
-        }
-        Ok(last)
+        settled(|| self.resident_kib())
     }
 }
 

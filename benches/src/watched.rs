@@ -7,6 +7,7 @@ pub(crate) use scrape::address;
 use crate::cli::WatchedArgs;
 use crate::fault::{During, Fault};
 use crate::process::{Usage, mib, resident_kib};
+use crate::rest::settled;
 use scrape::Scrape;
 use std::time::{Duration, Instant};
 
@@ -47,6 +48,11 @@ impl Watched {
             eprintln!("waypoint-bench: {fault}");
             Reading::default()
         })
+    }
+
+    /// Resident memory when it changes no more; None where it is not seen.
+    pub(crate) fn resident_mib_at_rest(&self) -> Option<f64> {
+        settled(|| Ok(self.read().resident_mib)).ok()?
     }
 
     /// Whether there is anything to be told of it.

@@ -109,9 +109,12 @@ fn idle_connections(subject: &Subject, world: &World, connections: u64) -> Resul
         .build()
         .during("runtime")?;
     runtime.block_on(async {
-        let first = source.idle(1).await?;
+        let first = source.connect().await?;
         let before = subject.resident_kib_at_rest()?;
-        let more = source.idle(connections).await?;
+        let mut more = Vec::new();
+        for _ in 0..connections {
+            more.push(source.connect().await?);
+        }
         let with = subject.resident_kib_at_rest()?;
         drop((first, more));
         Ok((with, before))

@@ -109,16 +109,14 @@ pub(crate) fn plan(world: &World, traffic: Traffic) -> Result<Plan, Fault> {
             .insert("authorization", token.bearer.parse().during("a token")?);
     }
     Ok(Plan {
-        ask,
         connections,
         streams,
         in_flight: traffic.in_flight,
         schedule: traffic.rate.map(Schedule::constant),
         is_fresh: traffic.is_fresh,
         is_strict: true,
-        limit: None,
-        patience: None,
         threads: traffic.threads,
+        ..Plan::new(ask)
     })
 }
 

@@ -67,6 +67,15 @@ impl Lane {
         Ok(lanes)
     }
 
+    /// The one lane of a connection that is there.
+    pub(super) async fn on(source: &Source, plan: &Arc<Plan>, wire: Wire) -> Result<Self, String> {
+        Ok(Self {
+            way: Way::open(wire, &plan.ask).await?,
+            source: source.clone(),
+            plan: Arc::clone(plan),
+        })
+    }
+
     /// One request and its whole answer. An error is the end of the connection.
     pub(super) async fn exchange(&mut self) -> Result<Answer, String> {
         match &mut self.way {
@@ -74,11 +83,8 @@ impl Lane {
             Way::Http2(lane) => lane.exchange().await,
             Way::Tcp(lane) => lane.exchange().await,
             Way::Fresh => {
-                let mut once = Self {
-                    way: Way::open(dial(&self.source).await?, &self.plan.ask).await?,
-                    source: self.source.clone(),
-                    plan: Arc::clone(&self.plan),
-                };
+                let wire = dial(&self.source).await?;
+                let mut once = Self::on(&self.source, &self.plan, wire).await?;
                 Box::pin(once.exchange()).await
             }
         }
@@ -98,8 +104,7 @@ impl Lane {
 }
 
 async fn dial(source: &Source) -> Result<Wire, String> {
-    let wires = source.dial(1, 1).await.map_err(|fault| fault.to_string())?;
-    wires.into_iter().next().ok_or_else(|| "no tunnel".to_owned())
+    source.connection().open().await.map_err(|fault| fault.to_string())
 }
 
 impl Way {

@@ -46,21 +46,20 @@ pub(super) fn plan(args: &LoadArgs, steps: &[Step]) -> Result<Plan, Fault> {
         rates.extend(step.rate.map(|rate| (rate, step.time.saturating_add(before))));
     }
     Ok(Plan {
-        ask: ask(&args.way, &args.ask)?,
         connections: args.connections,
         streams: args.streams,
         in_flight: args.in_flight,
         schedule: (!rates.is_empty()).then(|| Schedule::steps(rates)),
         is_fresh: args.new_connections,
-        is_strict: false,
         limit: args.requests,
         patience: Some(Duration::from_secs(args.timeout)),
         threads: usize::try_from(args.threads).during("--threads")?,
+        ..Plan::new(ask(&args.way, &args.ask)?)
     })
 }
 
 /// The request.
-fn ask(way: &WayArgs, args: &AskArgs) -> Result<Ask, Fault> {
+pub(crate) fn ask(way: &WayArgs, args: &AskArgs) -> Result<Ask, Fault> {
     // Port 80 is not said.
     let named = way.service.strip_suffix(":80").unwrap_or(&way.service);
     let host = args.host.as_deref().unwrap_or(named);

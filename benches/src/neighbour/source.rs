@@ -58,50 +58,70 @@ impl Source {
         }))
     }
 
-    /// Opens `connections` with `streams` spread over them. Connections live as long as one of their streams.
-    pub(crate) async fn dial(&self, connections: u64, streams: u64) -> Result<Vec<Wire>, Fault> {
-        let mut wires = Vec::new();
+    /// A connection that is not open yet.
+    pub(crate) fn connection(&self) -> Connection {
         match self {
             Self::Tunnels(tunnels) => {
-                let pools: Vec<_> = (0..connections.max(1)).map(|_| tunnels.pool()).collect();
-                for (pool, _) in pools.iter().cycle().zip(0..streams) {
-                    wires.push(tunnels.open(pool).await?);
+                let (config, certs) = (tunnels.config.clone(), Arc::clone(&tunnels.certs));
+                Connection::Tunnels {
+                    tunnels: Arc::clone(tunnels),
+                    pool: Pool::new(config, certs, Arc::new(NoEvents)),
                 }
             }
-            Self::Plain(address) => {
-                for _ in 0..streams {
-                    let socket = TcpStream::connect(&**address).await.during(address)?;
-                    socket.set_nodelay(true).during("TCP_NODELAY")?;
-                    wires.push(socket.into());
-                }
-            }
+            Self::Plain(address) => Connection::Plain(Arc::clone(address)),
+        }
+    }
+
+    /// Opens `connections` with `streams` spread over them. Connections live as long as one of their streams.
+    pub(crate) async fn dial(&self, connections: u64, streams: u64) -> Result<Vec<Wire>, Fault> {
+        let all: Vec<_> = (0..connections.max(1)).map(|_| self.connection()).collect();
+        let mut wires = Vec::new();
+        for (connection, _) in all.iter().cycle().zip(0..streams) {
+            wires.push(connection.open().await?);
         }
         Ok(wires)
     }
 
-    /// Opens connections on which no stream is left, and keeps them for as long as what is returned lives.
-    pub(crate) async fn idle(&self, connections: u64) -> Result<Vec<Arc<Pool>>, Fault> {
-        let Self::Tunnels(tunnels) = self else {
-            return Err(Fault::new("plain connections have no tunnels"));
-        };
-        let mut pools = Vec::new();
-        for _ in 0..connections {
-            let pool = tunnels.pool();
-            drop(tunnels.open(&pool).await?);
-            pools.push(pool);
-        }
-        Ok(pools)
+    /// Opens a connection on which no stream is left. It is kept for as long as what is returned lives.
+    pub(crate) async fn connect(&self) -> Result<Connection, Fault> {
+        let connection = self.connection();
+        drop(connection.open().await?);
+        Ok(connection)
     }
 }
 
-impl Tunnels {
+/// One mTLS connection, opened by its first stream; in clear, where streams have their own, only a place to dial.
+pub(crate) enum Connection {
     /// A pool keeps to one connection as long as that has room.
-    fn pool(&self) -> Arc<Pool> {
-        Pool::new(self.config.clone(), Arc::clone(&self.certs), Arc::new(NoEvents))
+    Tunnels {
+        tunnels: Arc<Tunnels>,
+        pool: Arc<Pool>,
+    },
+    Plain(Arc<str>),
+}
+
+impl Connection {
+    /// A stream on it.
+    pub(crate) async fn open(&self) -> Result<Wire, Fault> {
+        match self {
+            Self::Tunnels { tunnels, pool } => {
+                let headers = tunnels.headers.clone();
+                let dialled = pool.dial(&tunnels.proxy, &tunnels.authority, headers).await;
+                dialled.map(Wire::from).during("client tunnel")
+            }
+            Self::Plain(address) => {
+                let socket = TcpStream::connect(&**address).await.during(address)?;
+                socket.set_nodelay(true).during("TCP_NODELAY")?;
+                Ok(socket.into())
+            }
+        }
     }
 
-    async fn open(&self, pool: &Arc<Pool>) -> Result<Wire, Fault> {
-        let dialled = pool.dial(&self.proxy, &self.authority, self.headers.clone()).await;
-        dialled.map(Wire::from).during("client tunnel")
+    /// Whether the other side has not closed it.
+    pub(crate) fn is_open(&self) -> bool {
+        match self {
+            Self::Tunnels { pool, .. } => pool.connections() > 0,
+            Self::Plain(_) => true,
+        }
     }
 }

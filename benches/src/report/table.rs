@@ -45,13 +45,16 @@ pub(super) fn summary(report: &Report) -> Table {
 
 /// A line for each step of a load.
 pub(super) fn overview(report: &Report) -> Table {
-    const SHOWN: [Figure; 7] = [
+    const SHOWN: [Figure; 10] = [
         Figure::PerSecond,
         Figure::P50Us,
         Figure::P99Us,
         Figure::LongestUs,
         Figure::CpuUs,
         Figure::Busy,
+        Figure::IdleMib,
+        Figure::ConnectionKib,
+        Figure::StreamKib,
         Figure::LoadedMib,
     ];
     let rows = || report.sections.iter().flat_map(|section| &section.rows);
