@@ -10,6 +10,7 @@ mod instructions;
 mod load;
 mod report;
 mod splice;
+mod stage;
 mod way;
 
 pub(crate) use ask::AskArgs;
@@ -22,6 +23,7 @@ pub(crate) use instructions::InstructionsArgs;
 pub(crate) use load::LoadArgs;
 pub(crate) use report::ReportArgs;
 pub(crate) use splice::SpliceArgs;
+pub(crate) use stage::StageArgs;
 pub(crate) use way::{WatchedArgs, WayArgs};
 
 use clap::{Parser, Subcommand};
@@ -45,6 +47,9 @@ pub(crate) enum Command {
     /// Connections and streams that are held and do nothing: what each holds of the waypoint's memory, and whether it lasts.
     #[command(after_help = IDLE)]
     Idle(Box<IdleArgs>),
+    /// A whole mesh on this machine, with the waypoint, Envoy or another proxy in it, to be loaded by hand with `load`.
+    #[command(after_help = STAGE)]
+    Stage(Box<StageArgs>),
     /// Tables, a page or the README's chart from the JSON file of an earlier run.
     #[command(after_help = "EXAMPLES:\n  \
         waypoint-bench report results.json --html report.html --chart docs/benchmark.svg")]
@@ -70,6 +75,13 @@ const COMPARE: &str = "EXAMPLES:
 --namespace {namespace} --gateway {gateway} --trust-domain {trust_domain} --workers 1'
 
 Exits 0; 1 when the gate was missed or a request failed; 2 when nothing could be measured.";
+
+const STAGE: &str = "EXAMPLES:
+  waypoint-bench stage                                    # our waypoint; it prints the command that loads it
+  waypoint-bench stage --proxy envoy --scenario jwt-rs256    # Envoy, with a token to be checked
+  waypoint-bench stage --proxy splice                     # the floor
+
+The destination, certificates and manifests are its own, on loopback addresses. Ctrl-C ends all of it.";
 
 const IDLE: &str = "EXAMPLES:
   # 1,000 connections of a node tunnel, 5,000 streams on them, held for a minute; the waypoint's memory by its metrics.

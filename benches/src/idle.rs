@@ -125,9 +125,10 @@ impl Idle<'_> {
                 told = Instant::now();
                 let proxy = proxy.map_or_else(String::new, |proxy| format!("   proxy: {proxy}"));
                 println!(
-                    "held {} of {} s: {} connections, {} streams{proxy}",
+                    "held {} of {} s: {} of {} connections, {} streams{proxy}",
                     began.elapsed().as_secs(),
                     time.as_secs(),
+                    self.held.open_connections(),
                     self.held.connections(),
                     self.held.streams()
                 );

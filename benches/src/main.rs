@@ -23,6 +23,7 @@ mod rest;
 mod scenario;
 mod serve;
 mod splice_proxy;
+mod stage;
 mod stop;
 mod subject;
 mod warnings;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Report(args) => report::again(&args).map(|()| ExitCode::SUCCESS),
         Command::Instructions(args) => instructions::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Destination(args) => serve::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Stage(args) => stage::run(&args).map(|()| ExitCode::SUCCESS),
         Command::SpliceProxy(args) => splice_proxy::run(&args).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|fault| {

@@ -99,6 +99,20 @@ pub(crate) struct Traffic {
     pub(crate) threads: usize,
 }
 
+impl Traffic {
+    /// One HTTP/1.1 connection in each of 32 streams of one tunnel connection, as fast as they can, 1 KiB answers.
+    pub(crate) const SATURATED: Self = Self {
+        connections: 1,
+        streams: 32,
+        in_flight: 1,
+        rate: None,
+        request_bytes: 0,
+        response_bytes: 1024,
+        is_fresh: false,
+        threads: 1,
+    };
+}
+
 impl Mesh {
     /// Whether routes change while requests flow.
     pub(crate) fn is_changing(&self) -> bool {

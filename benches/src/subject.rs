@@ -149,6 +149,11 @@ impl Subject {
         self.routes.as_ref().map_or(Ok(()), |routes| routes.tell(world))
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// What it has cost so far.
     pub(crate) fn usage(&self) -> Result<Usage, Fault> {
         Usage::of(self.process.pid()).during(&self.name)

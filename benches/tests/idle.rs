@@ -45,9 +45,10 @@ async fn what_does_not_last_is_told() {
     let mut said = lines(&mut idle);
     said.find(|line| line.starts_with("opened 6 streams")).unwrap();
     drop(scene.waypoint);
-    said.find(|line| line.contains("0 connections, 6 streams")).unwrap();
+    said.find(|line| line.contains("0 of 3 connections, 6 streams"))
+        .unwrap();
     interrupt(&idle);
-    let report = said.find(|line| line.starts_with("0 connections, 6 streams")).unwrap();
+    let report = said.find(|line| line.starts_with("3 connections, 6 streams")).unwrap();
     assert!(
         report.contains("connections that the other side closed (3)"),
         "{report}"

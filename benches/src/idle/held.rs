@@ -67,8 +67,13 @@ impl Held {
         added.map_err(with_advice)
     }
 
-    /// Connections that are open now.
+    /// Connections that were opened.
     pub(super) fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Those that the other side has not closed.
+    pub(super) fn open_connections(&self) -> usize {
         let open = self.connections.iter().filter(|connection| connection.is_open());
         open.count()
     }
@@ -80,7 +85,7 @@ impl Held {
 
     /// Asks on every stream once more, and tells what did not hold.
     pub(super) fn end(&mut self) -> Vec<String> {
-        let lost = self.connections.len().saturating_sub(self.connections());
+        let lost = self.connections().saturating_sub(self.open_connections());
         self.runtime.block_on(self.kept.ask_again());
         let mut failures = self.kept.failures();
         if lost > 0 {

@@ -202,9 +202,14 @@ impl World {
         self.mesh.pki.trust_domain()
     }
 
+    /// A folder with certificates of some workload; it goes when this is dropped.
+    pub(crate) fn certs_of(&self, service_account: &str) -> Certs {
+        self.mesh.pki.issue(NAMESPACE, service_account)
+    }
+
     /// Certificates of some workload, ready for use.
     pub(crate) fn workload(&self, service_account: &str) -> Result<Arc<dyn CertSource>, Fault> {
-        let certs = self.mesh.pki.issue(NAMESPACE, service_account);
+        let certs = self.certs_of(service_account);
         // Read here and never again: the folder may go.
         let loaded = FileCerts::load(certs.path()).during(format_args!("certificates of {service_account}"))?;
         Ok(loaded)

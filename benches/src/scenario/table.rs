@@ -9,17 +9,7 @@ const TWO: &[How] = &[How::Waypoint, How::Envoy];
 /// With the floor.
 const THREE: &[How] = &[How::Waypoint, How::Envoy, How::Splice];
 
-/// One HTTP/1.1 connection in each of 32 streams of one tunnel connection, as fast as they can, 1 KiB answers.
-const SATURATED: Traffic = Traffic {
-    connections: 1,
-    streams: 32,
-    in_flight: 1,
-    rate: None,
-    request_bytes: 0,
-    response_bytes: 1024,
-    is_fresh: false,
-    threads: 1,
-};
+const SATURATED: Traffic = Traffic::SATURATED;
 const PLAIN: Mesh = Mesh {
     routes: 0,
     policy_rules: 0,
