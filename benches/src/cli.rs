@@ -36,6 +36,7 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+/// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// The waypoint beside Envoy and the floor, in scenarios: CPU of the proxy process per request, latency, memory.
@@ -72,7 +73,11 @@ const COMPARE: &str = "EXAMPLES:
   waypoint-bench compare --scenario all --json results.json --markdown benches/RESULTS.md
   waypoint-bench compare --scenario jwt-rs256 --only waypoint --seconds 30    # time for perf record -p PID
   waypoint-bench compare --subject 'old=/opt/waypoint-0.1 run --config {config_dir} --certs {certs_dir} --hbone {hbone} \
---namespace {namespace} --gateway {gateway} --trust-domain {trust_domain} --workers 1'
+--namespace {namespace} --gateway {gateway} --trust-domain {trust_domain} --workers {workers}'
+  waypoint-bench compare --scenario scaling    # one worker and two, of each proxy
+
+The first three are built in; any other proxy is a command by template. It must serve the manifests in {config_dir} with
+the certificates in {certs_dir} (root-cert.pem, cert-chain.pem, key.pem), take tunnels at {hbone}, and stay in the foreground.
 
 Exits 0; 1 when the gate was missed or a request failed; 2 when nothing could be measured.";
 
@@ -84,19 +89,19 @@ const STAGE: &str = "EXAMPLES:
 The destination, certificates and manifests are its own, on loopback addresses. Ctrl-C ends all of it.";
 
 const IDLE: &str = "EXAMPLES:
-  # 1,000 connections of a node tunnel, 5,000 streams on them, held for a minute; the waypoint's memory by its metrics.
+  # 1,000 connections of a node tunnel, 5,000 streams on them, held for a minute; memory of the waypoint's pod by its metrics.
   waypoint-bench idle --service reviews.demo:9080 --waypoint waypoint.demo:15008 --certs /certs \\
     --waypoint-identity spiffe://cluster.local/ns/demo/sa/waypoint --connections 1000 --streams 5000 --duration 60 \\
-    --metrics waypoint.demo:15020
+    --metrics 10.0.0.7:15020
   # In a pod of the mesh: 2,000 connections of an application, each of which has made one request.
-  waypoint-bench idle --service reviews.demo:9080 --streams 2000 --metrics waypoint.demo:15020
+  waypoint-bench idle --service reviews.demo:9080 --streams 2000 --metrics 10.0.0.7:15020
 
 At the end each stream carries one more request. Exits 0; 1 when a connection or stream did not last; 2 when they could not
 be opened. Ctrl-C ends it and tells what there is.";
 
 const LOAD: &str = "EXAMPLES:
   # In a pod of the mesh: the node's ztunnel makes the tunnels. Three steps of 20 s, the proxy's own cost beside them.
-  waypoint-bench load --service reviews.demo:9080 --rate 500,1000,2000 --duration 60 --metrics waypoint.demo:15020
+  waypoint-bench load --service reviews.demo:9080 --rate 500,1000,2000 --duration 60 --metrics 10.0.0.7:15020
   # As its own ztunnel, with a certificate by istiod, over 4 connections of 50 streams, as many requests as go.
   waypoint-bench load --service reviews.demo:9080 --waypoint waypoint.demo:15008 \\
     --waypoint-identity spiffe://cluster.local/ns/demo/sa/waypoint --ca-address istiod.istio-system.svc:15012 \\
@@ -108,8 +113,11 @@ const LOAD: &str = "EXAMPLES:
   # Handshakes: a new connection for each request, 200 a second.
   waypoint-bench load --service reviews.demo:9080 --waypoint waypoint.demo:15008 --certs /certs \\
     --waypoint-identity spiffe://cluster.local/ns/demo/sa/waypoint --new-connections --rate 200
-  # On a laptop, on what `waypoint demo --keep` leaves running, to a page with plots.
-  waypoint-bench load --service 127.0.0.1:PORT --host reviews:9080 --path /reviews/1 --html load.html
+  # On a laptop: what `waypoint-bench stage` prints; or what `waypoint demo --keep` leaves running, to a page with plots.
+  waypoint-bench load --service 127.0.0.1:8080 --host reviews:9080 --path /reviews/1 --html load.html
 
 Exits 0; 1 when a request failed; 2 when nothing could be measured. Ctrl-C ends it and tells what there is; a second one
 ends it at once.";
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,8 @@ const EVERY: Duration = Duration::from_secs(1);
 pub(crate) enum Watched {
     Nothing,
     Process(u32),
-    Metrics(Scrape),
+    /// Of one replica or more.
+    Metrics(Vec<Scrape>),
 }
 
 /// What is known of it at one moment.
@@ -33,10 +34,13 @@ pub(crate) struct Reading {
 impl Watched {
     /// What the command line names, looked at once: a mistyped address is told before the load.
     pub(crate) fn of(args: &WatchedArgs) -> Result<Self, Fault> {
-        let watched = match (args.pid, &args.metrics) {
+        let watched = match (args.pid, args.metrics.is_empty()) {
             (Some(pid), _) => Self::Process(pid),
-            (None, Some(address)) => Self::Metrics(Scrape::new(address.clone())?),
-            (None, None) => Self::Nothing,
+            (None, true) => Self::Nothing,
+            (None, false) => {
+                let scrapes = args.metrics.iter().cloned().map(Scrape::new);
+                Self::Metrics(scrapes.collect::<Result<_, _>>()?)
+            }
         };
         watched.try_read()?;
         Ok(watched)
@@ -67,7 +71,10 @@ impl Watched {
                 cpu: Some(Usage::of(*pid).during("--pid")?.cpu),
                 resident_mib: Some(mib(resident_kib(*pid).during("--pid")?)),
             }),
-            Self::Metrics(scrape) => scrape.read(),
+            Self::Metrics(scrapes) => {
+                let readings = scrapes.iter().map(Scrape::read).collect::<Result<Vec<_>, _>>()?;
+                Ok(Reading::sum(&readings))
+            }
         }
     }
 }
@@ -114,8 +121,19 @@ impl<'a> Meter<'a> {
 }
 
 impl Reading {
+    /// Of several replicas; what one of them does not tell is not known of all.
+    fn sum(readings: &[Self]) -> Self {
+        Self {
+            cpu: readings.iter().map(|reading| reading.cpu).sum(),
+            resident_mib: readings.iter().map(|reading| reading.resident_mib).sum(),
+        }
+    }
+
     /// CPU since an earlier one.
     pub(crate) fn cpu_since(&self, earlier: &Self) -> Option<Duration> {
         Some(self.cpu?.saturating_sub(earlier.cpu?))
     }
 }
+
+#[cfg(test)]
+mod tests;

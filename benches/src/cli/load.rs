@@ -37,7 +37,7 @@ pub(crate) struct LoadArgs {
     /// Seconds that an answer may take: a connection without one is given up and another opened.
     #[arg(long, value_name = "S", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub(crate) timeout: u64,
-    /// Threads that send: more where one is not enough for the waypoint (it is full at some 50,000 requests a second).
+    /// Threads that send: more where one is not enough for the waypoint (it is full at some 100,000 small requests a second).
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64))]
     pub(crate) threads: u64,
     #[command(flatten)]

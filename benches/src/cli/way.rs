@@ -29,7 +29,8 @@ pub(crate) struct WatchedArgs {
     #[arg(long, value_name = "PID", conflicts_with = "metrics")]
     pub(crate) pid: Option<u32>,
     /// The proxy's metrics, elsewhere: process_cpu_seconds_total and process_resident_memory_bytes are told, too, or
-    /// Envoy's envoy_server_memory_physical_size. HOST:PORT is http://HOST:PORT/stats/prometheus.
+    /// Envoy's envoy_server_memory_physical_size. POD-IP:PORT is http://POD-IP:PORT/stats/prometheus. Repeatable: what
+    /// several replicas take is added up.
     #[arg(long, value_name = "URL", value_parser = crate::watched::address)]
-    pub(crate) metrics: Option<http::Uri>,
+    pub(crate) metrics: Vec<http::Uri>,
 }

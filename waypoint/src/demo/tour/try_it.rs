@@ -38,6 +38,13 @@ pub(in crate::demo) fn try_it(mesh: &DemoMesh) {
             "Istio's metrics",
         ),
         (
+            format!(
+                "waypoint-bench load --service {} --host reviews:9080 --path {PATH} --metrics {}",
+                mesh.port.address, mesh.waypoint.metrics
+            ),
+            "a load, and what the waypoint takes for it",
+        ),
+        (
             format!("curl -s http://{}/config_dump", mesh.waypoint.admin),
             "the config in force",
         ),
