@@ -1,6 +1,10 @@
 //! The command line: a contract that users and scripts rely on. Every flag has an environment variable; Istio's own
 //! names are honoured.
 
+mod process;
+
+pub use process::ProcessArgs;
+
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -91,18 +95,6 @@ pub struct RunArgs {
     /// Watch the objects of a cluster instead of files: as the service account of this pod, or by --kubeconfig.
     #[arg(long, env = "WAYPOINT_KUBERNETES")]
     pub kubernetes: bool,
-    /// How the API server is reached from outside a pod; several are merged as kubectl does.
-    #[arg(long, value_name = "FILE", env = "KUBECONFIG", value_delimiter = ':')]
-    pub kubeconfig: Vec<PathBuf>,
-    /// Between two looks for CRDs that came or went, at most, in seconds.
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        env = "WAYPOINT_DISCOVERY_SECONDS",
-        hide = true,
-        default_value_t = 60
-    )]
-    pub discovery_seconds: u64,
     /// The folder with root-cert.pem, cert-chain.pem and key.pem, and CRLs in crl.pem or ca-crl.pem, if any; re-read when
     /// they change. One of --certs, --workload-api and --ca-address at most; without them: SPIFFE_ENDPOINT_SOCKET, then
     /// Istio's WORKLOAD_IDENTITY_SOCKET_FILE, then files in /var/run/secrets/workload-spiffe-credentials, then CA_ADDR.
@@ -160,12 +152,6 @@ pub struct RunArgs {
     /// Admin listener: config dump, log filter.
     #[arg(long, value_name = "ADDR", env = "WAYPOINT_ADMIN", default_value = "127.0.0.1:15000")]
     pub admin: SocketAddr,
-    /// Metrics listener: /stats/prometheus.
-    #[arg(long, value_name = "ADDR", env = "WAYPOINT_METRICS", default_value = "[::]:15020")]
-    pub metrics: SocketAddr,
-    /// Readiness listener: /healthz/ready.
-    #[arg(long, value_name = "ADDR", env = "WAYPOINT_READY", default_value = "[::]:15021")]
-    pub ready: SocketAddr,
     /// Namespace of the Gateway this waypoint is.
     #[arg(long, value_name = "NS", env = "POD_NAMESPACE")]
     pub namespace: Option<String>,
@@ -175,14 +161,6 @@ pub struct RunArgs {
     /// Trust domain; else MeshConfig's, else cluster.local.
     #[arg(long, value_name = "TD", env = "TRUST_DOMAIN")]
     pub trust_domain: Option<String>,
-    /// Istio's root namespace: where MeshConfig (ConfigMap istio) and policies for the whole mesh are.
-    #[arg(
-        long,
-        value_name = "NS",
-        env = "WAYPOINT_ROOT_NAMESPACE",
-        default_value = "istio-system"
-    )]
-    pub root_namespace: String,
     /// The node this waypoint runs on, for locality; else its Pod's (POD_NAME or INSTANCE_IP).
     #[arg(long, value_name = "NODE", env = "ISTIO_META_NODE_NAME")]
     pub node: Option<String>,
@@ -235,12 +213,6 @@ pub struct RunArgs {
     /// OTEL_EXPORTER_OTLP_ENDPOINT is set.
     #[arg(long, value_name = "SHARE", env = "WAYPOINT_TRACE_SAMPLING")]
     pub trace_sampling: Option<f64>,
-    /// Log filter, for example debug or info,waypoint::proxy=debug.
-    #[arg(long, value_name = "FILTER", env = "WAYPOINT_LOG", default_value = crate::logging::DEFAULT_FILTER)]
-    pub log: String,
-    /// Log as JSON.
-    #[arg(long, env = "WAYPOINT_LOG_JSON")]
-    pub log_json: bool,
     /// A file with a secret of at least 16 bytes, the same for all replicas: session persistence then outlives a restart
     /// and holds whichever replica serves. Without it, sessions are this process's.
     #[arg(long, value_name = "FILE", env = "WAYPOINT_SESSION_SECRET")]
@@ -266,6 +238,9 @@ pub struct RunArgs {
     /// Cluster id, for telemetry and the CA.
     #[arg(long, env = "ISTIO_META_CLUSTER_ID", hide = true, default_value = "Kubernetes")]
     pub cluster: String,
+    /// What every process of ours has.
+    #[command(flatten)]
+    pub process: ProcessArgs,
 }
 
 /// `waypoint check`.
@@ -389,9 +364,6 @@ pub struct TopArgs {
 /// `waypoint controller`.
 #[derive(Clone, Debug, Args)]
 pub struct ControllerArgs {
-    /// How the API server is reached from outside a pod; several are merged as kubectl does.
-    #[arg(long, value_name = "FILE", env = "KUBECONFIG", value_delimiter = ':')]
-    pub kubeconfig: Vec<PathBuf>,
     /// Namespace of the Lease; else that of the service account.
     #[arg(long, value_name = "NS", env = "POD_NAMESPACE")]
     pub namespace: Option<String>,
@@ -410,20 +382,6 @@ pub struct ControllerArgs {
     /// after two thirds of it, and another takes over after all of it.
     #[arg(long, value_name = "SECONDS", env = "WAYPOINT_LEASE_SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub lease_seconds: u64,
-    /// Readiness listener: /healthz/ready. Ready when all was read, leader or not.
-    #[arg(long, value_name = "ADDR", env = "WAYPOINT_READY", default_value = "[::]:15021")]
-    pub ready: SocketAddr,
-    /// Metrics listener: /stats/prometheus.
-    #[arg(long, value_name = "ADDR", env = "WAYPOINT_METRICS", default_value = "[::]:15020")]
-    pub metrics: SocketAddr,
-    /// Istio's root namespace.
-    #[arg(
-        long,
-        value_name = "NS",
-        env = "WAYPOINT_ROOT_NAMESPACE",
-        default_value = "istio-system"
-    )]
-    pub root_namespace: String,
     /// The ClusterRole that waypoints read the cluster by.
     #[arg(long, value_name = "NAME", env = "WAYPOINT_CLUSTER_ROLE", default_value = "waypoint")]
     pub cluster_role: String,
@@ -480,21 +438,9 @@ pub struct ControllerArgs {
         default_value_t = 45
     )]
     pub termination_grace: u32,
-    /// Between two looks for CRDs that came or went, at most, in seconds.
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        env = "WAYPOINT_DISCOVERY_SECONDS",
-        hide = true,
-        default_value_t = 60
-    )]
-    pub discovery_seconds: u64,
-    /// Log filter, for example debug or info,waypoint::controller=debug.
-    #[arg(long, value_name = "FILTER", env = "WAYPOINT_LOG", default_value = crate::logging::DEFAULT_FILTER)]
-    pub log: String,
-    /// Log as JSON.
-    #[arg(long, env = "WAYPOINT_LOG_JSON")]
-    pub log_json: bool,
+    /// What every process of ours has.
+    #[command(flatten)]
+    pub process: ProcessArgs,
 }
 
 /// `waypoint demo`.

@@ -62,7 +62,7 @@ pub fn run(args: ControllerArgs) -> ExitCode {
 }
 
 fn start(args: &ControllerArgs) -> Result<(), StartError> {
-    Logging::start(&args.log, args.log_json).map_err(StartError::Log)?;
+    Logging::start(&args.process.log, args.process.log_json).map_err(StartError::Log)?;
     hbone::install_crypto_provider();
     let settings = settings(args)?;
     // One thread renews the Lease while the other reads thousands of objects.
@@ -74,20 +74,20 @@ fn start(args: &ControllerArgs) -> Result<(), StartError> {
 async fn serve(args: &ControllerArgs, settings: Settings) -> Result<(), StartError> {
     let metrics = Arc::new(ControllerMetrics::default());
     let config = ClusterConfig {
-        kubeconfigs: args.kubeconfig.clone(),
-        discovery: Duration::from_secs(args.discovery_seconds.max(1)),
+        kubeconfigs: args.process.kubeconfig.clone(),
+        discovery: Duration::from_secs(args.process.discovery_seconds.max(1)),
         istiod: None,
     };
     let scope = Scope {
         trust_domain: Some(args.trust_domain.clone()),
-        root_namespace: args.root_namespace.clone(),
+        root_namespace: args.process.root_namespace.clone(),
         ..Scope::default()
     };
     let events = Arc::new(Watching(Arc::clone(&metrics)));
     let observer = Observer::open(config, scope, &args.cluster_role_binding, events).await?;
     let pages = Pages::new(Arc::clone(&metrics));
-    let ready = pages.listen("readiness", args.ready).await?;
-    let told = pages.listen("metrics", args.metrics).await?;
+    let ready = pages.listen("readiness", args.process.ready).await?;
+    let told = pages.listen("metrics", args.process.metrics).await?;
     announce(&[("metrics", told), ("readiness", ready)]);
     let client = observer.client(CONTROLLER_NAME);
     let namespace = args
@@ -204,8 +204,11 @@ fn settings(args: &ControllerArgs) -> Result<Settings, StartError> {
             .ok_or_else(|| StartError::Environment(line.clone()))
     });
     let mut env = pairs.collect::<Result<Vec<_>, _>>()?;
-    if args.root_namespace != Scope::default().root_namespace {
-        env.push(("WAYPOINT_ROOT_NAMESPACE".to_owned(), args.root_namespace.clone()));
+    if args.process.root_namespace != Scope::default().root_namespace {
+        env.push((
+            "WAYPOINT_ROOT_NAMESPACE".to_owned(),
+            args.process.root_namespace.clone(),
+        ));
     }
     Ok(Settings {
         image: args.image.clone().unwrap_or(defaults.image),

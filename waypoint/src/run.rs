@@ -77,7 +77,7 @@ pub fn run(args: RunArgs) -> ExitCode {
 }
 
 fn start(args: &RunArgs) -> Result<(), StartError> {
-    let logging = Logging::start(&args.log, args.log_json).map_err(StartError::Log)?;
+    let logging = Logging::start(&args.process.log, args.process.log_json).map_err(StartError::Log)?;
     hbone::install_crypto_provider();
     let metrics = Arc::new(telemetry::Metrics::with_limit(env!("CARGO_PKG_VERSION"), SERIES));
     let istiod = IstiodDiscovery::new(args, &metrics).map_err(StartError::Istiod)?;
@@ -101,8 +101,8 @@ fn source(
         return Ok(ConfigSource::Files(files));
     }
     let config = ClusterConfig {
-        kubeconfigs: args.kubeconfig.clone(),
-        discovery: Duration::from_secs(args.discovery_seconds.max(1)),
+        kubeconfigs: args.process.kubeconfig.clone(),
+        discovery: Duration::from_secs(args.process.discovery_seconds.max(1)),
         istiod: told,
     };
     let events = Arc::new(Watching(Arc::clone(metrics)));
@@ -125,7 +125,7 @@ fn scope(args: &RunArgs) -> Scope {
         namespace: args.namespace.clone(),
         gateway: args.gateway.clone(),
         trust_domain: args.trust_domain.clone(),
-        root_namespace: args.root_namespace.clone(),
+        root_namespace: args.process.root_namespace.clone(),
         several_auth_providers: args.several_auth_providers,
         pod: args.pod_name.clone(),
         ip: args.instance_ip.as_deref().and_then(|ip| ip.parse().ok()),
@@ -295,8 +295,8 @@ impl Listeners {
         Ok(Self {
             hbone: bind("hbone", args.hbone)?,
             admin: bind("admin", args.admin)?,
-            metrics: bind("metrics", args.metrics)?,
-            ready: bind("readiness", args.ready)?,
+            metrics: bind("metrics", args.process.metrics)?,
+            ready: bind("readiness", args.process.ready)?,
         })
     }
 
