@@ -92,15 +92,13 @@ async fn an_invalid_backend_fails_its_share_with_500_and_an_empty_one_with_503()
 #[tokio::test]
 async fn a_header_picks_the_version_before_weights_do() {
     let mut world = MeshWorld::new();
-    let v1 = world.echo("reviews-v1", "v1", Reach::Clear).await;
-    let v2 = world.echo("reviews-v2", "v2", Reach::Clear).await;
-    let reviews = world.service("reviews", "http", &[v1.ip, v2.ip]);
+    let reviews = world.reviews(Reach::Clear).await;
     world.http_route("reviews", "reviews", json!([
         { "backendRefs": [backend("reviews-v1", 1)] },
         { "matches": [{ "headers": [{ "name": "x-tester", "value": "yes" }] }], "backendRefs": [backend("reviews-v2", 1)] },
     ]));
     let waypoint = world.start().await;
-    let mut client = world.client(&waypoint).http1(&reviews).await;
+    let mut client = world.client(&waypoint).http1(&reviews.vip).await;
     for _ in 0..5 {
         assert_eq!(client.get("/a").await.header("x-backend"), "v1");
         assert_eq!(

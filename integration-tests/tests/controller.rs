@@ -4,11 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use integration_tests::peers::controller_process::ControllerProcess;
+use integration_tests::peers::gateway_api::{self, GATEWAY_API, condition};
 use integration_tests::peers::kube_api::KubeApi;
 use integration_tests::peers::waiting::until;
 use serde_json::{Value, json};
 
-const GATEWAY_API: &str = "gateway.networking.k8s.io/v1";
 const OURS: &str = "waypoint-proxy.io/controller";
 
 /// An API server with what is installed with the controller, and the namespace `shop`.
@@ -34,9 +34,7 @@ async fn cluster() -> KubeApi {
 }
 
 fn gateway(name: &str, class: &str) -> Value {
-    let listeners = json!([{ "name": "mesh", "port": 15008, "protocol": "HBONE" }]);
-    json!({ "apiVersion": GATEWAY_API, "kind": "Gateway", "metadata": { "name": name, "namespace": "shop" },
-        "spec": { "gatewayClassName": class, "listeners": listeners } })
+    gateway_api::gateway("shop", name, class)
 }
 
 async fn start(api: &KubeApi) -> ControllerProcess {
@@ -53,16 +51,6 @@ fn pods_ready(api: &KubeApi, name: &str, count: u64) {
 fn status(api: &KubeApi, kind: &str, name: &str) -> Value {
     let object = api.get(kind, "shop", name).unwrap();
     object.get("status").cloned().unwrap_or_default()
-}
-
-/// `True Reason` of a condition; empty without one.
-fn condition(status: &Value, kind: &str) -> String {
-    let conditions = status["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let found = conditions.iter().find(|condition| condition["type"] == kind);
-    let text = |condition: &Value, field: &str| condition[field].as_str().unwrap_or_default().to_owned();
-    found.map_or(String::new(), |found| {
-        format!("{} {}", text(found, "status"), text(found, "reason"))
-    })
 }
 
 async fn until_condition(api: &KubeApi, name: &str, kind: &str, wanted: &str) {

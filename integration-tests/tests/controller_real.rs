@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use integration_tests::peers::controller_process::ControllerProcess;
+use integration_tests::peers::gateway_api::{self, condition};
 use integration_tests::peers::kube_api::ApiKind;
 use integration_tests::peers::kube_apiserver::KubeApiserver;
 use integration_tests::peers::mesh_world::{MeshWorld, NAMESPACE};
@@ -15,7 +16,7 @@ use integration_tests::peers::waypoint_process::Launch;
 use serde_json::{Value, json};
 use std::path::Path;
 
-const GATEWAY_API: &str = "gateway.networking.k8s.io";
+const GROUP: &str = "gateway.networking.k8s.io";
 const OURS: &str = "waypoint-proxy.io/controller";
 
 fn object(api_version: &str, kind: &str, name: &str, spec: Value) -> Value {
@@ -24,13 +25,7 @@ fn object(api_version: &str, kind: &str, name: &str, spec: Value) -> Value {
 }
 
 fn gateway(name: &str, class: &str) -> Value {
-    let listeners = json!([{ "name": "mesh", "port": 15008, "protocol": "HBONE" }]);
-    object(
-        "gateway.networking.k8s.io/v1",
-        "Gateway",
-        name,
-        json!({ "gatewayClassName": class, "listeners": listeners }),
-    )
+    gateway_api::gateway(NAMESPACE, name, class)
 }
 
 /// CRDs, namespaces, and what a user applies.
@@ -38,9 +33,9 @@ fn install(api: &KubeApiserver) {
     if let Some(crds) = std::env::var_os("MESH_CRDS") {
         api.add_kinds_of(Path::new(&crds));
     } else {
-        let mut class = ApiKind::new(GATEWAY_API, &["v1"], "gatewayclasses", "GatewayClass");
+        let mut class = ApiKind::new(GROUP, &["v1"], "gatewayclasses", "GatewayClass");
         class.namespaced = false;
-        let of_group = |plural: &str, kind: &str| ApiKind::new(GATEWAY_API, &["v1"], plural, kind);
+        let of_group = |plural: &str, kind: &str| ApiKind::new(GROUP, &["v1"], plural, kind);
         let policies = ApiKind::new(
             "security.istio.io",
             &["v1"],
@@ -64,15 +59,6 @@ fn install(api: &KubeApiserver) {
     let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/kubernetes");
     api.apply_file(&deploy.join("rbac.yaml"));
     api.apply_file(&deploy.join("controller.yaml"));
-}
-
-fn condition(status: &Value, kind: &str) -> String {
-    let conditions = status["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let found = conditions.iter().find(|condition| condition["type"] == kind);
-    let text = |condition: &Value, field: &str| condition[field].as_str().unwrap_or_default().to_owned();
-    found.map_or(String::new(), |found| {
-        format!("{} {}", text(found, "status"), text(found, "reason"))
-    })
 }
 
 async fn until_gateway(api: &KubeApiserver, name: &str, kind: &str, wanted: &str) {
@@ -135,7 +121,7 @@ async fn the_controller_on_a_real_api_server() {
     let service = json!({ "group": "", "kind": "Service", "name": "reviews" });
     let rules = json!([{ "backendRefs": [{ "name": "reviews", "port": 80 }, { "name": "nobody", "port": 80 }] }]);
     let spec = json!({ "parentRefs": [service, { "name": "waypoint" }], "rules": rules });
-    api.apply(&object("gateway.networking.k8s.io/v1", "HTTPRoute", "reviews", spec));
+    api.apply(&object(gateway_api::GATEWAY_API, "HTTPRoute", "reviews", spec));
     until("the route has a status", async || {
         let route = api
             .get("httproutes.gateway.networking.k8s.io", NAMESPACE, "reviews")
@@ -161,7 +147,7 @@ async fn the_controller_on_a_real_api_server() {
 
     let validation = json!({ "hostname": "reviews.example.com", "wellKnownCACertificates": "System" });
     let tls = json!({ "targetRefs": [service], "validation": validation });
-    api.apply(&object("gateway.networking.k8s.io/v1", "BackendTLSPolicy", "tls", tls));
+    api.apply(&object(gateway_api::GATEWAY_API, "BackendTLSPolicy", "tls", tls));
     until("and that of the Gateway API has ancestors", async || {
         let policy = api
             .get("backendtlspolicies.gateway.networking.k8s.io", NAMESPACE, "tls")

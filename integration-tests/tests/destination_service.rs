@@ -44,9 +44,7 @@ fn rule(path: &str, more: Value) -> Value {
 #[tokio::test]
 async fn a_split_is_counted_at_each_of_its_services() {
     let mut world = MeshWorld::new();
-    let v1 = world.echo("reviews-v1", "v1", Reach::Hbone).await;
-    let v2 = world.echo("reviews-v2", "v2", Reach::Hbone).await;
-    let reviews = world.service("reviews", "http", &[v1.ip, v2.ip]);
+    let reviews = world.reviews(Reach::Hbone).await;
     let split = rule(
         "/split",
         json!({ "backendRefs": [backend("reviews-v1", 1), backend("reviews-v2", 1)] }),
@@ -57,7 +55,7 @@ async fn a_split_is_counted_at_each_of_its_services() {
         json!([split, rule("/own", json!({ "backendRefs": [backend("reviews", 1)] }))]),
     );
     let waypoint = world.start().await;
-    let mut client = world.client(&waypoint).http1(&reviews).await;
+    let mut client = world.client(&waypoint).http1(&reviews.vip).await;
     let (mut first, mut second) = (0.0, 0.0);
     for _ in 0..40 {
         match client.get("/split").await.header("x-backend") {

@@ -50,16 +50,10 @@ async fn a_shift_of_weights_under_load_loses_nothing() {
 #[tokio::test]
 async fn a_broken_file_keeps_the_last_good_state_and_is_told() {
     let mut world = MeshWorld::new();
-    let v1 = world.echo("reviews-v1", "v1", Reach::Clear).await;
-    let v2 = world.echo("reviews-v2", "v2", Reach::Clear).await;
-    let reviews = world.service("reviews", "http", &[v1.ip, v2.ip]);
-    world.http_route(
-        "reviews",
-        "reviews",
-        json!([{ "backendRefs": [backend("reviews-v2", 1)] }]),
-    );
+    let reviews = world.reviews(Reach::Clear).await;
+    world.route_reviews_to("reviews-v2");
     let waypoint = world.start().await;
-    let mut client = world.client(&waypoint).http1(&reviews).await;
+    let mut client = world.client(&waypoint).http1(&reviews.vip).await;
     assert_eq!(
         waypoint.scrape().await.sum("waypoint_config_findings_errors", &[]),
         0.0,
@@ -85,20 +79,12 @@ async fn a_broken_file_keeps_the_last_good_state_and_is_told() {
         waypoint
             .until_logged("the file's name", |line| line.contains("route-reviews.yaml"))
             .await;
-        world.http_route(
-            "reviews",
-            "reviews",
-            json!([{ "backendRefs": [backend("reviews-v1", 1)] }]),
-        );
+        world.route_reviews_to("reviews-v1");
         until("the mended file counts", async || {
             client.get("/").await.header("x-backend") == "v1"
         })
         .await;
-        world.http_route(
-            "reviews",
-            "reviews",
-            json!([{ "backendRefs": [backend("reviews-v2", 1)] }]),
-        );
+        world.route_reviews_to("reviews-v2");
         until("and the next", async || {
             client.get("/").await.header("x-backend") == "v2"
         })

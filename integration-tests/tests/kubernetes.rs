@@ -18,7 +18,15 @@ async fn start(world: &MeshWorld, api: &KubeApi) -> Waypoint {
     world.start_by_cluster(&api.kubeconfig(), Launch::default()).await
 }
 
-/// The same, not ready yet.
+/// An API server with what is in this world, and a waypoint that has read it.
+async fn configured(world: &MeshWorld) -> (KubeApi, Waypoint) {
+    let api = KubeApi::start().await;
+    api.load(world.config());
+    let waypoint = start(world, &api).await;
+    (api, waypoint)
+}
+
+/// A waypoint that is not ready yet.
 async fn start_unready(world: &MeshWorld, api: &KubeApi) -> Waypoint {
     world.begin_by_cluster(&api.kubeconfig(), Launch::default()).await
 }
@@ -76,24 +84,12 @@ async fn the_same_requests_succeed_and_fail_as_by_files() {
 #[tokio::test]
 async fn changes_and_deletions_take_effect() {
     let mut world = MeshWorld::new();
-    let v1 = world.echo("reviews-v1", "v1", Reach::Hbone).await;
-    let v2 = world.echo("reviews-v2", "v2", Reach::Hbone).await;
-    let reviews = world.service("reviews", "http", &[v1.ip, v2.ip]);
-    world.http_route(
-        "reviews",
-        "reviews",
-        json!([{ "backendRefs": [backend("reviews-v1", 1)] }]),
-    );
-    let api = KubeApi::start().await;
-    api.load(world.config());
-    let waypoint = start(&world, &api).await;
-    let mut client = world.client(&waypoint).http1(&reviews).await;
+    let reviews = world.reviews(Reach::Hbone).await;
+    world.route_reviews_to("reviews-v1");
+    let (api, waypoint) = configured(&world).await;
+    let mut client = world.client(&waypoint).http1(&reviews.vip).await;
     assert_eq!(client.get("/").await.header("x-backend"), "v1");
-    world.http_route(
-        "reviews",
-        "reviews",
-        json!([{ "backendRefs": [backend("reviews-v2", 1)] }]),
-    );
+    world.route_reviews_to("reviews-v2");
     api.load(world.config());
     until("the route is another", async || {
         client.get("/").await.header("x-backend") == "v2"
@@ -116,19 +112,11 @@ async fn changes_and_deletions_take_effect() {
 #[tokio::test]
 async fn an_outage_of_the_api_server_loses_no_request() {
     let mut world = MeshWorld::new();
-    let v1 = world.echo("reviews-v1", "v1", Reach::Hbone).await;
-    let v2 = world.echo("reviews-v2", "v2", Reach::Hbone).await;
-    let reviews = world.service("reviews", "http", &[v1.ip, v2.ip]);
-    world.http_route(
-        "reviews",
-        "reviews",
-        json!([{ "backendRefs": [backend("reviews-v1", 1)] }]),
-    );
-    let api = KubeApi::start().await;
-    api.load(world.config());
-    let waypoint = start(&world, &api).await;
+    let reviews = world.reviews(Reach::Hbone).await;
+    world.route_reviews_to("reviews-v1");
+    let (api, waypoint) = configured(&world).await;
     let client = world.client(&waypoint);
-    let mut load = Load::start(&client, &reviews, 2);
+    let mut load = Load::start(&client, &reviews.vip, 2);
     load.more(50).await;
     api.down().await;
     until("the outage is counted", async || {
@@ -138,15 +126,11 @@ async fn an_outage_of_the_api_server_loses_no_request() {
     load.more(200).await;
     assert!(waypoint.is_ready().await, "an outage is no reason to send no traffic");
     // What changes meanwhile is seen afterwards, also when the history is lost.
-    world.http_route(
-        "reviews",
-        "reviews",
-        json!([{ "backendRefs": [backend("reviews-v2", 1)] }]),
-    );
+    world.route_reviews_to("reviews-v2");
     api.load(world.config());
     api.compact();
     api.up().await;
-    let mut witness = client.http1(&reviews).await;
+    let mut witness = client.http1(&reviews.vip).await;
     until("the new route is seen", async || {
         witness.get("/").await.header("x-backend") == "v2"
     })
@@ -166,9 +150,7 @@ async fn errors_of_every_sort_keep_the_last_good_state() {
         "DENY",
         json!([{ "to": [{ "operation": { "paths": ["/admin"] } }] }]),
     );
-    let api = KubeApi::start().await;
-    api.load(world.config());
-    let waypoint = start(&world, &api).await;
+    let (api, waypoint) = configured(&world).await;
     let mut client = world.client(&waypoint).http1(&echo.vip).await;
     for (status, reason) in [
         (500, "server"),
@@ -198,13 +180,9 @@ async fn errors_of_every_sort_keep_the_last_good_state() {
 #[tokio::test]
 async fn a_bookmark_spares_the_list_and_lost_history_asks_for_it() {
     let mut world = MeshWorld::new();
-    let v1 = world.echo("reviews-v1", "v1", Reach::Clear).await;
-    let v2 = world.echo("reviews-v2", "v2", Reach::Clear).await;
-    let reviews = world.service("reviews", "http", &[v1.ip, v2.ip]);
-    let api = KubeApi::start().await;
-    api.load(world.config());
-    let waypoint = start(&world, &api).await;
-    let mut client = world.client(&waypoint).http1(&reviews).await;
+    let reviews = world.reviews(Reach::Clear).await;
+    let (api, waypoint) = configured(&world).await;
+    let mut client = world.client(&waypoint).http1(&reviews.vip).await;
     until("the routes are watched", async || api.watches("httproutes") == 1).await;
     assert_eq!(api.lists("httproutes"), 1);
 
@@ -313,10 +291,7 @@ async fn it_is_ready_when_everything_was_read_and_not_before() {
     assert!(!waypoint.is_ready().await);
     api.faults(|faults| faults.denied.clear());
     waypoint.until_ready().await;
-    assert_eq!(
-        world.client(&waypoint).http1(&echo.vip).await.get("/").await.status,
-        403
-    );
+    assert_eq!(world.client(&waypoint).get(&echo.vip, "/").await.status, 403);
 }
 
 #[tokio::test]
@@ -327,10 +302,7 @@ async fn a_slow_api_server_is_waited_for() {
     api.load(world.config());
     api.faults(|faults| faults.slow = Some(std::time::Duration::from_millis(300)));
     let waypoint = start(&world, &api).await;
-    assert_eq!(
-        world.client(&waypoint).http1(&echo.vip).await.get("/").await.status,
-        200
-    );
+    assert_eq!(world.client(&waypoint).get(&echo.vip, "/").await.status, 200);
 }
 
 #[tokio::test]
@@ -342,10 +314,7 @@ async fn kinds_that_need_not_be_read_may_be_denied() {
     let denied = ["nodes", "referencegrants", "configmaps"].map(str::to_owned);
     api.faults(|faults| faults.denied.extend(denied));
     let waypoint = start(&world, &api).await;
-    assert_eq!(
-        world.client(&waypoint).http1(&echo.vip).await.get("/").await.status,
-        200
-    );
+    assert_eq!(world.client(&waypoint).get(&echo.vip, "/").await.status, 200);
     let samples = waypoint.scrape().await;
     assert!(errors(&samples, "ReferenceGrant", "forbidden") >= 1.0);
     assert_eq!(
@@ -359,9 +328,7 @@ async fn kinds_that_need_not_be_read_may_be_denied() {
 #[tokio::test]
 async fn crds_that_are_missing_are_not_waited_for_and_seen_when_they_come() {
     let mut world = MeshWorld::new();
-    let v1 = world.echo("reviews-v1", "v1", Reach::Clear).await;
-    let v2 = world.echo("reviews-v2", "v2", Reach::Clear).await;
-    let reviews = world.service("reviews", "http", &[v1.ip, v2.ip]);
+    let reviews = world.reviews(Reach::Clear).await;
     let api = KubeApi::start().await;
     let istio = [
         "AuthorizationPolicy",
@@ -374,7 +341,7 @@ async fn crds_that_are_missing_are_not_waited_for_and_seen_when_they_come() {
     removed.push(api.remove_kind("GRPCRoute"));
     api.load(world.config());
     let waypoint = start(&world, &api).await;
-    let mut client = world.client(&waypoint).http1(&reviews).await;
+    let mut client = world.client(&waypoint).http1(&reviews.vip).await;
     assert_eq!(client.get("/").await.status, 200);
     removed.into_iter().for_each(|kind| api.add_kind(kind));
     world.policy("nobody", "reviews", "DENY", json!([{}]));
@@ -398,9 +365,7 @@ async fn a_broken_object_is_told_and_the_rest_serves() {
     let mut world = MeshWorld::new();
     let echo = world.echo("echo", "v1", Reach::Clear).await;
     world.http_route("echo", "echo", json!([{ "backendRefs": [backend("echo", 1)] }]));
-    let api = KubeApi::start().await;
-    api.load(world.config());
-    let waypoint = start(&world, &api).await;
+    let (api, waypoint) = configured(&world).await;
     let mut client = world.client(&waypoint).http1(&echo.vip).await;
     // A typo in one rule.
     let mut broken = api.get("HTTPRoute", NAMESPACE, "echo").unwrap();
@@ -434,29 +399,17 @@ async fn a_broken_object_is_told_and_the_rest_serves() {
 #[tokio::test]
 async fn an_expired_token_is_read_again() {
     let mut world = MeshWorld::new();
-    let v1 = world.echo("reviews-v1", "v1", Reach::Clear).await;
-    let v2 = world.echo("reviews-v2", "v2", Reach::Clear).await;
-    let reviews = world.service("reviews", "http", &[v1.ip, v2.ip]);
-    world.http_route(
-        "reviews",
-        "reviews",
-        json!([{ "backendRefs": [backend("reviews-v1", 1)] }]),
-    );
-    let api = KubeApi::start().await;
-    api.load(world.config());
-    let waypoint = start(&world, &api).await;
-    let mut client = world.client(&waypoint).http1(&reviews).await;
+    let reviews = world.reviews(Reach::Clear).await;
+    world.route_reviews_to("reviews-v1");
+    let (api, waypoint) = configured(&world).await;
+    let mut client = world.client(&waypoint).http1(&reviews.vip).await;
     api.accept_token("second");
     api.cut_watches();
     until("the old token is refused", async || {
         errors(&waypoint.scrape().await, "HTTPRoute", "unauthorized") >= 1.0
     })
     .await;
-    world.http_route(
-        "reviews",
-        "reviews",
-        json!([{ "backendRefs": [backend("reviews-v2", 1)] }]),
-    );
+    world.route_reviews_to("reviews-v2");
     api.load(world.config());
     assert_eq!(client.get("/").await.header("x-backend"), "v1");
     api.write_token("second");
@@ -489,10 +442,7 @@ async fn the_api_server_must_be_the_right_one() {
     let waypoint = world
         .start_by_cluster(&api.kubeconfig_by_tls(port, &ca), Launch::default())
         .await;
-    assert_eq!(
-        world.client(&waypoint).http1(&echo.vip).await.get("/").await.status,
-        200
-    );
+    assert_eq!(world.client(&waypoint).get(&echo.vip, "/").await.status, 200);
     assert!(!front.names().is_empty());
 }
 
@@ -570,9 +520,7 @@ async fn flapping_endpoints_cost_one_compile_per_debounce() {
     let mut world = MeshWorld::new();
     let echo = world.echo("echo", "v1", Reach::Clear).await;
     let flapping = world.echo("flapping", "v1", Reach::Clear).await;
-    let api = KubeApi::start().await;
-    api.load(world.config());
-    let waypoint = start(&world, &api).await;
+    let (api, waypoint) = configured(&world).await;
     let client = world.client(&waypoint);
     let generation = || async { waypoint.scrape().await.sum("waypoint_config_generation", &[]) };
     let (before, began) = (generation().await, std::time::Instant::now());
@@ -609,9 +557,7 @@ async fn flapping_endpoints_cost_one_compile_per_debounce() {
 async fn what_does_not_concern_us_is_no_change() {
     let mut world = MeshWorld::new();
     let echo = world.echo("echo", "v1", Reach::Clear).await;
-    let api = KubeApi::start().await;
-    api.load(world.config());
-    let waypoint = start(&world, &api).await;
+    let (api, waypoint) = configured(&world).await;
     let generation = || async { waypoint.scrape().await.sum("waypoint_config_generation", &[]) };
     let before = generation().await;
     let mut service = api.get("Service", NAMESPACE, "echo").unwrap();
@@ -635,9 +581,7 @@ async fn what_does_not_concern_us_is_no_change() {
 async fn ten_thousand_routes_at_once() {
     let mut world = MeshWorld::new();
     let echo = world.echo("echo", "v1", Reach::Clear).await;
-    let api = KubeApi::start().await;
-    api.load(world.config());
-    let waypoint = start(&world, &api).await;
+    let (api, waypoint) = configured(&world).await;
     let client = world.client(&waypoint);
     let load = Load::start(&client, &echo.vip, 1);
     let mut routes = route_to("echo");

@@ -1,22 +1,18 @@
 //! A CA as istiod is one: `IstioCertificateService` over TLS. It signs what it is asked to, or lies as the test tells it.
 
+use super::istiod_server::{Desk, IstiodServer, begin, framed};
 use super::pki::{Leaf, Pki};
 use super::tls_server::PublicCa;
-use bytes::{BufMut, Bytes, BytesMut};
-use http::{HeaderMap, Request, Response};
+use bytes::{Bytes, BytesMut};
+use h2::server::SendResponse;
+use http::{HeaderMap, Request};
 use prost::Message;
 use rcgen::{ExtendedKeyUsagePurpose, PublicKeyData, SignatureAlgorithm};
-use rustls::ServerConfig;
+use rustls::pki_types::CertificateSigningRequestDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer, PrivateKeyDer};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use tempfile::TempDir;
 use time::{Duration, OffsetDateTime};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
-use tokio_rustls::TlsAcceptor;
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
@@ -60,15 +56,9 @@ pub struct Asked {
 }
 
 /// A running CA, with the files that its clients need: `root-cert.pem` and `istio-token`.
-pub struct IstiodCa {
-    address: SocketAddr,
-    files: TempDir,
-    tls: PublicCa,
-    desk: Arc<Desk>,
-    serving: JoinHandle<()>,
-}
+pub struct IstiodCa(IstiodServer<Signer>);
 
-struct Desk {
+struct Signer {
     pki: Arc<Pki>,
     /// How long its certificates live.
     validity: Duration,
@@ -93,166 +83,91 @@ struct CertificateResponse {
 impl IstiodCa {
     /// One that signs with the key of `pki` for so long.
     pub async fn start(pki: &Arc<Pki>, validity: Duration) -> Self {
-        let (files, tls) = (tempfile::tempdir().unwrap(), PublicCa::new());
-        let desk = Arc::new(Desk {
+        let signer = Signer {
             pki: Arc::clone(pki),
             validity,
             manner: Mutex::new(Manner::Honest),
             asked: Mutex::default(),
-        });
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let serving = tokio::spawn(accept(listener, acceptor(&tls), Arc::clone(&desk)));
-        let ca = Self {
-            address,
-            files,
-            tls,
-            desk,
-            serving,
         };
-        ca.put_root(&ca.tls);
-        ca.put_token("a token");
-        ca
+        Self(IstiodServer::start(signer).await)
     }
 
     /// `host:port`.
     pub fn address(&self) -> String {
-        format!("localhost:{}", self.address.port())
+        self.0.address()
     }
 
     /// The file with the root of its server certificate.
     pub fn root(&self) -> PathBuf {
-        self.files.path().join("root-cert.pem")
+        self.0.root()
     }
 
     /// The file with the clients' token.
     pub fn token(&self) -> PathBuf {
-        self.files.path().join("istio-token")
+        self.0.token()
     }
 
     /// Says that the server certificate is by this authority; without, the truth.
     pub fn put_root_of(&self, other: Option<&PublicCa>) {
-        self.put_root(other.unwrap_or(&self.tls));
-    }
-
-    fn put_root(&self, ca: &PublicCa) {
-        replace(self.root(), ca.pem());
+        self.0.put_root_of(other);
     }
 
     /// Replaces the token, as a kubelet does.
     pub fn put_token(&self, token: &str) {
-        replace(self.token(), token);
+        self.0.put_token(token);
     }
 
     /// From now on.
     pub fn say(&self, manner: Manner) {
-        *self.desk.manner.lock().unwrap() = manner;
+        *self.0.desk.manner.lock().unwrap() = manner;
     }
 
     /// All it was asked.
     pub fn asked(&self) -> Vec<Asked> {
-        self.desk.asked.lock().unwrap().clone()
+        self.0.desk.asked.lock().unwrap().clone()
     }
 
     /// Stops listening; connections end.
     pub async fn stop(&mut self) {
-        self.serving.abort();
-        let _ = (&mut self.serving).await;
+        self.0.stop().await;
     }
 
     /// Listens again on the same port.
     pub async fn start_again(&mut self) {
-        let listener = TcpListener::bind(self.address).await.unwrap();
-        self.serving = tokio::spawn(accept(listener, acceptor(&self.tls), Arc::clone(&self.desk)));
+        self.0.start_again().await;
     }
 }
 
-impl Drop for IstiodCa {
-    fn drop(&mut self) {
-        self.serving.abort();
-    }
-}
-
-pub(super) fn replace(path: PathBuf, text: &str) {
-    let new = path.with_extension("new");
-    std::fs::write(&new, text).unwrap();
-    std::fs::rename(new, path).unwrap();
-}
-
-pub(super) fn acceptor(ca: &PublicCa) -> TlsAcceptor {
-    let (chain, key) = ca.issue(&["localhost"]);
-    let chain = CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<_, _>>();
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
-    let mut config = ServerConfig::builder_with_provider(hbone::crypto_provider())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain.unwrap(), key)
-        .unwrap();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    TlsAcceptor::from(Arc::new(config))
-}
-
-async fn accept(listener: TcpListener, acceptor: TlsAcceptor, desk: Arc<Desk>) {
-    let mut connections = tokio::task::JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
-        connections.spawn(serve(stream, acceptor.clone(), Arc::clone(&desk)));
-        while connections.try_join_next().is_some() {}
-    }
-}
-
-async fn serve(stream: TcpStream, acceptor: TlsAcceptor, desk: Arc<Desk>) {
-    let Ok(stream) = acceptor.accept(stream).await else {
-        return;
-    };
-    let Ok(mut connection) = h2::server::handshake(stream).await else {
-        return;
-    };
-    let mut calls = tokio::task::JoinSet::new();
-    while let Some(Ok((request, respond))) = connection.accept().await {
-        calls.spawn(answer(request, respond, Arc::clone(&desk)));
-    }
-}
-
-async fn answer(request: Request<h2::RecvStream>, mut respond: h2::server::SendResponse<Bytes>, desk: Arc<Desk>) {
-    assert_eq!(
-        request.uri().path(),
-        "/istio.v1.auth.IstioCertificateService/CreateCertificate"
-    );
-    let (head, mut body) = request.into_parts();
-    let mut message = BytesMut::new();
-    while let Some(piece) = body.data().await {
-        message.extend_from_slice(&piece.unwrap());
-    }
-    assert_eq!(
-        message[..5],
-        [&[0][..], &(message.len() as u32 - 5).to_be_bytes()].concat()
-    );
-    let (asked, manner) = (read(&head.headers, &message[5..]), *desk.manner.lock().unwrap());
-    let answer = desk.answer(manner, &asked);
-    desk.asked.lock().unwrap().push(asked);
-    let head = Response::builder().header("content-type", "application/grpc");
-    let Ok(mut body) = respond.send_response(head.body(()).unwrap(), false) else {
-        return;
-    };
-    let mut trailers = HeaderMap::new();
-    match answer {
-        Ok(message) => {
-            let mut framed = BytesMut::new();
-            framed.put_u8(0);
-            framed.put_u32(message.len() as u32);
-            framed.put_slice(&message);
-            let _ = body.send_data(framed.freeze(), false);
-            let late = if let Manner::LateStatus(status) = manner {
-                status
-            } else {
-                0
-            };
-            trailers.insert("grpc-status", late.into());
+impl Desk for Signer {
+    async fn answer(self: Arc<Self>, request: Request<h2::RecvStream>, mut respond: SendResponse<Bytes>) {
+        assert_eq!(
+            request.uri().path(),
+            "/istio.v1.auth.IstioCertificateService/CreateCertificate"
+        );
+        let (head, mut body) = request.into_parts();
+        let mut message = BytesMut::new();
+        while let Some(piece) = body.data().await {
+            message.extend_from_slice(&piece.unwrap());
         }
-        Err(status) => drop(trailers.insert("grpc-status", status.into())),
+        assert_eq!(framed(&message[5..]), message);
+        let (asked, manner) = (read(&head.headers, &message[5..]), *self.manner.lock().unwrap());
+        let signed = self.sign(manner, &asked);
+        self.asked.lock().unwrap().push(asked);
+        let Some(mut body) = begin(&mut respond) else { return };
+        let status = match (signed, manner) {
+            (Err(status), _) => status,
+            (Ok(message), manner) => {
+                let _ = body.send_data(framed(&message).into(), false);
+                match manner {
+                    Manner::LateStatus(status) => status,
+                    _ => 0,
+                }
+            }
+        };
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", status.into());
+        let _ = body.send_trailers(trailers);
     }
-    let _ = body.send_trailers(trailers);
 }
 
 /// What is asked for, after a check that the client has the key.
@@ -291,9 +206,9 @@ fn read(headers: &HeaderMap, message: &[u8]) -> Asked {
     }
 }
 
-impl Desk {
+impl Signer {
     /// The message, or a status.
-    fn answer(&self, manner: Manner, asked: &Asked) -> Result<Vec<u8>, u32> {
+    fn sign(&self, manner: Manner, asked: &Asked) -> Result<Vec<u8>, u32> {
         let id = match manner {
             Manner::Status(status) => return Err(status),
             Manner::Garbage => return Ok(b"garbage".to_vec()),

@@ -3,22 +3,16 @@
 
 pub mod messages;
 
-use super::istiod_ca::{acceptor, replace};
-use super::tls_server::PublicCa;
+use super::istiod_server::{Desk, IstiodServer, begin, framed};
 use super::waypoint_process::Launch;
-use bytes::{Buf, BufMut, Bytes, BytesMut};
-use http::{HeaderMap, Request, Response};
+use bytes::{Buf, Bytes, BytesMut};
+use h2::server::SendResponse;
+use http::{HeaderMap, Request};
 use messages::{ADDRESS, Address, Any, DeltaRequest, DeltaResponse, Resource, Service, Told, Workload};
 use prost::Message;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::JoinHandle;
-use tokio_rustls::TlsAcceptor;
 
 /// How a call began.
 #[derive(Clone, Debug)]
@@ -32,18 +26,7 @@ pub struct Hello {
 }
 
 /// A running istiod, with the files that its clients need: `root-cert.pem` and `istio-token`.
-pub struct IstiodXds {
-    address: SocketAddr,
-    files: TempDir,
-    tls: PublicCa,
-    desk: Arc<Desk>,
-    serving: JoinHandle<()>,
-}
-
-#[derive(Default)]
-struct Desk {
-    state: Mutex<State>,
-}
+pub struct IstiodXds(IstiodServer<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
@@ -59,38 +42,20 @@ struct State {
 impl IstiodXds {
     /// One that has nothing to tell.
     pub async fn start() -> Self {
-        let (files, tls) = (tempfile::tempdir().unwrap(), PublicCa::new());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let desk = Arc::<Desk>::default();
-        let serving = tokio::spawn(accept(listener, acceptor(&tls), Arc::clone(&desk)));
-        replace(files.path().join("root-cert.pem"), tls.pem());
-        let istiod = Self {
-            address,
-            files,
-            tls,
-            desk,
-            serving,
-        };
-        istiod.put_token("a token");
-        istiod
+        Self(IstiodServer::start(Mutex::default()).await)
     }
 
     /// What makes a waypoint ask it.
     pub fn launch(&self) -> Launch {
         Launch::default()
-            .env("XDS_ADDRESS", format!("https://localhost:{}", self.address.port()))
-            .arg("--xds-root", self.file("root-cert.pem").display())
-            .arg("--xds-token", self.file("istio-token").display())
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.files.path().join(name)
+            .env("XDS_ADDRESS", format!("https://{}", self.0.address()))
+            .arg("--xds-root", self.0.root().display())
+            .arg("--xds-token", self.0.token().display())
     }
 
     /// Replaces the token, as a kubelet does.
     pub fn put_token(&self, token: &str) {
-        replace(self.file("istio-token"), token);
+        self.0.put_token(token);
     }
 
     /// Tells a Service, or tells it anew.
@@ -105,7 +70,7 @@ impl IstiodXds {
 
     fn put(&self, name: &str, told: Told) {
         let value = Address { told: Some(told) }.encode_to_vec();
-        let mut state = self.desk.state.lock().unwrap();
+        let mut state = self.0.desk.lock().unwrap();
         state.number += 1;
         let version = state.number.to_string();
         state.told.insert(name.to_owned(), (version.clone(), value.clone()));
@@ -115,7 +80,7 @@ impl IstiodXds {
 
     /// Takes something back.
     pub fn remove(&self, name: &str) {
-        let mut state = self.desk.state.lock().unwrap();
+        let mut state = self.0.desk.lock().unwrap();
         state.told.remove(name);
         state.tell(vec![], vec![name.to_owned()]);
     }
@@ -132,17 +97,17 @@ impl IstiodXds {
 
     /// The same without gRPC's prefix.
     pub fn say_raw(&self, bytes: Vec<u8>) {
-        self.desk.state.lock().unwrap().send(&bytes);
+        self.0.desk.lock().unwrap().send(&bytes);
     }
 
     /// How calls began, the latest last.
     pub fn hellos(&self) -> Vec<Hello> {
-        self.desk.state.lock().unwrap().hellos.clone()
+        self.0.desk.lock().unwrap().hellos.clone()
     }
 
     /// The answers to its answers: the number of ACKs, and what NACKs say.
     pub fn replies(&self) -> (usize, Vec<String>) {
-        let state = self.desk.state.lock().unwrap();
+        let state = self.0.desk.lock().unwrap();
         let (nacks, acks): (Vec<_>, Vec<_>) = state.replies.iter().partition(|reply| reply.error_detail.is_some());
         let said = nacks.iter().filter_map(|nack| nack.error_detail.as_ref());
         (acks.len(), said.map(|status| status.message.clone()).collect())
@@ -150,20 +115,12 @@ impl IstiodXds {
 
     /// Stops listening; connections end. What it has to tell may change meanwhile.
     pub async fn stop(&mut self) {
-        self.serving.abort();
-        let _ = (&mut self.serving).await;
+        self.0.stop().await;
     }
 
     /// Listens again on the same port.
     pub async fn start_again(&mut self) {
-        let listener = TcpListener::bind(self.address).await.unwrap();
-        self.serving = tokio::spawn(accept(listener, acceptor(&self.tls), Arc::clone(&self.desk)));
-    }
-}
-
-impl Drop for IstiodXds {
-    fn drop(&mut self) {
-        self.serving.abort();
+        self.0.start_again().await;
     }
 }
 
@@ -224,59 +181,35 @@ impl State {
     }
 }
 
-async fn accept(listener: TcpListener, acceptor: TlsAcceptor, desk: Arc<Desk>) {
-    let mut connections = tokio::task::JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
-        connections.spawn(serve(stream, acceptor.clone(), Arc::clone(&desk)));
-        while connections.try_join_next().is_some() {}
-    }
-}
-
-async fn serve(stream: TcpStream, acceptor: TlsAcceptor, desk: Arc<Desk>) {
-    let Ok(stream) = acceptor.accept(stream).await else {
-        return;
-    };
-    // Small messages that wait to be read count against the window.
-    let handshake = h2::server::Builder::new()
-        .initial_connection_window_size(16 << 20)
-        .handshake(stream);
-    let Ok(mut connection) = handshake.await else { return };
-    let mut calls = tokio::task::JoinSet::new();
-    while let Some(Ok((request, respond))) = connection.accept().await {
-        calls.spawn(talk(request, respond, Arc::clone(&desk)));
-    }
-}
-
-async fn talk(request: Request<h2::RecvStream>, mut respond: h2::server::SendResponse<Bytes>, desk: Arc<Desk>) {
-    assert_eq!(
-        request.uri().path(),
-        "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
-    );
-    let (head, body) = request.into_parts();
-    let mut requests = Requests {
-        body,
-        buffer: BytesMut::new(),
-    };
-    let Some(first) = requests.next().await else { return };
-    assert_eq!(first.type_url, ADDRESS);
-    let hello = hello(&head.headers, first);
-    let mut said = desk.state.lock().unwrap().greet(hello);
-    let head = Response::builder().header("content-type", "application/grpc");
-    let Ok(mut answers) = respond.send_response(head.body(()).unwrap(), false) else {
-        return;
-    };
-    loop {
-        tokio::select! {
-            bytes = said.recv() => {
-                let Some(bytes) = bytes else { return };
-                if answers.send_data(bytes.into(), false).is_err() {
-                    return;
+impl Desk for Mutex<State> {
+    async fn answer(self: Arc<Self>, request: Request<h2::RecvStream>, mut respond: SendResponse<Bytes>) {
+        assert_eq!(
+            request.uri().path(),
+            "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
+        );
+        let (head, body) = request.into_parts();
+        let mut requests = Requests {
+            body,
+            buffer: BytesMut::new(),
+        };
+        let Some(first) = requests.next().await else { return };
+        assert_eq!(first.type_url, ADDRESS);
+        let hello = hello(&head.headers, first);
+        let mut said = self.lock().unwrap().greet(hello);
+        let Some(mut answers) = begin(&mut respond) else { return };
+        loop {
+            tokio::select! {
+                bytes = said.recv() => {
+                    let Some(bytes) = bytes else { return };
+                    if answers.send_data(bytes.into(), false).is_err() {
+                        return;
+                    }
                 }
-            }
-            reply = requests.next() => {
-                let Some(reply) = reply else { return };
-                assert!(!reply.response_nonce.is_empty() && reply.node.is_none(), "{reply:?}");
-                desk.state.lock().unwrap().replies.push(reply);
+                reply = requests.next() => {
+                    let Some(reply) = reply else { return };
+                    assert!(!reply.response_nonce.is_empty() && reply.node.is_none(), "{reply:?}");
+                    self.lock().unwrap().replies.push(reply);
+                }
             }
         }
     }
@@ -314,12 +247,4 @@ impl Requests {
             self.buffer.extend_from_slice(&piece);
         }
     }
-}
-
-fn framed(message: &[u8]) -> Vec<u8> {
-    let mut framed = Vec::with_capacity(5 + message.len());
-    framed.put_u8(0);
-    framed.put_u32(message.len() as u32);
-    framed.put_slice(message);
-    framed
 }
