@@ -31,6 +31,7 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Fault> {
     if scenarios.is_empty() {
         return Err(Fault::new("no scenario is for what is in --only"));
     }
+    eprintln!("{} scenarios, some {} min", scenarios.len(), minutes(&scenarios, args));
     let stop = Stop::watch()?;
     for scenario in scenarios.into_iter().map(|scenario| adjusted(scenario, args)) {
         eprintln!("\n{}: {}", scenario.name, scenario.about);
@@ -45,6 +46,13 @@ pub(crate) fn run(args: &CompareArgs) -> Result<ExitCode, Fault> {
     }
     println!("\n{}", report.summary());
     Ok(report.verdict(args.gate))
+}
+
+/// What all turns take at least.
+fn minutes(scenarios: &[Scenario], args: &CompareArgs) -> u64 {
+    let turns: usize = scenarios.iter().map(|scenario| contenders(scenario, args).len()).sum();
+    let seconds = args.seconds.saturating_add(args.warm_up).saturating_mul(args.rounds);
+    seconds.saturating_mul(turns as u64).div_ceil(60)
 }
 
 fn wanted(args: &CompareArgs) -> Result<Vec<Scenario>, Fault> {

@@ -5,6 +5,7 @@ mod table;
 pub(crate) use table::{all, find};
 
 use crate::figure::Goal;
+use crate::load::Protocol;
 use crate::subject::How;
 
 /// One scenario. All of them are [`all`].
@@ -52,9 +53,38 @@ pub(crate) enum Signing {
 pub(crate) enum Speaks {
     #[default]
     Http1,
+    /// With prior knowledge.
+    Http2,
     Grpc,
     /// Bytes there, as many back.
     Tcp,
+}
+
+impl Speaks {
+    /// The name of a Service's port that says so.
+    pub(crate) fn port_name(self) -> &'static str {
+        match self {
+            Self::Http1 => "http",
+            Self::Http2 => "http2",
+            Self::Grpc => "grpc",
+            Self::Tcp => "tcp",
+        }
+    }
+
+    /// What clients speak to it.
+    pub(crate) fn protocol(self) -> Protocol {
+        match self {
+            Self::Http1 => Protocol::Http1,
+            Self::Http2 => Protocol::Http2,
+            Self::Grpc => Protocol::Grpc,
+            Self::Tcp => Protocol::Tcp,
+        }
+    }
+
+    /// Whether a connection carries several requests at once.
+    pub(crate) fn is_multiplexed(self) -> bool {
+        matches!(self, Self::Http2 | Self::Grpc)
+    }
 }
 
 /// What is done.

@@ -3,7 +3,7 @@
 use crate::cli::StageArgs;
 use crate::fault::{During, Fault};
 use crate::neighbour::{Collector, Destination, World};
-use crate::scenario::{Kind, Scenario, Speaks, Traffic, find};
+use crate::scenario::{Kind, Scenario, Traffic, find};
 use crate::stop::Stop;
 use crate::subject::{Contender, Subject, Which};
 use std::path::Path;
@@ -65,18 +65,14 @@ fn command(
     certs: &Path,
     token: Option<&Path>,
 ) -> Result<String, Fault> {
-    let protocol = match world.holds().speaks {
-        Speaks::Http1 => "http1",
-        Speaks::Grpc => "grpc",
-        Speaks::Tcp => "tcp",
-    };
+    let protocol = world.holds().speaks.protocol();
     let mut words = vec![
         format!("waypoint-bench load --service {} --host echo", world.vip().authority()),
         format!("--waypoint {}", subject.address),
         format!("--waypoint-identity {}", world.proxy_identity()?.as_str()),
         format!("--certs {}", certs.display()),
         format!("--pid {}", subject.pid()),
-        format!("--protocol {protocol} --path {}", world.holds().path()),
+        format!("--protocol {} --path {}", protocol.name(), world.holds().path()),
         format!("--connections {} --streams {}", traffic.connections, traffic.streams),
     ];
     words.extend((traffic.in_flight > 1).then(|| format!("--in-flight {}", traffic.in_flight)));

@@ -51,7 +51,7 @@ fn check(report: &Value, rows: usize) {
 #[test]
 fn every_scenario_is_measured_of_the_waypoint() {
     let report = compare(&["--scenario", "all", "--only", "waypoint"]);
-    check(&report, 19);
+    check(&report, 20);
     let churn = report["sections"]
         .as_array()
         .unwrap()
@@ -159,5 +159,5 @@ fn envoy_is_measured_in_every_scenario_that_is_for_it() {
         "--envoy",
         envoy.to_str().unwrap(),
     ]);
-    check(&report, 19);
+    check(&report, 20);
 }

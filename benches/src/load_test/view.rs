@@ -10,6 +10,9 @@ const FRAME: Duration = Duration::from_millis(250);
 const LINE: Duration = Duration::from_secs(1);
 /// Seconds in the picture of the tail.
 const HISTORY: usize = 48;
+/// Whether a terminal wraps lines (DECAWM).
+const NO_WRAP: &str = "\x1b[?7l";
+const WRAP: &str = "\x1b[?7h";
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// What is to be seen now.
@@ -127,13 +130,15 @@ impl View {
 
     fn draw(&mut self, seen: &Seen) {
         let lines = panel(&self.title, seen, self.total, self.rate, &self.tail);
-        let mut text = String::new();
+        // What is too long is cut: wrapped lines would not be drawn over.
+        let mut text = String::from(NO_WRAP);
         if self.drawn > 0 {
             text.push_str(&format!("\x1b[{}A", self.drawn));
         }
         for line in &lines {
             text.push_str(&format!("\r\x1b[2K{line}\n"));
         }
+        text.push_str(WRAP);
         self.drawn = lines.len();
         // A terminal that is gone sees nothing.
         let _ = std::io::stdout().lock().write_all(text.as_bytes());

@@ -51,7 +51,7 @@ impl Destination {
                 client: client.clone(),
                 target: pod.application().to_string(),
                 application: match world.holds().speaks {
-                    Speaks::Http1 | Speaks::Grpc => Application::Http(pod.echo.clone()),
+                    Speaks::Http1 | Speaks::Http2 | Speaks::Grpc => Application::Http(pod.echo.clone()),
                     Speaks::Tcp => Application::Bytes(pod.echo.clone()),
                 },
             });

@@ -11,7 +11,7 @@ pub(crate) use route_versions::RouteVersions;
 
 use super::Echo;
 use crate::fault::{During, Fault};
-use crate::scenario::{Mesh, Signing, Speaks};
+use crate::scenario::{Mesh, Signing};
 use hbone::{CertSource, FileCerts};
 use integration_tests::peers::mesh_world::{MeshWorld, NAMESPACE, POD_PORT, Vip};
 use integration_tests::peers::pki::{Certs, spiffe};
@@ -64,11 +64,7 @@ impl World {
         } else {
             &[ECHO]
         };
-        let port_name = match holds.speaks {
-            Speaks::Http1 => "http",
-            Speaks::Grpc => "grpc",
-            Speaks::Tcp => "tcp",
-        };
+        let port_name = holds.speaks.port_name();
         let mut pods = Vec::new();
         for (name, number) in names.iter().zip(1..) {
             let ip = mesh.subnet().pod(number);

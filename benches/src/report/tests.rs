@@ -2,17 +2,16 @@
 
 use super::*;
 use crate::cli::{Cli, Command};
-use crate::figure::Bound;
+use crate::figure::{Bound, Figure, Goal, Sample};
+use crate::load::Tally;
 use clap::Parser;
+use hdrhistogram::Histogram;
 use std::time::Duration;
 
 fn row(name: &str, cpu_us: &[f64]) -> Row {
-    let mut row = Row {
-        version: format!("{name} 1"),
-        idle_mib: Some(10.5),
-        loaded_mib: Some(20.0),
-        ..Row::new(name)
-    };
+    let mut row = Row::new(name);
+    row.version = format!("{name} 1");
+    (row.idle_mib, row.loaded_mib) = (Some(10.5), Some(20.0));
     for cpu_us in cpu_us {
         let mut latencies = Histogram::new_with_bounds(1_000, 60_000_000_000, 3).unwrap();
         latencies.record(1_000_000).unwrap();

@@ -125,6 +125,14 @@ pub(crate) fn all() -> Vec<Scenario> {
                 GAIN,
             )
         },
+        traffic(
+            "http2-1k",
+            "HTTP/2, 1 KiB answers, saturated",
+            HTTP2,
+            MULTIPLEXED,
+            CPU_TOLD,
+        )
+        .with_floor(),
         disturbed(
             "churn",
             "1,000 routes, one rewritten every 50 ms, 1,000 requests a second",
@@ -146,6 +154,10 @@ pub(crate) fn find(name: &str) -> Option<Scenario> {
 const BIG: usize = 64 * 1024;
 const GRPC: Mesh = Mesh {
     speaks: Speaks::Grpc,
+    ..PLAIN
+};
+const HTTP2: Mesh = Mesh {
+    speaks: Speaks::Http2,
     ..PLAIN
 };
 const BYTES: Mesh = Mesh {
@@ -170,13 +182,16 @@ const TRACED: Mesh = Mesh {
     ..PLAIN
 };
 
-/// An application's connection is one stream of the tunnel; gRPC puts its calls on one.
-const SMALL_GRPC: Traffic = Traffic {
+/// An application's connection is one stream of the tunnel; HTTP/2 has several requests on one.
+const MULTIPLEXED: Traffic = Traffic {
     streams: 4,
     in_flight: 8,
+    ..SATURATED
+};
+const SMALL_GRPC: Traffic = Traffic {
     request_bytes: 64,
     response_bytes: 64,
-    ..SATURATED
+    ..MULTIPLEXED
 };
 const FRESH: Traffic = Traffic {
     streams: 8,

@@ -25,7 +25,7 @@ fn streams_fit_on_their_connections_and_more_in_flight_needs_http2() {
             scenario.name
         );
         assert!(
-            traffic.in_flight == 1 || scenario.mesh.speaks == Speaks::Grpc,
+            traffic.in_flight == 1 || scenario.mesh.speaks.is_multiplexed(),
             "{}",
             scenario.name
         );

@@ -181,7 +181,7 @@ fn vip_cluster(backend: &Backend, speaks: Speaks) -> Value {
         }] }] },
         "transport_socket": internal_upstream(json!([{ "kind": { "host": {} }, "name": ORIGINAL_DST }])),
     });
-    if let (Some(cluster), true) = (cluster.as_object_mut(), speaks == Speaks::Grpc) {
+    if let (Some(cluster), true) = (cluster.as_object_mut(), speaks.is_multiplexed()) {
         cluster.insert("typed_extension_protocol_options".to_owned(), http2_only(json!({})));
     }
     cluster
