@@ -1,6 +1,7 @@
 //! `load`: a load on somebody's own waypoint, watched while it runs.
 
 mod order;
+mod seconds;
 mod told;
 mod view;
 
@@ -54,9 +55,9 @@ pub(crate) fn run(args: &LoadArgs) -> Result<ExitCode, Fault> {
             break;
         }
     }
-    report.sections.push(section);
     load.record(None);
-    view.end();
+    section.timeline = view.end();
+    report.sections.push(section);
     let tally = load.stop()?;
     println!("{}", report.overview());
     for (answer, count) in &tally.answers {
@@ -86,8 +87,10 @@ fn measure(
         std::thread::sleep(LOOK.min(step.time.saturating_sub(began.elapsed())));
         let seen = Seen {
             time: Duration::ZERO,
+            window,
             wanted: step.rate,
             answers: load.counted().answers(),
+            failed: load.counted().failed(),
             latencies: load.counted().latencies(window)?,
             proxy: meter.look(),
         };

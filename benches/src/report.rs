@@ -13,12 +13,14 @@ mod settings;
 mod spread;
 mod svg;
 mod table;
+mod timeline;
 mod verdict;
 
 pub(crate) use row::Row;
 pub(crate) use section::{Doubt, Section};
 pub(crate) use settings::Settings;
 pub(crate) use spread::Spread;
+pub(crate) use timeline::{Moment, Timeline};
 pub(crate) use verdict::{Outcome, Verdict};
 
 use crate::cli::{CompareArgs, FilesArgs, ReportArgs};

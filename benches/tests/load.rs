@@ -36,11 +36,8 @@ async fn http_and_grpc_through_a_waypoint() {
     let names: Vec<_> = rows.iter().map(|row| &row["name"]).collect();
     assert_eq!(names, ["20/s", "40/s"]);
     assert!(rows[1]["samples"][0]["cpu_us"].as_f64().unwrap() > 0.0);
-    assert!(
-        std::fs::read_to_string(html)
-            .unwrap()
-            .contains("latency, by percentile")
-    );
+    let page = std::fs::read_to_string(html).unwrap();
+    assert!(page.contains("latency, by percentile"), "{page}");
 
     let calls = [
         "--protocol",
@@ -178,6 +175,8 @@ fn an_interrupt_ends_it_with_a_report() {
     assert!(said.any(|line| line.starts_with("100/s ")));
     assert!(load.wait().unwrap().success());
     let report: Value = serde_json::from_str(&std::fs::read_to_string(json).unwrap()).unwrap();
+    let timeline = report["sections"][0]["timeline"].as_array().unwrap();
+    assert!(!timeline.is_empty() && timeline.iter().all(|moment| moment["wanted"] == 100));
     // The second step was never begun.
     assert_eq!(report["sections"][0]["rows"].as_array().unwrap().len(), 1);
 }

@@ -1,5 +1,8 @@
 //! What is shown while a load runs: a panel on a terminal, a line a second elsewhere.
 
+use super::seconds::Seconds;
+use crate::process::count;
+use crate::report::Moment;
 use hdrhistogram::Histogram;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
@@ -19,12 +22,22 @@ const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
 pub(super) struct Seen {
     /// Since the measurement began.
     pub(super) time: Duration,
+    /// Which step.
+    pub(super) window: usize,
     pub(super) wanted: Option<u64>,
     pub(super) answers: Vec<(String, u64)>,
+    pub(super) failed: u64,
     /// Of this step so far.
     pub(super) latencies: Histogram<u64>,
     /// What the proxy takes, in words, where it is seen.
     pub(super) proxy: Option<String>,
+}
+
+impl Seen {
+    /// Answers of all kinds.
+    pub(super) fn answered(&self) -> u64 {
+        self.answers.iter().map(|(_, count)| count).sum()
+    }
 }
 
 /// The view.
@@ -35,25 +48,11 @@ pub(super) struct View {
     next: Duration,
     /// Lines drawn last, which are drawn over.
     drawn: usize,
-    last: Option<Last>,
+    seconds: Seconds,
     /// Answers in the last whole second.
     rate: Option<f64>,
-    /// p99 of each second, nanoseconds.
-    tail: Vec<u64>,
-}
-
-/// What was seen at the last second.
-struct Last {
-    time: Duration,
-    answered: u64,
-    latencies: Histogram<u64>,
-}
-
-/// What happened since.
-struct Second {
-    rate: f64,
-    p50: u64,
-    p99: u64,
+    /// p99 of the last seconds.
+    tail: Vec<f64>,
 }
 
 impl View {
@@ -68,7 +67,7 @@ impl View {
             is_terminal,
             next: Duration::ZERO,
             drawn: 0,
-            last: None,
+            seconds: Seconds::default(),
             rate: None,
             tail: Vec::new(),
         }
@@ -80,7 +79,13 @@ impl View {
             return;
         }
         self.next = seen.time.saturating_add(if self.is_terminal { FRAME } else { LINE });
-        let second = self.second(seen);
+        let second = self.seconds.look(seen);
+        if let Some(second) = &second {
+            self.rate = Some(second.per_second);
+            self.tail.push(second.p99_us);
+            let too_many = self.tail.len().saturating_sub(HISTORY);
+            self.tail.drain(..too_many);
+        }
         if self.is_terminal {
             self.draw(seen);
         } else if let Some(second) = second {
@@ -88,44 +93,10 @@ impl View {
         }
     }
 
-    /// The panel stays; what comes next is below it.
-    pub(super) fn end(&mut self) {
-        self.drawn = 0;
+    /// The panel stays; what comes next is below it. Gives what was seen second by second.
+    pub(super) fn end(self) -> Vec<Moment> {
         println!();
-    }
-
-    /// A second has passed since the last one: what happened in it.
-    fn second(&mut self, seen: &Seen) -> Option<Second> {
-        let now = Last {
-            time: seen.time,
-            answered: answered(seen),
-            latencies: seen.latencies.clone(),
-        };
-        let Some(last) = &self.last else {
-            self.last = Some(now);
-            return None;
-        };
-        let time = seen.time.saturating_sub(last.time);
-        if time < LINE {
-            return None;
-        }
-        let mut since = seen.latencies.clone();
-        // A new step begins with nothing: then all of it is new.
-        if since.len() >= last.latencies.len() && since.subtract(&last.latencies).is_err() {
-            since.clone_from(&seen.latencies);
-        }
-        let count = now.answered.saturating_sub(last.answered);
-        let second = Second {
-            rate: crate::process::count(count) / time.as_secs_f64(),
-            p50: since.value_at_quantile(0.5),
-            p99: since.value_at_quantile(0.99),
-        };
-        self.rate = Some(second.rate);
-        self.tail.push(second.p99);
-        let too_many = self.tail.len().saturating_sub(HISTORY);
-        self.tail.drain(..too_many);
-        self.last = Some(now);
-        Some(second)
+        self.seconds.into_moments()
     }
 
     fn draw(&mut self, seen: &Seen) {
@@ -146,13 +117,13 @@ impl View {
 }
 
 /// `  12 s   1000/s   p50 0.52 ms   p99 1.10 ms   200: 12000`
-fn line(seen: &Seen, second: &Second) -> String {
+fn line(seen: &Seen, second: &Moment) -> String {
     let mut line = format!(
         "{:4} s  {:8.0}/s   p50 {:>9}   p99 {:>9}   {}",
         seen.time.as_secs(),
-        second.rate,
-        millis(second.p50),
-        millis(second.p99),
+        second.per_second,
+        millis(second.p50_us),
+        millis(second.p99_us),
         told(&seen.answers)
     );
     if let Some(proxy) = &seen.proxy {
@@ -161,8 +132,8 @@ fn line(seen: &Seen, second: &Second) -> String {
     line
 }
 
-fn panel(title: &str, seen: &Seen, total: Duration, rate: Option<f64>, tail: &[u64]) -> Vec<String> {
-    let latency = |quantile| millis(seen.latencies.value_at_quantile(quantile));
+fn panel(title: &str, seen: &Seen, total: Duration, rate: Option<f64>, tail: &[f64]) -> Vec<String> {
+    let latency = |quantile| millis(count(seen.latencies.value_at_quantile(quantile)) / 1e3);
     let wanted = seen
         .wanted
         .map_or_else(|| "as many as go".to_owned(), |rate| format!("{rate}/s wanted"));
@@ -182,17 +153,13 @@ fn panel(title: &str, seen: &Seen, total: Duration, rate: Option<f64>, tail: &[u
             latency(0.9),
             latency(0.99),
             latency(0.999),
-            millis(seen.latencies.max())
+            millis(count(seen.latencies.max()) / 1e3)
         ),
         format!("answers  {}", told(&seen.answers)),
         format!("p99      {}", sparkline(tail)),
     ];
     lines.extend(seen.proxy.as_ref().map(|proxy| format!("proxy    {proxy}")));
     lines
-}
-
-fn answered(seen: &Seen) -> u64 {
-    seen.answers.iter().map(|(_, count)| count).sum()
 }
 
 fn told(answers: &[(String, u64)]) -> String {
@@ -210,20 +177,20 @@ fn bar(time: Duration, total: Duration) -> String {
 }
 
 /// Each second as a bar, the highest at the top.
-fn sparkline(tail: &[u64]) -> String {
-    let most = tail.iter().copied().max().unwrap_or_default().max(1);
-    let steps = BARS.len() as u64 - 1;
-    let bar = |value: &u64| {
-        let step = value.saturating_mul(steps) / most;
-        BARS.get(usize::try_from(step).unwrap_or_default())
-            .copied()
-            .unwrap_or(' ')
+fn sparkline(tail: &[f64]) -> String {
+    let most = tail.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let bar = |value: &f64| {
+        let reached = BARS
+            .iter()
+            .zip(1_u8..)
+            .filter(|(_, step)| value / most >= f64::from(*step) / 8.0);
+        reached.last().map_or('▁', |(bar, _)| *bar)
     };
     tail.iter().map(bar).collect()
 }
 
-fn millis(nanos: u64) -> String {
-    format!("{:.2} ms", crate::process::count(nanos) / 1e6)
+fn millis(micros: f64) -> String {
+    format!("{:.2} ms", micros / 1e3)
 }
 
 #[cfg(test)]

@@ -86,6 +86,7 @@ fn section(section: &Section) -> String {
     if !pictures.is_empty() {
         text.push_str(&format!("<div class=\"card plots\">{pictures}</div>\n"));
     }
+    text.push_str(&plot::timeline(section).map_or_else(String::new, |plot| format!("<div class=card>{plot}</div>\n")));
     text.push_str(&html(&table::section(section)));
     for remark in section.remarks() {
         let class = match remark {

@@ -1,7 +1,7 @@
 //! One scenario of a report: its subjects, what was wanted, and what became of that.
 
 use super::remark::Remark;
-use super::{Row, Spread, Verdict, table};
+use super::{Moment, Row, Spread, Verdict, table};
 use crate::figure::{Figure, Goal};
 use crate::subject::{ENVOY, WAYPOINT};
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,9 @@ pub(crate) struct Section {
     pub(crate) about: String,
     pub(crate) goals: Vec<Goal>,
     pub(crate) rows: Vec<Row>,
+    /// Second by second, of a load.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) timeline: Vec<Moment>,
     /// Figures that prove nothing on this machine.
     #[serde(default)]
     pub(crate) doubts: Vec<Doubt>,
@@ -35,6 +38,7 @@ impl Section {
             about: about.to_owned(),
             goals,
             rows: Vec::new(),
+            timeline: Vec::new(),
             doubts: Vec::new(),
             fault: None,
         }

@@ -24,12 +24,8 @@ fn row(name: &str, cpu_us: &[f64]) -> Row {
 
 fn section(goals: &[Goal], rows: Vec<Row>) -> Section {
     Section {
-        name: "http1-1k".into(),
-        about: "about".into(),
-        goals: goals.to_vec(),
         rows,
-        doubts: Vec::new(),
-        fault: None,
+        ..Section::new("http1-1k", "about", goals.to_vec())
     }
 }
 
@@ -227,6 +223,33 @@ fn the_page_holds_everything_and_fetches_nothing() {
         assert!(!own.contains(foreign), "{foreign} in {page}");
     }
     assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
+}
+
+#[test]
+fn a_load_is_drawn_by_time_with_its_failures() {
+    let moment = |at: f64, failed: f64| Moment {
+        at,
+        seconds: 1,
+        wanted: Some(100),
+        per_second: 90.0,
+        p50_us: 1_000.0,
+        p99_us: 2_000.0,
+        failed_per_second: failed,
+    };
+    let mut load = section(&[Goal::told(Figure::P99Us)], vec![row("100/s", &[1.0])]);
+    assert!(plot::timeline(&load).is_none());
+    load.timeline = vec![moment(1.0, 0.0), moment(2.0, 3.0), moment(3.0, 0.0)];
+    let drawn = plot::timeline(&load).unwrap();
+    assert_eq!(drawn.matches("<polyline").count(), 4, "{drawn}");
+    assert_eq!(
+        drawn.matches("#f6d9c2").count(),
+        2,
+        "one second, in both panels: {drawn}"
+    );
+    let report = report(vec![load]);
+    assert!(html::render(&report).contains("<title>http1-1k by time</title>"));
+    let again: Report = serde_json::from_str(&report.json().unwrap()).unwrap();
+    assert_eq!(again.sections[0].timeline, report.sections[0].timeline);
 }
 
 #[test]

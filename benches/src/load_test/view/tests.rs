@@ -7,7 +7,9 @@ fn seen(seconds: u64, count: u64, millis: u64) -> Seen {
     latencies.record_n(millis * 1_000_000, count).unwrap();
     Seen {
         time: Duration::from_secs(seconds),
+        window: 0,
         wanted: Some(100),
+        failed: 0,
         answers: vec![("200".into(), count)],
         latencies,
         proxy: None,
@@ -15,24 +17,29 @@ fn seen(seconds: u64, count: u64, millis: u64) -> Seen {
 }
 
 #[test]
-fn a_line_tells_of_its_second_only() {
-    let mut view = View::new(String::new(), Duration::from_secs(10));
-    assert!(view.second(&seen(0, 0, 1)).is_none());
-    view.second(&seen(1, 100, 1)).unwrap();
-    let mut two = seen(2, 100, 1);
-    two.latencies.record_n(8_000_000, 200).unwrap();
-    two.answers = vec![("200".into(), 300)];
-    let second = view.second(&two).unwrap();
-    let line = line(&two, &second);
-    assert_eq!(line, "   2 s       200/s   p50   8.00 ms   p99   8.00 ms   200: 300");
-    // The next step's latencies begin anew.
-    let next = view.second(&seen(3, 400, 2)).unwrap();
-    assert!((1_990_000..2_010_000).contains(&next.p99), "{}", next.p99);
+fn a_line_tells_of_its_second() {
+    let second = Moment {
+        at: 2.0,
+        seconds: 1,
+        wanted: None,
+        per_second: 200.0,
+        p50_us: 8_000.0,
+        p99_us: 9_500.0,
+        failed_per_second: 0.0,
+    };
+    let watched = Seen {
+        proxy: Some("0.34 cores".into()),
+        ..seen(2, 300, 1)
+    };
+    assert_eq!(
+        line(&watched, &second),
+        "   2 s       200/s   p50   8.00 ms   p99   9.50 ms   200: 300   proxy: 0.34 cores"
+    );
 }
 
 #[test]
 fn the_panel_shows_how_far_it_is_and_the_tail() {
-    let panel = |seen: &Seen| panel("title", seen, Duration::from_secs(10), Some(99.6), &[1, 7, 0]);
+    let panel = |seen: &Seen| panel("title", seen, Duration::from_secs(10), Some(99.6), &[1.0, 7.0, 0.0]);
     let lines = panel(&seen(5, 10, 3));
     let text = lines.join("\n");
     assert!(
@@ -40,7 +47,7 @@ fn the_panel_shows_how_far_it_is_and_the_tail() {
         "{text}"
     );
     assert_eq!(lines[1].matches('█').count(), 20);
-    assert!(text.ends_with("▂█▁"), "{text}");
+    assert!(text.ends_with("▁█▁"), "{text}");
     let watched = Seen {
         proxy: Some("0.34 cores, 21.0 MiB".into()),
         ..seen(5, 10, 3)
