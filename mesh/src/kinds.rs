@@ -39,7 +39,7 @@ use crate::decode::{At, Problems, quoted, record};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// What an object says, by kind.
+/// What an object says, by kind. The larger ones are boxed: every object has the room of the largest.
 #[derive(Debug)]
 pub(crate) enum Body {
     /// Its labels are all that matters.
@@ -51,19 +51,19 @@ pub(crate) enum Body {
     /// A Gateway: a waypoint or not.
     Gateway(gateway::Gateway),
     /// A Service.
-    Service(service::Service),
+    Service(Box<service::Service>),
     /// An EndpointSlice.
     EndpointSlice(endpoint_slice::EndpointSlice),
     /// A Pod.
-    Pod(pod::Pod),
+    Pod(Box<pod::Pod>),
     /// A ServiceEntry.
     ServiceEntry(Box<service_entry::ServiceEntry>),
     /// A BackendTLSPolicy.
-    BackendTls(backend_tls::BackendTls),
+    BackendTls(Box<backend_tls::BackendTls>),
     /// A Secret.
     Secret(secret::Secret),
     /// A WorkloadEntry.
-    WorkloadEntry(workload_entry::Instance),
+    WorkloadEntry(Box<workload_entry::Instance>),
     /// An HTTPRoute, GRPCRoute, TLSRoute or TCPRoute.
     Route(route::Route),
     /// A ReferenceGrant.
@@ -71,15 +71,15 @@ pub(crate) enum Body {
     /// A DestinationRule.
     DestinationRule(Box<destination_rule::DestinationRule>),
     /// A traffic policy of Services.
-    BackendPolicy(backend_policy::BackendPolicy),
+    BackendPolicy(Box<backend_policy::BackendPolicy>),
     /// An AuthorizationPolicy.
-    Authorization(policy::Authorization),
+    Authorization(Box<policy::Authorization>),
     /// A RequestAuthentication.
-    Authentication(policy::Authentication),
+    Authentication(Box<policy::Authentication>),
     /// A Telemetry.
     Telemetry(Box<telemetry::Telemetry>),
     /// A VirtualService.
-    VirtualService(virtual_service::VirtualService),
+    VirtualService(Box<virtual_service::VirtualService>),
     /// A workload that istiod tells.
     Workload(Box<discovered::Discovered>),
     /// `data` of a ConfigMap.

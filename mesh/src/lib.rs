@@ -14,6 +14,7 @@ mod finding;
 mod istiod;
 mod kinds;
 mod object;
+mod recent;
 mod resources;
 mod scope;
 mod snapshot;

@@ -2,7 +2,9 @@
 
 use crate::decode::{At, Fields, Problems, describe, quoted, record};
 use crate::kinds::Body;
+use crate::recent;
 use authz::Problem;
+use routing::Seldom;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,9 +30,9 @@ pub(crate) struct Origin {
     /// The file.
     pub(crate) file: Arc<SourceFile>,
     /// Which document of it.
-    pub(crate) document: usize,
+    pub(crate) document: u32,
     /// Which item of a `kind: List`.
-    pub(crate) item: Option<usize>,
+    pub(crate) item: Option<u32>,
     /// Line of the document.
     pub(crate) line: u32,
     /// Column of the document.
@@ -47,20 +49,20 @@ pub(crate) struct Meta {
     /// Labels.
     pub(crate) labels: BTreeMap<String, String>,
     /// Annotations that matter here.
-    pub(crate) annotations: BTreeMap<String, String>,
+    pub(crate) annotations: Seldom<BTreeMap<String, String>>,
     /// `creationTimestamp` in unix seconds.
     pub(crate) created: Option<i64>,
     /// `generation`: what a status was said about.
     pub(crate) generation: Option<i64>,
     /// The controlling owner: kind and name.
-    pub(crate) owner: Option<(String, String)>,
+    pub(crate) owner: Option<Box<(String, String)>>,
 }
 
 /// A parsed object.
 #[derive(Debug)]
 pub(crate) struct Object {
     /// `HTTPRoute`, as written.
-    pub(crate) kind: String,
+    pub(crate) kind: Arc<str>,
     /// See [`id_of`].
     pub(crate) id: u64,
     /// Names and labels.
@@ -70,7 +72,7 @@ pub(crate) struct Object {
     /// Where it was read, when from a file.
     pub(crate) origin: Option<Origin>,
     /// What was wrong with it alone.
-    pub(crate) problems: Vec<Problem>,
+    pub(crate) problems: Box<[Problem]>,
     /// What its regular expressions take, compiled.
     pub(crate) regex_bytes: usize,
 }
@@ -135,7 +137,7 @@ pub(crate) fn read(
         Some(Value::Array(items)) if is_list => {
             for (index, item) in items.iter().enumerate() {
                 let origin = origin.clone().map(|origin| Origin {
-                    item: Some(index),
+                    item: u32::try_from(index).ok(),
                     ..origin
                 });
                 read_one(item, origin, regex_room, objects, bad);
@@ -225,20 +227,20 @@ fn object(value: &Value, origin: Option<Origin>, regex_room: usize) -> Result<Ob
     let meta = placed(meta, &body);
     Ok(Object {
         id: id_of(&kind, &meta.namespace, &meta.name),
-        kind,
+        kind: recent::text(&kind),
         meta,
         body,
         origin,
         regex_bytes: problems.regex_room.taken_bytes(),
-        problems: problems.into_vec(),
+        problems: problems.into_vec().into(),
     })
 }
 
 /// `default` where a namespace is needed and none was written, none where none belongs.
 fn placed(meta: Meta, body: &Body) -> Meta {
     let namespace = match body {
-        _ if body.is_cluster_wide() => Arc::from(""),
-        _ if meta.namespace.is_empty() => Arc::from("default"),
+        _ if body.is_cluster_wide() => recent::text(""),
+        _ if meta.namespace.is_empty() => recent::text("default"),
         _ => meta.namespace,
     };
     Meta { namespace, ..meta }
@@ -249,10 +251,10 @@ fn meta(value: &Value, problems: &Problems) -> Option<Meta> {
     let at = at.field("metadata");
     record(value, &at, problems, |fields| {
         fields.leave_open();
-        let name = plain_name(fields, "name", fields.required("name")?)?;
+        let name = Arc::from(plain_name(fields, "name", fields.required("name")?)?);
         let namespace = match fields.text("namespace") {
-            Some(namespace) if !namespace.is_empty() => plain_name(fields, "namespace", namespace)?,
-            _ => Arc::from(""),
+            Some(namespace) if !namespace.is_empty() => recent::text(plain_name(fields, "namespace", namespace)?),
+            _ => recent::text(""),
         };
         let mut annotations = fields.text_map("annotations");
         annotations.retain(|key, _| is_read_annotation(key));
@@ -260,7 +262,7 @@ fn meta(value: &Value, problems: &Problems) -> Option<Meta> {
             namespace,
             name,
             labels: fields.text_map("labels"),
-            annotations,
+            annotations: annotations.into(),
             created: fields.text("creationTimestamp").and_then(|text| created(fields, text)),
             generation: fields.get("generation").and_then(Value::as_i64),
             owner: owner(fields),
@@ -270,10 +272,10 @@ fn meta(value: &Value, problems: &Problems) -> Option<Meta> {
 }
 
 /// A name is printed, compared and put into hosts: nothing but what Kubernetes admits.
-fn plain_name(fields: &Fields<'_>, field: &str, name: &str) -> Option<Arc<str>> {
+fn plain_name<'n>(fields: &Fields<'_>, field: &str, name: &'n str) -> Option<&'n str> {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b':');
     if name.len() <= MAX_NAME_BYTES && name.bytes().all(plain) {
-        return Some(Arc::from(name));
+        return Some(name);
     }
     let message = format!(
         "expected a name of letters, digits, `-` and `.`, at most 253 long, found {}",
@@ -297,7 +299,7 @@ fn created(fields: &Fields<'_>, text: &str) -> Option<i64> {
     seconds
 }
 
-fn owner(fields: &Fields<'_>) -> Option<(String, String)> {
+fn owner(fields: &Fields<'_>) -> Option<Box<(String, String)>> {
     let owners = fields.list("ownerReferences", 64, |value, _| {
         let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
         let controls = value.get("controller").and_then(Value::as_bool).unwrap_or(false);
@@ -306,7 +308,7 @@ fn owner(fields: &Fields<'_>) -> Option<(String, String)> {
     owners
         .into_iter()
         .find(|(controls, ..)| *controls)
-        .map(|(_, kind, name)| (kind, name))
+        .map(|(_, kind, name)| Box::new((kind, name)))
 }
 
 /// Unix seconds of an RFC 3339 time.

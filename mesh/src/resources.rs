@@ -52,8 +52,9 @@ impl Resources {
 
     /// Removes an object, if it is there.
     pub fn delete(&mut self, kind: &str, namespace: &str, name: &str) {
-        self.objects
-            .retain(|object| *object.meta.name != *name || object.kind != kind || *object.meta.namespace != *namespace);
+        self.objects.retain(|object| {
+            *object.meta.name != *name || *object.kind != *kind || *object.meta.namespace != *namespace
+        });
     }
 
     /// The objects of one YAML text, as if it were the file `path`.
@@ -147,7 +148,7 @@ pub(crate) fn parse_file(path: &Path, text: &str, mut regex_room: usize) -> Resu
         let (line, column) = (document.line, document.column);
         let origin = Origin {
             file: Arc::clone(&file),
-            document: index,
+            document: u32::try_from(index).unwrap_or(u32::MAX),
             item: None,
             line,
             column,
@@ -216,7 +217,7 @@ impl<'r> Index<'r> {
             by_name: HashMap::with_capacity(resources.objects.len()),
         };
         for object in &resources.objects {
-            let name = (object.kind.as_str(), &*object.meta.namespace, &*object.meta.name);
+            let name = (&*object.kind, &*object.meta.namespace, &*object.meta.name);
             match index.by_name.entry(Key { id: object.id, name }) {
                 Entry::Occupied(first) => twice(object, first.get()),
                 Entry::Vacant(room) => {

@@ -84,7 +84,7 @@ pub fn statuses(scope: &Scope, resources: &Resources, findings: &[Finding]) -> V
             _ => return None,
         };
         (!parents.is_empty()).then(|| ObjectStatus {
-            kind: object.kind.clone(),
+            kind: object.kind.to_string(),
             namespace: Arc::clone(&object.meta.namespace),
             name: Arc::clone(&object.meta.name),
             generation: object.meta.generation,
@@ -103,7 +103,7 @@ impl Judge<'_, '_> {
     fn route(&self, object: &Object, route: &Route, found: Found<'_>) -> Vec<ParentStatus> {
         let ours = route.parents.iter().filter(|parent| self.is_ours(object, parent));
         let judged = ours.map(|parent| {
-            let is_gateway = parent.kind == "Gateway";
+            let is_gateway = parent.kind() == "Gateway";
             let mut conditions = vec![self.accepted(object, route, parent, found), resolved(found, is_gateway)];
             conditions.extend(partially_invalid(found, &conditions));
             ParentStatus {
@@ -117,10 +117,10 @@ impl Judge<'_, '_> {
     /// A Gateway of ours, or something that uses one.
     fn is_ours(&self, object: &Object, parent: &ParentRef) -> bool {
         let namespace = parent.namespace.as_deref().unwrap_or(&object.meta.namespace);
-        match (parent.group.as_str(), parent.kind.as_str()) {
+        match (parent.group(), parent.kind()) {
             ("gateway.networking.k8s.io", "Gateway") => self.gateways.is_ours(namespace, &parent.name),
             ("" | "core", "Service") | ("networking.istio.io", "ServiceEntry") => {
-                self.uses_ours(&parent.kind, namespace, &parent.name)
+                self.uses_ours(parent.kind(), namespace, &parent.name)
             }
             _ => false,
         }
@@ -135,7 +135,7 @@ impl Judge<'_, '_> {
         let field = format!("spec.parentRefs[{}]", parent.index);
         if let Some(why) = found.at(&field) {
             let namespace = parent.namespace.as_deref().unwrap_or(&object.meta.namespace);
-            let reason = match parent.kind.as_str() {
+            let reason = match parent.kind() {
                 "Gateway" if self.gateways.has_listener(parent, namespace) => {
                     if route.has_hostnames && self.gateways.refuses_route(parent, namespace, object).is_none() {
                         "UnsupportedValue"
@@ -379,10 +379,13 @@ fn condition(kind: &'static str, is_true: bool, reason: &'static str, mut messag
 }
 
 fn parent_json(parent: &ParentRef) -> Value {
-    let mut reference = json!({ "group": parent.group, "kind": parent.kind, "name": parent.name });
+    let mut reference = json!({ "group": parent.group(), "kind": parent.kind(), "name": &*parent.name });
     let more = [
-        ("namespace", parent.namespace.as_ref().map(|namespace| json!(namespace))),
-        ("sectionName", parent.section.as_ref().map(|section| json!(section))),
+        (
+            "namespace",
+            parent.namespace.as_deref().map(|namespace| json!(namespace)),
+        ),
+        ("sectionName", parent.section.as_deref().map(|section| json!(section))),
         ("port", parent.port.map(|port| json!(port))),
     ];
     if let Some(fields) = reference.as_object_mut() {

@@ -1,4 +1,5 @@
-//! The matches of a rule, parsed: what a request must look like.
+//! The matches of a rule, parsed: what a request must look like. Texts and patterns are shared by the parsed object and the
+//! tables that are made of it.
 
 mod istio;
 mod regexes;
@@ -11,6 +12,7 @@ use crate::SniPattern;
 use http::{HeaderName, Method};
 use regex::bytes::Regex;
 use regexes::anchored;
+use std::sync::Arc;
 
 /// The matches of one rule (OR over the list). Empty: everything.
 #[derive(Clone, Debug)]
@@ -55,22 +57,22 @@ pub struct GrpcMatch {
 #[derive(Clone, Debug)]
 pub enum PathMatch {
     /// Exact.
-    Exact(String),
+    Exact(Arc<str>),
     /// PathPrefix, by element; a trailing slash makes no difference.
-    Prefix(String),
+    Prefix(Arc<str>),
     /// Istio's `prefix`, by character: `/a` begins `/abc`.
-    Start(String),
+    Start(Arc<str>),
     /// Istio's `exact` with `ignoreUriCase`. ASCII, as Envoy compares.
-    ExactIgnoreCase(String),
+    ExactIgnoreCase(Arc<str>),
     /// Istio's `prefix` with `ignoreUriCase`.
-    StartIgnoreCase(String),
+    StartIgnoreCase(Arc<str>),
     /// RegularExpression, anchored; see [`PathMatch::regex`].
-    Regex(Regex),
+    Regex(Arc<Regex>),
 }
 
 impl Default for PathMatch {
     fn default() -> Self {
-        Self::Prefix("/".to_owned())
+        Self::Prefix("/".into())
     }
 }
 
@@ -80,11 +82,11 @@ pub enum TextMatch {
     /// Anything, as long as it is there (Istio).
     Any,
     /// Exact.
-    Exact(String),
+    Exact(Arc<str>),
     /// How it begins (Istio).
-    Start(String),
+    Start(Arc<str>),
     /// RegularExpression: must match the whole text; see [`TextMatch::regex`].
-    Regex(Regex),
+    Regex(Arc<Regex>),
 }
 
 impl TextMatch {
@@ -103,15 +105,15 @@ impl TextMatch {
     /// # Errors
     /// As there, or that there is no room left.
     pub fn regex_in(pattern: &str, room: &RegexRoom) -> Result<Self, String> {
-        anchored(pattern, room).map(Self::Regex)
+        anchored(pattern, room).map(|regex| Self::Regex(Arc::new(regex)))
     }
 
     /// Whether the whole text matches.
     pub fn matches(&self, text: &str) -> bool {
         match self {
             Self::Any => true,
-            Self::Exact(wanted) => wanted == text,
-            Self::Start(start) => text.starts_with(start.as_str()),
+            Self::Exact(wanted) => **wanted == *text,
+            Self::Start(start) => text.starts_with(&**start),
             Self::Regex(regex) => regex.is_match(text.as_bytes()),
         }
     }
@@ -131,7 +133,7 @@ impl PathMatch {
     /// # Errors
     /// As there.
     pub fn regex_in(pattern: &str, room: &RegexRoom) -> Result<Self, String> {
-        anchored(pattern, room).map(Self::Regex)
+        anchored(pattern, room).map(|regex| Self::Regex(Arc::new(regex)))
     }
 }
 

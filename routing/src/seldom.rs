@@ -2,6 +2,7 @@
 //!
 //! There is a rule, or ten, for each of a thousand routes, and few of them filter anything or say how long they wait.
 
+use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -51,6 +52,15 @@ impl<T: Nothing> Deref for Seldom<T> {
 
     fn deref(&self) -> &T {
         self.0.as_deref().unwrap_or(T::NOTHING)
+    }
+}
+
+/// Empty.
+impl<K: Clone + 'static, V: Clone + 'static> Nothing for BTreeMap<K, V> {
+    const NOTHING: &'static Self = &Self::new();
+
+    fn is_nothing(&self) -> bool {
+        self.is_empty()
     }
 }
 

@@ -156,7 +156,8 @@ impl<'r> Gateways<'r> {
             .iter()
             .find(|ours| is_named(ours.object, namespace, &parent.name))?;
         let gateway = ours.object;
-        let of_kind = |listener: &&Listener| listener.kinds.is_empty() || listener.kinds.contains(&route.kind);
+        let of_kind =
+            |listener: &&Listener| listener.kinds.is_empty() || listener.kinds.iter().any(|kind| **kind == *route.kind);
         let meant: Vec<&Listener> = ours.listeners().filter(|listener| is_meant(parent, listener)).collect();
         if meant.is_empty() {
             return Some(format!(

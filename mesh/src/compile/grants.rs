@@ -54,7 +54,10 @@ impl<'r> Grants<'r> {
             let message = format!(
                 "no ReferenceGrant of namespace {namespace} lets a {} of {} refer to {} {}: it gets nothing from the \
                  Gateway's Services",
-                object.kind, object.meta.namespace, reference.kind, reference.name
+                object.kind,
+                object.meta.namespace,
+                reference.kind(),
+                reference.name
             );
             problems.push(Problem {
                 field: path,
@@ -92,14 +95,14 @@ impl<'r> Grants<'r> {
         let Some(namespace) = to.namespace.as_deref().filter(|namespace| *namespace != own) else {
             return true;
         };
-        let group = if to.group == "core" { "" } else { &to.group };
+        let group = if to.group() == "core" { "" } else { to.group() };
         let mut grants = self.by_namespace.get(namespace).into_iter().flatten();
         grants.any(|grant| {
             let from = |(from_group, kind, namespace): &(String, String, String)| {
-                from_group == GATEWAY_API && *kind == route.kind && namespace == own
+                from_group == GATEWAY_API && **kind == *route.kind && namespace == own
             };
             let to = |(to_group, kind, name): &(String, String, Option<String>)| {
-                to_group == group && *kind == to.kind && name.as_ref().is_none_or(|name| *name == to.name)
+                to_group == group && kind == to.kind() && name.as_ref().is_none_or(|name| **name == *to.name)
             };
             grant.from.iter().any(from) && grant.to.iter().any(to)
         })

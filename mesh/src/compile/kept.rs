@@ -18,7 +18,7 @@ pub(crate) struct Kept<T> {
     /// All objects of other kinds.
     basis: Vec<Arc<Object>>,
     /// By the address of the object, which is kept alive: no other object can have it.
-    held: HashMap<usize, Held<T>>,
+    held: HashMap<usize, Box<Held<T>>>,
     turn: u64,
     /// How many were asked for in this turn.
     asked: usize,
@@ -61,6 +61,11 @@ impl<T> Kept<T> {
         false
     }
 
+    /// About so many objects will be asked for.
+    pub(super) fn expect(&mut self, many: usize) {
+        self.held.reserve(many.saturating_sub(self.held.len()));
+    }
+
     /// What comes of an object, given the objects of free kinds that belong to it (`beside`, always in one order): as it
     /// was when all of them are the same.
     pub(super) fn outcome(&mut self, object: &Arc<Object>, beside: &[&Arc<Object>], compile: impl FnOnce() -> T) -> &T {
@@ -72,11 +77,13 @@ impl<T> Kept<T> {
                 && pairs.all(|(known, one)| Arc::ptr_eq(known, one))
         };
         self.asked = self.asked.saturating_add(1);
-        let fresh = || Held {
-            object: Arc::clone(object),
-            beside: beside.iter().map(|one| Arc::clone(one)).collect(),
-            outcome: compile(),
-            turn,
+        let fresh = || {
+            Box::new(Held {
+                object: Arc::clone(object),
+                beside: beside.iter().map(|one| Arc::clone(one)).collect(),
+                outcome: compile(),
+                turn,
+            })
         };
         let held = match self.held.entry(place) {
             Entry::Occupied(held) if holds(held.get()) => held.into_mut(),

@@ -217,7 +217,7 @@ impl<'a, 'r> Binder<'a, 'r> {
         let name = target.name.as_str();
         if target.namespace.as_deref().is_some_and(|namespace| namespace != own) {
             // Of an AuthorizationPolicy it is told where its whole spec is checked.
-            if object.kind != "AuthorizationPolicy" {
+            if &*object.kind != "AuthorizationPolicy" {
                 let message = format!("expected a target in the policy's own namespace {own}: it does not bind there");
                 self.report
                     .error(object, format!("{}.namespace", target.field), message);

@@ -72,7 +72,7 @@ struct Outcome {
     general: Option<Arc<CompiledRoute>>,
     parents: Box<[Parent]>,
     /// What is wrong with its references.
-    problems: Vec<Problem>,
+    problems: Box<[Problem]>,
 }
 
 /// Tables by client namespace.
@@ -133,9 +133,12 @@ impl<'a, 'r> Routes<'a, 'r> {
     ) -> Self {
         let Kept { outcomes, tables } = kept;
         tables.begin(outcomes.begin(index));
+        let all = || KINDS.iter().flat_map(|kind| index.all(kind));
+        let many = all().count();
+        outcomes.expect(many);
         let mut routes = Self {
             tables,
-            compiled: Vec::new(),
+            compiled: Vec::with_capacity(many),
             by_service: Vec::new(),
             by_gateway: HashMap::new(),
             outranked: HashSet::new(),
@@ -143,7 +146,7 @@ impl<'a, 'r> Routes<'a, 'r> {
         };
         routes.by_service.resize_with(services.numbered().count(), Vec::new);
         let grants = Grants::of(index);
-        for &object in KINDS.iter().flat_map(|kind| index.all(kind)) {
+        for &object in all() {
             let Body::Route(route) = &object.body else { continue };
             let outcome = outcomes.outcome(object, &[], || {
                 outcome(object, route, gateways, services, traffic, &grants)
@@ -298,7 +301,7 @@ impl<'a, 'r> Routes<'a, 'r> {
 fn has_gateway(object: &Object, route: &Route, gateways: &Gateways<'_>) -> bool {
     let own = &*object.meta.namespace;
     let is_gateway = |parent: &ParentRef| {
-        parent.kind == "Gateway" && gateways.is_ours(parent.namespace.as_deref().unwrap_or(own), &parent.name)
+        parent.kind() == "Gateway" && gateways.is_ours(parent.namespace.as_deref().unwrap_or(own), &parent.name)
     };
     route.parents.iter().any(is_gateway)
 }
@@ -336,7 +339,7 @@ fn outcome(
         parents,
         route: CompiledRoute::new(spec),
         general: general.flatten().map(CompiledRoute::new),
-        problems,
+        problems: problems.into(),
     }
 }
 
@@ -476,7 +479,7 @@ impl Resolver<'_, '_> {
 
     /// What becomes of the share of a backend that is none.
     fn fate(&self) -> &'static str {
-        if matches!(self.object.kind.as_str(), "TCPRoute" | "TLSRoute") {
+        if matches!(&*self.object.kind, "TCPRoute" | "TLSRoute") {
             "is closed"
         } else {
             "answers 500"
@@ -487,8 +490,8 @@ impl Resolver<'_, '_> {
         // Another namespace needs no ReferenceGrant: the parent is a Service (GEP-1294).
         let own = &*self.object.meta.namespace;
         let namespace = reference.namespace.as_deref().unwrap_or(own);
-        let (name, kind) = (&reference.name, &reference.kind);
-        let found = match (reference.group.as_str(), kind.as_str()) {
+        let (name, kind) = (&reference.name, reference.kind());
+        let found = match (reference.group(), kind) {
             ("" | "core", "Service") | ("networking.istio.io", "ServiceEntry") => {
                 let found = self.services.of_kind(kind, namespace, name);
                 found.map(|(_, entry)| (entry, &entry.clusters))
@@ -502,7 +505,7 @@ impl Resolver<'_, '_> {
                 ));
             }
         };
-        let named = || match kind.as_str() {
+        let named = || match kind {
             "Hostname" => format!("host {name}"),
             kind => format!("{kind} {namespace}/{name}"),
         };

@@ -284,7 +284,7 @@ impl<'r> Workloads<'r> {
             .copied()
             .filter(all)
             .filter_map(|object| match &object.body {
-                Body::Pod(pod) => Some(pod),
+                Body::Pod(pod) => Some(&**pod),
                 _ => None,
             })
     }
@@ -424,7 +424,7 @@ fn workload(meta: &Meta, pod: &Pod, identity: Option<SpiffeId>, place: Place) ->
 /// Kind (lower case) and name of what made a Pod, by Istio's rules: the Deployment above a ReplicaSet, the CronJob
 /// above a Job.
 fn owner(meta: &Meta) -> (String, String) {
-    let Some((kind, name)) = &meta.owner else {
+    let Some((kind, name)) = meta.owner.as_deref() else {
         return ("pod".to_owned(), meta.name.to_string());
     };
     let (stem, last) = name.rsplit_once('-').unwrap_or((name, ""));

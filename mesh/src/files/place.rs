@@ -34,9 +34,9 @@ fn marks_of(file: &SourceFile) -> Vec<Mark> {
 }
 
 fn find(marks: &[Mark], origin: &Origin, field: &str) -> Option<(u32, u32)> {
-    let document = marks.get(origin.document)?;
+    let document = marks.get(usize::try_from(origin.document).ok()?)?;
     let object = match origin.item {
-        Some(item) => document.item(item)?,
+        Some(item) => document.item(usize::try_from(item).ok()?)?,
         None => document,
     };
     Some(object.find(field))

@@ -8,6 +8,7 @@ use crate::kinds::Body;
 use crate::kinds::discovered::{self, Discovered, Elsewhere, Serves, WORKLOAD};
 use crate::kinds::service::{Distribution, Port, Service, TargetPort, protocol};
 use crate::object::{Meta, Object, id_of};
+use crate::recent;
 use authz::Problem;
 use prost::Message;
 use request::{SpiffeId, Workload};
@@ -69,11 +70,11 @@ pub(super) fn waypoint_addresses(bytes: &[u8]) -> bool {
 fn object(kind: &str, meta: Meta, body: Body, problems: Vec<Problem>) -> Arc<Object> {
     Arc::new(Object {
         id: id_of(kind, &meta.namespace, &meta.name),
-        kind: kind.to_owned(),
+        kind: recent::text(kind),
         meta,
         body,
         origin: None,
-        problems,
+        problems: problems.into(),
         regex_bytes: 0,
     })
 }
@@ -105,12 +106,12 @@ fn service(told: &proto::Service, network: &str, holder: Holder<'_>) -> Result<P
         ..Service::default()
     };
     let meta = Meta {
-        namespace: Arc::from(namespace),
+        namespace: recent::text(namespace),
         name: Arc::from(name),
         labels,
         ..Meta::default()
     };
-    let object = object("Service", meta, Body::Service(service), problems);
+    let object = object("Service", meta, Body::Service(Box::new(service)), problems);
     Ok(Parsed::Object(object))
 }
 
@@ -260,7 +261,7 @@ fn workload(told: &proto::Workload, network: &str, holder: Holder<'_>) -> Result
         elsewhere,
     };
     let meta = Meta {
-        namespace: Arc::from(namespace),
+        namespace: recent::text(namespace),
         name: Arc::from(text("uid", &told.uid)?),
         labels,
         ..Meta::default()

@@ -237,9 +237,7 @@ impl State {
     /// Puts what was told in place of objects of those kinds, and tells what cannot be in force.
     pub(super) fn merge(&self, resources: &mut Resources) {
         let before = resources.objects.len();
-        resources
-            .objects
-            .retain(|object| !REPLACED.contains(&object.kind.as_str()));
+        resources.objects.retain(|object| !REPLACED.contains(&&*object.kind));
         let unused = before.saturating_sub(resources.objects.len());
         let finding = |severity, object: Option<String>, message: String| Finding {
             severity,

@@ -29,7 +29,7 @@ pub(crate) fn parse(spec: &Value, at: &At<'_>, problems: &Problems) -> Body {
         session: fields.record("sessionPersistence", session::read).flatten(),
         retries: fields.record("retryConstraint", retries).flatten(),
     });
-    Body::BackendPolicy(policy.unwrap_or_default())
+    Body::BackendPolicy(Box::new(policy.unwrap_or_default()))
 }
 
 fn target(fields: &Fields<'_>) -> Option<String> {

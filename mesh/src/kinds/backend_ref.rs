@@ -1,18 +1,18 @@
 //! References to other objects: parentRefs and backendRefs.
 
 use crate::decode::Fields;
+use crate::recent::{self, GroupKind};
+use std::sync::Arc;
 
 /// A backendRef, not yet resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BackendRef {
-    /// `group`, default "".
-    pub(crate) group: String,
-    /// `kind`, default Service.
-    pub(crate) kind: String,
+    /// `group`, default "", and `kind`, default Service.
+    group_kind: Arc<GroupKind>,
     /// `namespace`; absent: the route's.
-    pub(crate) namespace: Option<String>,
+    pub(crate) namespace: Option<Arc<str>>,
     /// `name`.
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     /// `port`.
     pub(crate) port: Option<u16>,
 }
@@ -23,13 +23,25 @@ impl BackendRef {
         let has_bad_port = fields.get("port").is_some();
         let port = fields.port("port");
         let reference = Self {
-            group: fields.text("group").unwrap_or_default().to_owned(),
-            kind: fields.text("kind").unwrap_or("Service").to_owned(),
-            namespace: fields.text("namespace").map(str::to_owned),
-            name: fields.required("name")?.to_owned(),
+            group_kind: recent::group_kind(
+                fields.text("group").unwrap_or_default(),
+                fields.text("kind").unwrap_or("Service"),
+            ),
+            namespace: fields.text("namespace").map(recent::text),
+            name: recent::text(fields.required("name")?),
             port,
         };
         (port.is_some() || !has_bad_port).then_some(reference)
+    }
+
+    /// `group`.
+    pub(crate) fn group(&self) -> &str {
+        &self.group_kind.group
+    }
+
+    /// `kind`.
+    pub(crate) fn kind(&self) -> &str {
+        &self.group_kind.kind
     }
 }
 
@@ -37,38 +49,48 @@ impl BackendRef {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ParentRef {
     /// Its place in the list.
-    pub(crate) index: usize,
-    /// `group`, default `gateway.networking.k8s.io`.
-    pub(crate) group: String,
-    /// `kind`, default Gateway.
-    pub(crate) kind: String,
+    pub(crate) index: u32,
+    /// `group`, default `gateway.networking.k8s.io`, and `kind`, default Gateway.
+    group_kind: Arc<GroupKind>,
     /// `namespace`; absent: the route's.
-    pub(crate) namespace: Option<String>,
+    pub(crate) namespace: Option<Arc<str>>,
     /// `name`.
-    pub(crate) name: String,
+    pub(crate) name: Arc<str>,
     /// `port`.
     pub(crate) port: Option<u16>,
     /// `sectionName`: the name of a Service's port.
-    pub(crate) section: Option<String>,
+    pub(crate) section: Option<Arc<str>>,
 }
 
 impl ParentRef {
     /// Reads a parentRef. `None` when it names nothing, or a port that cannot be.
-    pub(crate) fn read(fields: &Fields<'_>, index: usize) -> Option<Self> {
+    pub(crate) fn read(fields: &Fields<'_>, index: u32) -> Option<Self> {
         let has_port = fields.get("port").is_some();
         let port = fields.port("port");
         let parent = Self {
             index,
-            group: fields.text("group").unwrap_or(super::GATEWAY_API).to_owned(),
-            kind: fields.text("kind").unwrap_or("Gateway").to_owned(),
-            namespace: fields.text("namespace").map(str::to_owned),
-            name: fields.required("name")?.to_owned(),
+            group_kind: recent::group_kind(
+                fields.text("group").unwrap_or(super::GATEWAY_API),
+                fields.text("kind").unwrap_or("Gateway"),
+            ),
+            namespace: fields.text("namespace").map(recent::text),
+            name: recent::text(fields.required("name")?),
             port,
             section: fields
                 .text("sectionName")
                 .filter(|text| !text.is_empty())
-                .map(str::to_owned),
+                .map(recent::text),
         };
         (port.is_some() || !has_port).then_some(parent)
+    }
+
+    /// `group`.
+    pub(crate) fn group(&self) -> &str {
+        &self.group_kind.group
+    }
+
+    /// `kind`.
+    pub(crate) fn kind(&self) -> &str {
+        &self.group_kind.kind
     }
 }

@@ -70,7 +70,7 @@ pub(crate) fn parse(spec: &Value, at: &At<'_>, problems: &Problems) -> Body {
             validation: validation.flatten(),
         }
     });
-    Body::BackendTls(policy.unwrap_or_default())
+    Body::BackendTls(Box::new(policy.unwrap_or_default()))
 }
 
 fn target(fields: &Fields<'_>, index: usize) -> Option<Target> {

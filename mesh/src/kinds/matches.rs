@@ -57,10 +57,10 @@ fn path(fields: &Fields<'_>) -> Option<PathMatch> {
     };
     match kind.unwrap_or("PathPrefix") {
         _ if has_kind && kind.is_none() => None,
-        "Exact" => plain_path(fields, value).then(|| PathMatch::Exact(value.to_owned())),
+        "Exact" => plain_path(fields, value).then(|| PathMatch::Exact(value.into())),
         "PathPrefix" => plain_path(fields, value).then(|| {
             let trimmed = value.strip_suffix('/').filter(|text| !text.is_empty()).unwrap_or(value);
-            PathMatch::Prefix(trimmed.to_owned())
+            PathMatch::Prefix(trimmed.into())
         }),
         "RegularExpression" => compiled(fields, "value", PathMatch::regex_in(value, fields.regex_room())),
         other => {
@@ -152,7 +152,7 @@ fn grpc_method(fields: &Fields<'_>) -> Option<(Option<TextMatch>, Option<TextMat
                 );
                 return None;
             }
-            Some(Some(TextMatch::Exact(value.to_owned())))
+            Some(Some(TextMatch::Exact(value.into())))
         }
         (Some(_), "RegularExpression") => compiled(
             fields,
@@ -247,14 +247,14 @@ fn value_match(fields: &Fields<'_>) -> Option<TextMatch> {
     };
     let value = match fields.get("value") {
         Some(_) => fields.text("value")?,
-        None => return fields.required("value").map(|text| TextMatch::Exact(text.to_owned())),
+        None => return fields.required("value").map(|text| TextMatch::Exact(text.into())),
     };
     if value.len() > MAX_VALUE_BYTES {
         fields.error("value", "expected at most 4096 characters: this match is not in force");
         return None;
     }
     match kind {
-        "Exact" => Some(TextMatch::Exact(value.to_owned())),
+        "Exact" => Some(TextMatch::Exact(value.into())),
         "RegularExpression" => compiled(fields, "value", TextMatch::regex_in(value, fields.regex_room())),
         other => {
             fields.error(

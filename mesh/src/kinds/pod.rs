@@ -55,7 +55,7 @@ pub(crate) fn parse(spec: &Value, status: &Value, problems: &Problems) -> Body {
         pod.ready = ready.first().copied().unwrap_or(true);
         pod.ips = ips(fields, problems);
     });
-    Body::Pod(pod)
+    Body::Pod(Box::new(pod))
 }
 
 fn container_ports(fields: &Fields<'_>, problems: &Problems) -> Vec<(String, u16)> {

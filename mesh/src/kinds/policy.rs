@@ -64,11 +64,11 @@ pub(crate) fn authorization(spec: &Value, at: &At<'_>, problems: &Problems) -> B
         action: Some("MALFORMED".to_owned()),
         ..AuthorizationPolicySpec::default()
     });
-    Body::Authorization(Authorization {
+    Body::Authorization(Box::new(Authorization {
         binding,
         spec: parsed,
         text: Arc::from(spec.to_string()),
-    })
+    }))
 }
 
 /// Parses a RequestAuthentication.
@@ -88,11 +88,11 @@ pub(crate) fn authentication(spec: &Value, at: &At<'_>, problems: &Problems) -> 
     };
     let (_, found) = Authn::build(&[(alone, parsed.clone())]);
     problems.extend(found.into_iter().map(|(_, problem)| problem));
-    Body::Authentication(Authentication {
+    Body::Authentication(Box::new(Authentication {
         binding,
         spec: parsed,
         text: Arc::from(spec.to_string()),
-    })
+    }))
 }
 
 /// `targetRefs`, `targetRef` and `selector` of a spec.

@@ -60,7 +60,7 @@ pub(crate) struct RouteRule {
 #[derive(Debug)]
 pub(crate) struct WeightedRef {
     /// Its place in the rule.
-    pub(crate) index: usize,
+    pub(crate) index: u32,
     /// `None`: not understood, invalid.
     pub(crate) reference: Option<BackendRef>,
     /// `weight`, default 1.
@@ -138,9 +138,14 @@ pub(super) fn parents(fields: &Fields<'_>, problems: &Problems) -> Box<[ParentRe
         fields.warning("parentRefs", "no parentRefs: the route binds to nothing");
     }
     let parents = fields.bounded_list("parentRefs", 32, |value, at| {
-        record(value, at, problems, |fields| ParentRef::read(fields, at.position())).flatten()
+        record(value, at, problems, |fields| ParentRef::read(fields, place(at))).flatten()
     });
     parents.into()
+}
+
+/// The place of an item in its list, which is bounded.
+fn place(at: &At<'_>) -> u32 {
+    u32::try_from(at.position()).unwrap_or(u32::MAX)
 }
 
 /// `name` of a rule.
@@ -308,7 +313,7 @@ fn rule_matches(fields: &Fields<'_>, kind: RouteKind, problems: &Problems) -> Op
 /// `backendRefs` of a rule.
 pub(super) fn backends(fields: &Fields<'_>, kind: RouteKind, problems: &Problems) -> Box<[WeightedRef]> {
     let backends = fields.bounded_list("backendRefs", 16, |value, at| {
-        let index = at.position();
+        let index = place(at);
         let read = record(value, at, problems, |fields| {
             // A weight that is not understood gets no traffic.
             let weight = match fields.get("weight") {

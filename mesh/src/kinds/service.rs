@@ -92,7 +92,7 @@ pub(crate) fn parse(spec: &Value, at: &At<'_>, problems: &Problems) -> Body {
             ..Service::default()
         }
     });
-    Body::Service(service.unwrap_or_default())
+    Body::Service(Box::new(service.unwrap_or_default()))
 }
 
 fn distribution(fields: &Fields<'_>) -> Distribution {

@@ -95,7 +95,7 @@ pub(crate) fn parse(spec: &Value, at: &At<'_>, problems: &Problems) -> Body {
             tcp: streams::read(fields, "tcp", problems),
         }
     });
-    Body::VirtualService(read.unwrap_or_default())
+    Body::VirtualService(Box::new(read.unwrap_or_default()))
 }
 
 fn rules(fields: &Fields<'_>, problems: &Problems) -> Vec<HttpRule> {

@@ -81,7 +81,9 @@ pub(crate) fn parse(spec: &Value, at: &At<'_>, problems: &Problems) -> Body {
         }
         Some(instance)
     });
-    instance.flatten().map_or(Body::Other, Body::WorkloadEntry)
+    instance
+        .flatten()
+        .map_or(Body::Other, |instance| Body::WorkloadEntry(Box::new(instance)))
 }
 
 /// A DNS name as it may be looked up: lower case, without the last dot. `None`: it is none.

@@ -37,11 +37,11 @@ struct Beside {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Place {
     /// With those of this very path.
-    Exact(Box<str>),
+    Exact(Arc<str>),
     /// With those of this prefix, which has no trailing slash: `/` is "".
-    Prefix(Box<str>),
+    Prefix(Arc<str>),
     /// With those of this beginning, character by character.
-    Start(Box<str>),
+    Start(Arc<str>),
     /// With those that are tried one after the other.
     Scan,
 }
@@ -50,9 +50,9 @@ pub(super) enum Place {
 #[derive(Debug)]
 enum Path {
     Placed,
-    Regex(Regex),
-    ExactIgnoreCase(Box<str>),
-    StartIgnoreCase(Box<str>),
+    Regex(Arc<Regex>),
+    ExactIgnoreCase(Arc<str>),
+    StartIgnoreCase(Arc<str>),
     Grpc {
         service: Option<TextMatch>,
         method: Option<TextMatch>,
@@ -152,15 +152,18 @@ impl Candidate {
 
     fn http(mut wanted: HttpMatch, rule: &Arc<Rule>) -> Self {
         if let PathMatch::Prefix(text) = &mut wanted.path {
-            text.truncate(text.trim_end_matches('/').len());
+            let trimmed = text.trim_end_matches('/');
+            if trimmed.len() < text.len() {
+                *text = trimmed.into();
+            }
         }
         let rank = PathRank::of(&wanted.path);
         let (place, path) = match wanted.path {
-            PathMatch::Exact(text) => (Place::Exact(text.into()), Path::Placed),
-            PathMatch::Prefix(text) => (Place::Prefix(text.into()), Path::Placed),
-            PathMatch::Start(text) => (Place::Start(text.into()), Path::Placed),
-            PathMatch::ExactIgnoreCase(text) => (Place::Scan, Path::ExactIgnoreCase(text.into())),
-            PathMatch::StartIgnoreCase(text) => (Place::Scan, Path::StartIgnoreCase(text.into())),
+            PathMatch::Exact(text) => (Place::Exact(text), Path::Placed),
+            PathMatch::Prefix(text) => (Place::Prefix(text), Path::Placed),
+            PathMatch::Start(text) => (Place::Start(text), Path::Placed),
+            PathMatch::ExactIgnoreCase(text) => (Place::Scan, Path::ExactIgnoreCase(text)),
+            PathMatch::StartIgnoreCase(text) => (Place::Scan, Path::StartIgnoreCase(text)),
             PathMatch::Regex(regex) => (Place::Scan, Path::Regex(regex)),
         };
         let beside = Beside {

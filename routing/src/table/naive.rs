@@ -63,7 +63,7 @@ type Specificity = ((u8, i64, i64, i64), bool, i64, i64);
 fn http(one: &HttpMatch, request: &Request<'_>) -> (bool, Specificity, Option<String>) {
     let path = request.head.path.as_str();
     let (matched, rank): PathResult = match &one.path {
-        PathMatch::Exact(text) => (path == text, (0, 0, 0, 0)),
+        PathMatch::Exact(text) => (*path == **text, (0, 0, 0, 0)),
         PathMatch::Prefix(text) => {
             let elements = |text: &str| {
                 text.trim_end_matches('/')
@@ -81,14 +81,14 @@ fn http(one: &HttpMatch, request: &Request<'_>) -> (bool, Specificity, Option<St
             regex.is_match(path.as_bytes()),
             (2, -(regex.as_str().len() as i64), 0, 0),
         ),
-        PathMatch::Start(text) => (path.starts_with(text.as_str()), (0, 0, 0, 0)),
+        PathMatch::Start(text) => (path.starts_with(&**text), (0, 0, 0, 0)),
         PathMatch::ExactIgnoreCase(text) => (path.to_lowercase() == text.to_lowercase(), (0, 0, 0, 0)),
         PathMatch::StartIgnoreCase(text) => (path.to_lowercase().starts_with(&text.to_lowercase()), (0, 0, 0, 0)),
     };
     let prefix = match &one.path {
         PathMatch::Prefix(text) if text.trim_end_matches('/').is_empty() => Some("/".to_owned()),
         PathMatch::Prefix(text) => Some(text.trim_end_matches('/').to_owned()),
-        PathMatch::Start(text) | PathMatch::StartIgnoreCase(text) => Some(text.clone()),
+        PathMatch::Start(text) | PathMatch::StartIgnoreCase(text) => Some(text.to_string()),
         PathMatch::Exact(_) | PathMatch::ExactIgnoreCase(_) | PathMatch::Regex(_) => None,
     };
     let method = one.method.as_ref().is_none_or(|method| method == request.method);

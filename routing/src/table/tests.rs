@@ -83,14 +83,14 @@ fn http_route(name: &str, rules: Vec<Vec<HttpMatch>>) -> RouteSpec {
 
 fn prefix(text: &str) -> HttpMatch {
     HttpMatch {
-        path: PathMatch::Prefix(text.to_owned()),
+        path: PathMatch::Prefix(text.into()),
         ..HttpMatch::default()
     }
 }
 
 fn exact(text: &str) -> HttpMatch {
     HttpMatch {
-        path: PathMatch::Exact(text.to_owned()),
+        path: PathMatch::Exact(text.into()),
         ..HttpMatch::default()
     }
 }
@@ -99,7 +99,7 @@ fn header(mut wanted: HttpMatch, name: &'static str, value: &str) -> HttpMatch {
     let name = HeaderName::from_static(name);
     wanted.headers.push(HeaderMatch {
         name,
-        value: TextMatch::Exact(value.to_owned()),
+        value: TextMatch::Exact(value.into()),
     });
     wanted
 }
@@ -107,7 +107,7 @@ fn header(mut wanted: HttpMatch, name: &'static str, value: &str) -> HttpMatch {
 fn query(mut wanted: HttpMatch, name: &str, value: &str) -> HttpMatch {
     wanted.query.push(QueryMatch {
         name: name.to_owned(),
-        value: TextMatch::Exact(value.to_owned()),
+        value: TextMatch::Exact(value.into()),
     });
     wanted
 }
@@ -314,7 +314,7 @@ fn repeated_headers_and_cookie_crumbs_are_joined() {
 fn grpc_routes_replace_http_routes_and_those_the_implicit_one() {
     let implicit = || route(RouteKind::Implicit, "a/svc", i64::MIN, vec![Matches::Http(vec![])]);
     let grpc = || {
-        let service = Some(TextMatch::Exact("s.S".to_owned()));
+        let service = Some(TextMatch::Exact("s.S".into()));
         route(
             RouteKind::Grpc,
             "z/grpc",
@@ -353,7 +353,7 @@ fn explanations() {
     let secret = HttpMatch {
         headers: vec![HeaderMatch {
             name: http::header::AUTHORIZATION,
-            value: TextMatch::Exact("x".to_owned()),
+            value: TextMatch::Exact("x".into()),
         }],
         ..prefix("/a")
     };
@@ -401,7 +401,7 @@ fn virtual_service(name: &str, rules: Vec<Vec<HttpMatch>>) -> RouteSpec {
 
 fn start(text: &str) -> HttpMatch {
     HttpMatch {
-        path: PathMatch::Start(text.to_owned()),
+        path: PathMatch::Start(text.into()),
         ..HttpMatch::default()
     }
 }
@@ -434,7 +434,7 @@ fn explanations_of_a_virtual_service() {
     };
     let rules = vec![
         vec![istio(IstioMatch {
-            authority: Some(TextMatch::Exact("reviews:80".to_owned())),
+            authority: Some(TextMatch::Exact("reviews:80".into())),
             ..IstioMatch::default()
         })],
         vec![istio(IstioMatch {
@@ -446,7 +446,7 @@ fn explanations_of_a_virtual_service() {
         })],
         vec![istio(IstioMatch {
             source_namespace: Some("b".into()),
-            method: Some(TextMatch::Start("G".to_owned())),
+            method: Some(TextMatch::Start("G".into())),
             ..IstioMatch::default()
         })],
         vec![start("/b"), start("/"), exact("/a")],
@@ -470,7 +470,7 @@ VirtualService ns/vs rule 3 match 2: it matches too, but the chosen one has an e
 
 fn text_match() -> impl Strategy<Value = TextMatch> {
     prop_oneof![
-        3 => prop::sample::select(vec!["", "1", "2", "1,2"]).prop_map(|text| TextMatch::Exact(text.to_owned())),
+        3 => prop::sample::select(vec!["", "1", "2", "1,2"]).prop_map(|text| TextMatch::Exact(text.into())),
         1 => prop::sample::select(vec!["[12]", ".*", "1", "1,?2?"]).prop_map(|text| TextMatch::regex(text).unwrap()),
     ]
 }
@@ -482,8 +482,8 @@ fn path_match() -> impl Strategy<Value = PathMatch> {
         ])
     };
     prop_oneof![
-        1 => text().prop_map(|text| PathMatch::Exact(text.to_owned())),
-        2 => text().prop_map(|text| PathMatch::Prefix(text.to_owned())),
+        1 => text().prop_map(|text| PathMatch::Exact(text.into())),
+        2 => text().prop_map(|text| PathMatch::Prefix(text.into())),
         1 => prop::sample::select(vec!["/a.*", "/[ab]", ".*", "/a/b"]).prop_map(|text| PathMatch::regex(text).unwrap()),
     ]
 }
@@ -518,24 +518,24 @@ fn istio_http_match() -> impl Strategy<Value = HttpMatch> {
     let text =
         || prop::sample::select(vec!["/", "/a", "/a/", "/A", "/a/b", "/ab", "/b", "/aB"]).prop_map(str::to_owned);
     let path = prop_oneof![
-        1 => text().prop_map(PathMatch::Exact),
-        4 => text().prop_map(PathMatch::Start),
-        1 => text().prop_map(PathMatch::ExactIgnoreCase),
-        1 => text().prop_map(PathMatch::StartIgnoreCase),
+        1 => text().prop_map(|text| PathMatch::Exact(text.into())),
+        4 => text().prop_map(|text| PathMatch::Start(text.into())),
+        1 => text().prop_map(|text| PathMatch::ExactIgnoreCase(text.into())),
+        1 => text().prop_map(|text| PathMatch::StartIgnoreCase(text.into())),
         1 => Just(PathMatch::regex("/a.*").unwrap()),
     ];
     let value = || {
         prop_oneof![
             Just(TextMatch::Any),
             text_match(),
-            prop::sample::select(vec!["", "1"]).prop_map(|text| TextMatch::Start(text.to_owned())),
+            prop::sample::select(vec!["", "1"]).prop_map(|text| TextMatch::Start(text.into())),
         ]
     };
     let without = (prop::sample::select(vec!["x", "y"]), value()).prop_map(|(name, value)| HeaderMatch {
         name: HeaderName::from_static(name),
         value,
     });
-    let method = prop::sample::select(vec!["G", "P", "PU"]).prop_map(|text| TextMatch::Start(text.to_owned()));
+    let method = prop::sample::select(vec!["G", "P", "PU"]).prop_map(|text| TextMatch::Start(text.into()));
     let authority = prop::sample::select(vec!["rev.*", "x"]).prop_map(|text| TextMatch::regex(text).unwrap());
     let namespace = prop::sample::select(vec!["a", "b"]).prop_map(Box::from);
     let istio = (
@@ -561,7 +561,7 @@ fn istio_http_match() -> impl Strategy<Value = HttpMatch> {
 fn grpc_match() -> impl Strategy<Value = GrpcMatch> {
     let part = || {
         prop::option::of(prop_oneof![
-            prop::sample::select(vec!["a", "ab", "b", "a/b", ""]).prop_map(|text| TextMatch::Exact(text.to_owned())),
+            prop::sample::select(vec!["a", "ab", "b", "a/b", ""]).prop_map(|text| TextMatch::Exact(text.into())),
             prop::sample::select(vec!["a.*", "[ab]", "b?"]).prop_map(|text| TextMatch::regex(text).unwrap()),
         ])
     };

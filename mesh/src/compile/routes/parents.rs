@@ -43,7 +43,7 @@ pub(super) fn of(
     for parent in &route.parents {
         let field = format!("spec.parentRefs[{}]", parent.index);
         let namespace = parent.namespace.as_deref().unwrap_or(own);
-        match (parent.group.as_str(), parent.kind.as_str()) {
+        match (parent.group(), parent.kind()) {
             ("" | "core", kind @ "Service") | ("networking.istio.io", kind @ "ServiceEntry") => {
                 let Some((number, entry)) = services.of_kind(kind, namespace, &parent.name) else {
                     let message = format!("no {kind} {namespace}/{} is in the config", parent.name);
@@ -120,7 +120,7 @@ pub(super) fn is_bytes(port: &Port) -> bool {
 }
 
 fn no_such_port(parent: &ParentRef) -> String {
-    let (kind, name) = (&parent.kind, &parent.name);
+    let (kind, name) = (parent.kind(), &parent.name);
     match (parent.port, &parent.section) {
         (Some(port), Some(section)) => format!("{kind} {name} has no port {port} named {section:?}"),
         (Some(port), None) => format!("{kind} {name} has no port {port}"),

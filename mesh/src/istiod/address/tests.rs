@@ -18,7 +18,7 @@ fn object(told: Told) -> Object {
 fn spec(told: proto::Service) -> (Service, Vec<Problem>) {
     let object = object(Told::Service(told));
     let Body::Service(service) = object.body else { panic!() };
-    (service, object.problems)
+    (*service, object.problems.into())
 }
 
 fn discovered(told: proto::Workload) -> Discovered {

@@ -27,7 +27,7 @@ fn policy(fields: &Fields<'_>, problems: &Problems) -> Option<Cors> {
     origins.extend(allowed.into_iter().map(origin));
     // Deprecated: exact texts.
     let exact = fields.texts("allowOrigin", MAX_ENTRIES).into_iter();
-    origins.extend(exact.map(|text| origin(TextMatch::Exact(text.to_owned()))));
+    origins.extend(exact.map(|text| origin(TextMatch::Exact(text.into()))));
     let listed = |name: &'static str| {
         Listed::of(&fields.texts(name, MAX_ENTRIES))
             .map_err(|why| fields.error(name, format!("{why}; the rule answers 500")))
@@ -50,7 +50,7 @@ fn policy(fields: &Fields<'_>, problems: &Problems) -> Option<Cors> {
 
 fn origin(text: TextMatch) -> OriginPattern {
     match text {
-        TextMatch::Exact(text) if text == "*" => OriginPattern::Any,
+        TextMatch::Exact(text) if &*text == "*" => OriginPattern::Any,
         TextMatch::Any => OriginPattern::Any,
         text => OriginPattern::Text(text),
     }

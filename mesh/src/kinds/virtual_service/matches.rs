@@ -6,6 +6,7 @@ use crate::kinds::matches::compiled;
 use http::{HeaderName, Method};
 use routing::{HeaderMatch, HttpMatch, IstioMatch, PathMatch, QueryMatch, TextMatch};
 use serde_json::Value;
+use std::sync::Arc;
 
 /// Matches of one rule (ours; Istio has no limit). The rest is not in force.
 const MAX_MATCHES: usize = 1_024;
@@ -30,7 +31,7 @@ pub(super) fn read(fields: &Fields<'_>, problems: &Problems) -> Vec<PortMatch> {
     let everything = || PortMatch {
         port: None,
         request: HttpMatch {
-            path: PathMatch::Start("/".to_owned()),
+            path: PathMatch::Start("/".into()),
             ..HttpMatch::default()
         },
     };
@@ -99,7 +100,7 @@ fn whole(read: Option<Option<TextMatch>>) -> Option<Option<TextMatch>> {
 fn path(fields: &Fields<'_>) -> Option<PathMatch> {
     let ignores_case = fields.boolean("ignoreUriCase").unwrap_or(false);
     if fields.get("uri").is_none() {
-        return Some(PathMatch::Start("/".to_owned()));
+        return Some(PathMatch::Start("/".into()));
     }
     let read = fields.record("uri", |fields| {
         let text = ["exact", "prefix"].map(|name| (name, fields.get(name).is_some()));
@@ -107,7 +108,7 @@ fn path(fields: &Fields<'_>) -> Option<PathMatch> {
             return plain(fields, name, ignores_case);
         }
         match fields.text("regex") {
-            None => Some(PathMatch::Start("/".to_owned())),
+            None => Some(PathMatch::Start("/".into())),
             Some(regex) => compiled(fields, "regex", PathMatch::regex_in(regex, fields.regex_room())),
         }
     });
@@ -135,7 +136,7 @@ fn plain(fields: &Fields<'_>, name: &'static str, ignores_case: bool) -> Option<
         );
         return None;
     }
-    let text = text.to_owned();
+    let text = Arc::from(text);
     Some(match (name, ignores_case) {
         ("exact", false) => PathMatch::Exact(text),
         ("exact", true) => PathMatch::ExactIgnoreCase(text),

@@ -45,8 +45,8 @@ fn read(fields: &Fields<'_>) -> Option<TextMatch> {
         return None;
     }
     match name {
-        "exact" => Some(TextMatch::Exact(text.to_owned())),
-        "prefix" => Some(TextMatch::Start(text.to_owned())),
+        "exact" => Some(TextMatch::Exact(text.into())),
+        "prefix" => Some(TextMatch::Start(text.into())),
         _ if text == "*" => Some(TextMatch::Any),
         _ => compiled(fields, name, TextMatch::regex_in(text, fields.regex_room())),
     }
