@@ -77,7 +77,8 @@ const COMPARE: &str = "EXAMPLES:
   waypoint-bench compare --scenario scaling    # one worker and two, of each proxy
 
 The first three are built in; any other proxy is a command by template. It must serve the manifests in {config_dir} with
-the certificates in {certs_dir} (root-cert.pem, cert-chain.pem, key.pem), take tunnels at {hbone}, and stay in the foreground.
+the certificates in {certs_dir} (root-cert.pem, cert-chain.pem, key.pem), take tunnels at {hbone}, and stay in the foreground
+as one process, which is what is measured. In the scenario `scaling` it needs {workers}.
 
 Exits 0; 1 when the gate was missed or a request failed; 2 when nothing could be measured.";
 

@@ -132,7 +132,7 @@ fn contenders(scenario: &Scenario, args: &CompareArgs) -> Vec<Contender> {
     if matches!(scenario.kind, Kind::Scaling(_)) {
         let twice = |contender: Contender| {
             let doubled = contender.doubled();
-            [contender, doubled]
+            std::iter::once(contender).chain(doubled)
         };
         return once.flat_map(twice).collect();
     }

@@ -65,6 +65,8 @@ pub(crate) enum Bound {
     AtMost(f64),
     /// At least this much.
     AtLeast(f64),
+    /// At least this share of the yardstick's, in the same round.
+    ShareAtLeast(f64),
     /// Nothing is wanted: it is told.
     Told,
 }
@@ -88,6 +90,13 @@ impl Goal {
         Self {
             figure,
             bound: Bound::AtLeast(limit),
+        }
+    }
+
+    pub(crate) const fn share_at_least(figure: Figure, of_the_yardstick: f64) -> Self {
+        Self {
+            figure,
+            bound: Bound::ShareAtLeast(of_the_yardstick),
         }
     }
 

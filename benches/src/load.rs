@@ -8,7 +8,7 @@ mod lane;
 mod pace;
 mod tally;
 
-pub(crate) use ask::{Ask, Protocol, body, message};
+pub(crate) use ask::{Ask, Good, Protocol, body, message};
 pub(crate) use kept::Kept;
 pub(crate) use pace::Schedule;
 pub(crate) use tally::{Tally, WINDOWS_LIMIT};

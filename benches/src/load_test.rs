@@ -60,6 +60,11 @@ pub(crate) fn run(args: &LoadArgs) -> Result<ExitCode, Fault> {
     report.sections.push(section);
     let tally = load.stop()?;
     println!("{}", report.overview());
+    for (step, row) in steps.iter().zip(report.rows()) {
+        told::shortfall(step.rate, row)
+            .into_iter()
+            .for_each(|told| println!("{told}"));
+    }
     for (answer, count) in &tally.answers {
         println!("{answer}: {count}");
     }

@@ -69,6 +69,11 @@ impl Report {
         }
     }
 
+    /// All rows of all sections.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.sections.iter().flat_map(|section| &section.rows)
+    }
+
     /// A line for each row, for the terminal: for loads, which are compared with nothing.
     pub(crate) fn overview(&self) -> String {
         table::plain(&table::overview(self))
@@ -91,7 +96,7 @@ impl Report {
     /// What ran, each once.
     pub(crate) fn versions(&self) -> Vec<(&str, &str)> {
         let mut versions = Vec::new();
-        for row in self.sections.iter().flat_map(|section| &section.rows) {
+        for row in self.rows() {
             let version = (row.name.as_str(), row.version.as_str());
             if !row.version.is_empty() && !versions.contains(&version) {
                 versions.push(version);

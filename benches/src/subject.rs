@@ -98,13 +98,18 @@ impl Contender {
         Self { which, workers, name }
     }
 
-    /// The same proxy with twice the workers.
-    pub(crate) fn doubled(&self) -> Self {
-        Self {
+    /// The same proxy with twice the workers; None when it cannot be told of them.
+    pub(crate) fn doubled(&self) -> Option<Self> {
+        let takes_workers = match &self.which {
+            Which::Known(How::Waypoint | How::Envoy) => true,
+            Which::Known(How::Splice) => false,
+            Which::Template(template) => template.takes_workers(),
+        };
+        takes_workers.then(|| Self {
             which: self.which.clone(),
             workers: self.workers.saturating_mul(2),
             name: format!("{} x2", self.name),
-        }
+        })
     }
 }
 

@@ -75,6 +75,8 @@ async fn what_fails_is_counted_and_told() {
     let done = loads.find(|done| !said(done).contains("\n200: ")).unwrap();
     assert_eq!(done.status.code(), Some(1), "{}", said(&done));
     assert!(said(&done).contains("\n403: "), "{}", said(&done));
+    let wanted = scene.load(&scene.http, &[&refused[..], &["--expect", "403"]].concat());
+    assert!(wanted.status.success(), "{}", said(&wanted));
     // Nothing listens behind this one.
     let done = scene.load(&scene.tcp, &["--protocol", "tcp", "--streams", "1"]);
     assert_eq!(done.status.code(), Some(1), "{}", said(&done));

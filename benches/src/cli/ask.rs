@@ -28,6 +28,9 @@ pub(crate) struct AskArgs {
     /// Bytes of each request's body; of tcp, of each message.
     #[arg(long, value_name = "BYTES", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=64 << 20))]
     pub(crate) body_bytes: u64,
+    /// The status of a good answer, and the only one: 403, to load a policy that refuses. Else 2xx and 3xx.
+    #[arg(long, value_name = "STATUS")]
+    pub(crate) expect: Option<http::StatusCode>,
     /// Bytes that each answer's body must have; else whatever comes is good.
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(0..=64 << 20))]
     pub(crate) answer_bytes: Option<u64>,

@@ -1,9 +1,10 @@
 //! What twice the workers are good for.
 //!
 //! Two ways to ask. Requests a second say it outright, but only where the machine has cores for all workers and for the
-//! neighbours that keep them busy. CPU of a request holds on a busy machine, too: workers that are in one another's way
-//! (locks, shared cache lines, tasks that move) take longer for the same. Of waiting without work it tells nothing;
-//! sleeps per request are beside it.
+//! neighbours that keep them busy. CPU of a request can be asked on few cores, too: workers that are in one another's way
+//! (locks, shared cache lines, tasks that move) take longer for the same. But so do threads that share a core with
+//! others, whoever's: how much that is, a proxy says whose workers share next to nothing, Envoy, in the same round. So it
+//! is the share of Envoy's gain that counts. Of waiting without work it tells nothing; sleeps per request are beside it.
 
 use super::{Task, traffic};
 use crate::fault::Fault;
@@ -45,8 +46,8 @@ fn neighbours(cores: usize, workers: u64) -> usize {
 
 /// Writes into each round of a proxy what the same one with twice the workers did in that round.
 fn gain(contender: &Contender, rows: &mut [Row]) {
-    let doubled = contender.doubled().name;
-    let Some(doubled) = rows.iter().find(|row| row.name == doubled) else {
+    let Some(doubled) = contender.doubled() else { return };
+    let Some(doubled) = rows.iter().find(|row| row.name == doubled.name) else {
         return;
     };
     let doubled = doubled.samples.clone();
@@ -81,7 +82,7 @@ fn doubt(cores: usize, workers: u64, row: Option<&Row>) -> Option<String> {
     if u64::try_from(cores).unwrap_or(u64::MAX) < wanted {
         return Some(format!(
             "{cores} cores for {} workers and the neighbours that keep them busy, who need {wanted} together: requests/s \
-             tell of the machine, not of the proxy; CPU/request holds",
+             tell of the machine, not of the proxy; CPU/request as a share of Envoy's does",
             workers.saturating_mul(2)
         ));
     }

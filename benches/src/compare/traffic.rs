@@ -99,7 +99,7 @@ pub(crate) fn plan(world: &World, traffic: Traffic) -> Result<Plan, Fault> {
     }
     let protocol = world.holds().speaks.protocol();
     let mut ask = Ask::new(protocol, "echo", &world.holds().path(), traffic.request_bytes);
-    ask.answer_bytes = Some(traffic.response_bytes as u64);
+    ask.good.bytes = Some(traffic.response_bytes as u64);
     if let Some(token) = world.token() {
         ask.headers
             .insert("authorization", token.bearer.parse().during("a token")?);

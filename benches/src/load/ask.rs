@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use clap::ValueEnum;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 
 /// What is spoken inside the tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -34,8 +34,17 @@ pub(crate) struct Ask {
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// What an answer's body must be long; anything goes when absent.
-    pub(crate) answer_bytes: Option<u64>,
+    /// What is a good answer.
+    pub(crate) good: Good,
+}
+
+/// What a good answer is, beside one of gRPC status 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Good {
+    /// Its status; 2xx and 3xx when absent.
+    pub(crate) status: Option<StatusCode>,
+    /// Bytes of its body; any when absent.
+    pub(crate) bytes: Option<u64>,
 }
 
 impl Ask {
@@ -68,7 +77,7 @@ impl Ask {
             } else {
                 body
             },
-            answer_bytes: None,
+            good: Good::default(),
         }
     }
 

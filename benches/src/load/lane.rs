@@ -5,7 +5,7 @@ mod http2;
 mod tcp;
 
 use super::Plan;
-use super::ask::{Ask, Protocol};
+use super::ask::{Ask, Good, Protocol};
 use crate::fault::Fault;
 use crate::neighbour::Source;
 use crate::wire::Wire;
@@ -118,10 +118,13 @@ impl Way {
 }
 
 impl Answer {
-    /// An HTTP answer with so long a body where this much was expected.
-    fn http(status: u16, grpc: Option<u16>, length: u64, expected: Option<u64>) -> Self {
-        let is_status_good = (200..400).contains(&status) && grpc.unwrap_or_default() == 0;
-        let is_length_good = expected.is_none_or(|expected| expected == length);
+    /// An HTTP answer with so long a body.
+    fn http(status: u16, grpc: Option<u16>, length: u64, good: Good) -> Self {
+        let is_expected = good
+            .status
+            .map_or((200..400).contains(&status), |expected| expected.as_u16() == status);
+        let is_status_good = is_expected && grpc.unwrap_or_default() == 0;
+        let is_length_good = good.bytes.is_none_or(|expected| expected == length);
         Self {
             status,
             grpc,

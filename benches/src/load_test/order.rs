@@ -2,7 +2,7 @@
 
 use crate::cli::{AskArgs, LoadArgs, WayArgs};
 use crate::fault::{During, Fault};
-use crate::load::{Ask, Plan, Protocol, Schedule, WINDOWS_LIMIT};
+use crate::load::{Ask, Good, Plan, Protocol, Schedule, WINDOWS_LIMIT};
 use crate::way;
 use http::{HeaderName, HeaderValue};
 use std::time::Duration;
@@ -65,7 +65,10 @@ pub(crate) fn ask(way: &WayArgs, args: &AskArgs) -> Result<Ask, Fault> {
     let host = args.host.as_deref().unwrap_or(named);
     let body = usize::try_from(args.body_bytes).during("--body-bytes")?;
     let mut ask = Ask::new(args.protocol, host, &args.path, body);
-    ask.answer_bytes = args.answer_bytes;
+    ask.good = Good {
+        status: args.expect,
+        bytes: args.answer_bytes,
+    };
     if let Some(method) = &args.method {
         ask.method = method.clone();
     }

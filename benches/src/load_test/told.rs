@@ -3,7 +3,8 @@
 use crate::cli::LoadArgs;
 use crate::figure::{Figure, Goal};
 use crate::machine::Machine;
-use crate::report::{Report, Section, Settings};
+use crate::process::count;
+use crate::report::{Report, Row, Section, Settings};
 use crate::watched::Watched;
 use crate::way;
 
@@ -77,3 +78,20 @@ fn settings(args: &LoadArgs) -> Settings {
         command,
     }
 }
+
+/// Less than this share of a rate was not what was wanted.
+const REACHED: f64 = 0.95;
+
+/// That a rate was not reached, and what may be the reason.
+pub(super) fn shortfall(rate: Option<u64>, row: &Row) -> Option<String> {
+    let (rate, answered) = (rate?, row.spread(Figure::PerSecond)?.median);
+    (answered < count(rate) * REACHED).then(|| {
+        format!(
+            "{rate}/s: {answered:.0}/s were answered. Either the waypoint is full, or all streams were busy: more --streams, \
+             --in-flight or --threads tell"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,12 +6,10 @@ use crate::fault::{During, Fault};
 use crate::wire::Wire;
 use hbone::{CertSource, Destination, Pool, PoolConfig};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use request::SpiffeId;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpStream;
-
-/// What the workload says of itself.
-const BAGGAGE: &str = "k8s.cluster.name=Kubernetes,k8s.namespace.name=demo,k8s.deployment.name=client,service.name=client,service.version=v1";
 
 /// Who asks, and by which way.
 #[derive(Clone)]
@@ -44,12 +42,13 @@ impl Source {
 
     /// Tunnels by `proxy` to `authority`.
     pub(crate) fn tunnels(certs: Arc<dyn CertSource>, proxy: Destination, authority: &str) -> Self {
-        let baggage = (HeaderName::from_static("baggage"), HeaderValue::from_static(BAGGAGE));
+        let baggage = baggage(&certs.current().id);
+        let baggage = baggage.map(|baggage| (HeaderName::from_static("baggage"), baggage));
         Self::Tunnels(Arc::new(Tunnels {
             certs,
             proxy,
             authority: authority.into(),
-            headers: HeaderMap::from_iter([baggage]),
+            headers: HeaderMap::from_iter(baggage),
             config: PoolConfig {
                 // What ztunnel and the waypoints announce.
                 max_streams: 100,
@@ -90,6 +89,17 @@ impl Source {
     }
 }
 
+/// What ztunnel tells of a workload, for telemetry; of ours there is no more than its identity. None when that has what
+/// no header can have.
+fn baggage(id: &SpiffeId) -> Option<HeaderValue> {
+    let (namespace, account) = (id.namespace(), id.service_account());
+    let told = format!(
+        "k8s.cluster.name=Kubernetes,k8s.namespace.name={namespace},k8s.deployment.name={account},service.name={account},\
+         service.version=v1"
+    );
+    HeaderValue::try_from(told).ok()
+}
+
 /// One mTLS connection, opened by its first stream; in clear, where streams have their own, only a place to dial.
 pub(crate) enum Connection {
     /// A pool keeps to one connection as long as that has room.
@@ -125,3 +135,6 @@ impl Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -107,6 +107,10 @@ fn figures(section: &Section) -> Vec<Figure> {
     if figures == [Figure::P99Us] {
         figures.push(Figure::CpuUs);
     }
+    if figures.contains(&Figure::Gain) {
+        // What they are made of: both numbers of workers side by side.
+        figures = vec![Figure::PerSecond, Figure::CpuUs];
+    }
     figures
 }
 

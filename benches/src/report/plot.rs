@@ -114,7 +114,7 @@ fn target_share(verdict: &Verdict) -> Option<f64> {
     match verdict.goal.bound {
         Bound::Share(share) => Some(share),
         Bound::AtMost(limit) => Some(limit / verdict.other?.median),
-        Bound::AtLeast(_) | Bound::Told => None,
+        Bound::AtLeast(_) | Bound::ShareAtLeast(_) | Bound::Told => None,
     }
 }
 

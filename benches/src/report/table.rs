@@ -57,7 +57,7 @@ pub(super) fn overview(report: &Report) -> Table {
         Figure::StreamKib,
         Figure::LoadedMib,
     ];
-    let rows = || report.sections.iter().flat_map(|section| &section.rows);
+    let rows = || report.rows();
     let mut figures = SHOWN.to_vec();
     figures.retain(|figure| rows().any(|row| row.spread(*figure).is_some()));
     let mut headings = vec!["load".to_owned()];
@@ -121,7 +121,7 @@ fn is_compared(section: &Section, figure: Figure) -> bool {
     section
         .goals
         .iter()
-        .any(|goal| goal.figure == figure && matches!(goal.bound, Bound::Share(_) | Bound::AtMost(_)))
+        .any(|goal| goal.figure == figure && !matches!(goal.bound, Bound::AtLeast(_) | Bound::Told))
 }
 
 fn cells(section: &Section, row: &Row, figures: &[Figure], has_memory: bool) -> Vec<String> {

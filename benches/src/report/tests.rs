@@ -89,6 +89,11 @@ fn a_gain_is_met_from_below_and_can_be_doubted() {
     let text = short.text();
     assert!(text.contains("target 1.8 at least: not conclusive"), "{text}");
     assert!(text.contains("CPU us/request, not conclusive: two cores"), "{text}");
+    let share = |own: &[f64]| {
+        let rows = vec![row("waypoint", own), row("envoy", &[2.0])];
+        outcome(&section(&[Goal::share_at_least(Figure::CpuUs, 0.9)], rows))
+    };
+    assert_eq!((share(&[1.8]), share(&[1.7])), (Outcome::Met, Outcome::Missed));
     let report = report(vec![short]);
     assert!(markdown::render(&report).contains("not conclusive: two cores."));
     assert!(html::render(&report).contains("<p class=note>CPU us/request, not conclusive: two cores</p>"));

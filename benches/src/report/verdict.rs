@@ -58,7 +58,7 @@ impl Verdict {
 
     fn compared(&self, factor: f64) -> Outcome {
         let found = match self.goal.bound {
-            Bound::Share(_) => self.ratio,
+            Bound::Share(_) | Bound::ShareAtLeast(_) => self.ratio,
             Bound::AtMost(_) | Bound::AtLeast(_) => self.own,
             Bound::Told => return Outcome::Told,
         };
@@ -67,7 +67,7 @@ impl Verdict {
         let shown = |figure| rounded(figure, self.decimals());
         let is_met = match self.goal.bound {
             Bound::Share(most) | Bound::AtMost(most) => shown(found.median) <= shown(most * factor),
-            Bound::AtLeast(least) => shown(found.median) >= shown(least / factor),
+            Bound::AtLeast(least) | Bound::ShareAtLeast(least) => shown(found.median) >= shown(least / factor),
             Bound::Told => true,
         };
         if is_met { Outcome::Met } else { Outcome::Missed }
@@ -75,7 +75,7 @@ impl Verdict {
 
     fn decimals(&self) -> usize {
         match self.goal.bound {
-            Bound::Share(_) => 2,
+            Bound::Share(_) | Bound::ShareAtLeast(_) => 2,
             Bound::AtMost(_) | Bound::AtLeast(_) | Bound::Told => self.goal.figure.decimals(),
         }
     }
@@ -85,7 +85,7 @@ impl Verdict {
         match self.goal.bound {
             Bound::Share(share) => share.to_string(),
             Bound::AtMost(limit) => format!("{limit} at most"),
-            Bound::AtLeast(limit) => format!("{limit} at least"),
+            Bound::AtLeast(limit) | Bound::ShareAtLeast(limit) => format!("{limit} at least"),
             Bound::Told => "-".to_owned(),
         }
     }
@@ -97,9 +97,10 @@ impl Verdict {
         let show = |spread: Option<Spread>| spread.map_or_else(|| "?".to_owned(), |spread| spread.show(decimals));
         let Self { scenario, outcome, .. } = self;
         match self.goal.bound {
-            Bound::Share(target) => format!(
-                "{scenario}: {} of {ENVOY}'s {heading}, target {target}: {}",
+            Bound::Share(_) | Bound::ShareAtLeast(_) => format!(
+                "{scenario}: {} of {ENVOY}'s {heading}, target {}: {}",
                 show(self.ratio),
+                self.target(),
                 outcome.word()
             ),
             Bound::AtMost(_) | Bound::AtLeast(_) => format!(

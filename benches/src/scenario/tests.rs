@@ -37,7 +37,7 @@ fn shares_are_of_what_two_proxies_are_measured_by() {
     for scenario in all() {
         assert!(!scenario.goals.is_empty(), "{}", scenario.name);
         for goal in scenario.goals {
-            let needs_two = matches!(goal.bound, Bound::Share(_));
+            let needs_two = matches!(goal.bound, Bound::Share(_) | Bound::ShareAtLeast(_));
             assert!(
                 !needs_two || scenario.subjects.contains(&How::Envoy),
                 "{}",

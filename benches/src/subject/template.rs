@@ -48,6 +48,11 @@ impl Template {
         })
     }
 
+    /// Whether it is told how many workers it shall have.
+    pub(crate) fn takes_workers(&self) -> bool {
+        self.words.iter().any(|word| word.contains("{workers}"))
+    }
+
     pub(super) fn start(&self, order: &Order<'_>) -> Result<Started, Fault> {
         let (world, address) = (order.world, order.address);
         let values = [

@@ -2,7 +2,7 @@
 
 use super::Answer;
 use crate::http1::Messages;
-use crate::load::ask::Ask;
+use crate::load::ask::{Ask, Good};
 use crate::wire::Wire;
 use bytes::Bytes;
 
@@ -11,7 +11,7 @@ pub(super) struct Http1 {
     wire: Wire,
     request: Bytes,
     messages: Messages,
-    answer_bytes: Option<u64>,
+    good: Good,
     is_over: bool,
 }
 
@@ -21,7 +21,7 @@ impl Http1 {
             wire,
             request: ask.http1(),
             messages: Messages::responses(ask.method.as_str()),
-            answer_bytes: ask.answer_bytes,
+            good: ask.good,
             is_over: false,
         }
     }
@@ -51,12 +51,7 @@ impl Http1 {
             };
             if let Some(message) = message {
                 self.is_over |= message.is_last;
-                return Ok(Answer::http(
-                    message.status,
-                    None,
-                    message.body_bytes,
-                    self.answer_bytes,
-                ));
+                return Ok(Answer::http(message.status, None, message.body_bytes, self.good));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::Answer;
 use crate::http2::{PREFIX_BYTES, WINDOW_BYTES, drain, send};
-use crate::load::ask::{Ask, Protocol};
+use crate::load::ask::{Ask, Good, Protocol};
 use crate::wire::Wire;
 use bytes::Bytes;
 use h2::client::SendRequest;
@@ -20,7 +20,7 @@ pub(super) struct Http2 {
     shared: Arc<Mutex<Current>>,
     head: http::Request<()>,
     body: Bytes,
-    answer_bytes: Option<u64>,
+    good: Good,
     is_grpc: bool,
 }
 
@@ -45,7 +45,10 @@ impl Http2 {
             shared,
             head: ask.http2()?,
             body: ask.body.clone(),
-            answer_bytes: ask.answer_bytes.map(|bytes| bytes.saturating_add(prefix)),
+            good: Good {
+                bytes: ask.good.bytes.map(|bytes| bytes.saturating_add(prefix)),
+                ..ask.good
+            },
             is_grpc,
         })
     }
@@ -69,7 +72,7 @@ impl Http2 {
                 .or_else(|| grpc_status(&head.headers));
             found.unwrap_or(2)
         });
-        Ok(Answer::http(head.status.as_u16(), grpc, length, self.answer_bytes))
+        Ok(Answer::http(head.status.as_u16(), grpc, length, self.good))
     }
 
     /// The connection that another of its lanes has opened since, or a new one.

@@ -1,6 +1,6 @@
 //! Latencies by percentile, the tail stretched: it is where proxies differ.
 
-use super::{NORMAL, SMALL, colour};
+use super::{NORMAL, SMALL, colour, rows};
 use crate::report::svg::{Anchor, GRID, Ink, Picture};
 use crate::report::{Row, Section};
 
@@ -44,7 +44,8 @@ pub(in crate::report) fn latencies(section: &Section) -> Option<String> {
     for row in &measured {
         picture.rect([left, 208.0, 10.0, 10.0], colour(section, row), 2.0);
         picture.text([left + 15.0, 217.0], &row.name, SMALL);
-        left += 90.0;
+        // Wide enough for a name of letters that are wide.
+        left += 34.0 + 6.5 * rows(row.name.chars().count());
     }
     Some(picture.finish(&format!("latencies of {}", section.name)))
 }

@@ -6,6 +6,8 @@ use super::*;
 fn a_command_is_words_with_places_in_them() {
     let template = Template::parse("next=/opt/next run --config={config_dir} --hbone {hbone}").unwrap();
     assert_eq!(template.name, "next");
+    assert!(!template.takes_workers());
+    assert!(Template::parse("next=x --workers={workers}").unwrap().takes_workers());
     assert_eq!(
         template.words,
         ["/opt/next", "run", "--config={config_dir}", "--hbone", "{hbone}"]
