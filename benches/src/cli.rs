@@ -61,6 +61,9 @@ pub(crate) enum Command {
         waypoint-bench destination --http 10.0.0.7:8080 --hbone 10.0.0.7:15008 --certs /certs   # its own ztunnel")]
     Destination(DestinationArgs),
     /// Instructions that one request takes of the waypoint, counted by callgrind: the same on a busy machine.
+    #[command(
+        after_help = "EXAMPLES:\n  waypoint-bench instructions --scenario http1-1k,policy-50\n\nIt needs valgrind."
+    )]
     Instructions(InstructionsArgs),
     /// The floor: accepts CONNECT, dials CONNECT, copies bytes. Started by `compare`.
     #[command(hide = true)]

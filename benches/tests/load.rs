@@ -10,6 +10,11 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn http_and_grpc_through_a_waypoint() {
@@ -252,4 +257,70 @@ fn connections_that_break_are_opened_again() {
         "{rest:#?}"
     );
     assert_eq!(load.wait().unwrap().code(), Some(1));
+}
+
+/// TCP to some address, by a port that tells how often it was dialled and can be cut.
+struct Wires {
+    address: SocketAddr,
+    dialled: Arc<AtomicUsize>,
+    cut: Arc<Notify>,
+}
+
+impl Wires {
+    async fn to(target: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let wires = Self {
+            address: listener.local_addr().unwrap(),
+            dialled: Arc::default(),
+            cut: Arc::default(),
+        };
+        let (dialled, cut) = (Arc::clone(&wires.dialled), Arc::clone(&wires.cut));
+        tokio::spawn(async move {
+            while let Ok((mut from, _)) = listener.accept().await {
+                dialled.fetch_add(1, Relaxed);
+                let cut = Arc::clone(&cut);
+                tokio::spawn(async move {
+                    let mut to = TcpStream::connect(target).await.unwrap();
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut from, &mut to) => {}
+                        () = cut.notified() => {}
+                    }
+                });
+            }
+        });
+        wires
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_shared_a_connection_share_the_next_one() {
+    let (_destination, addresses) = Destination::start(&["--http", "127.0.0.1:0"], 1);
+    let wires = Wires::to(addresses[0]).await;
+    let mut load = Command::new(BENCH)
+        .args(["load", "--service", &wires.address.to_string(), "--protocol", "http2"])
+        .args([
+            "--in-flight",
+            "8",
+            "--streams",
+            "1",
+            "--rate",
+            "200",
+            "--duration",
+            "3600",
+            "--warm-up",
+            "0",
+        ])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = lines(&mut load);
+    let good = |line: &str| line.split_once("200: ")?.1.split(' ').next()?.parse::<u64>().ok();
+    let before = said.find_map(|line| good(&line)).unwrap();
+    wires.cut.notify_waiters();
+    said.find(|line| good(line).is_some_and(|count| count > before + 300))
+        .unwrap();
+    interrupt(&load);
+    assert!(said.any(|line| line.starts_with("200/s ")));
+    assert_eq!(load.wait().unwrap().code(), Some(1), "what was under way failed");
+    assert_eq!(wires.dialled.load(Relaxed), 2);
 }

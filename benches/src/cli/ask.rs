@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 /// Protocol, head and body.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "The request")]
 pub(crate) struct AskArgs {
     /// What is spoken inside.
     #[arg(long, value_name = "PROTOCOL", value_enum, default_value = "http1")]

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 /// `waypoint-bench compare`.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "What is measured")]
 pub(crate) struct CompareArgs {
     /// What to measure, repeatable: a scenario's name, `all`, or `list` to see them.
     #[arg(long, value_name = "NAME", default_value = "http1-1k", value_delimiter = ',')]
@@ -57,17 +58,18 @@ pub(crate) struct CompareArgs {
     /// {namespace}, {gateway}, {trust_domain}, {workers}, {free_port} and {otlp} for what it must know. There is no shell.
     #[arg(long, value_name = "NAME=COMMAND", value_parser = Template::parse)]
     pub(crate) subject: Vec<Template>,
+    /// Fail when a figure of ours is more than so many times its target.
+    #[arg(long, value_name = "FACTOR")]
+    pub(crate) gate: Option<f64>,
     #[command(flatten)]
     pub(crate) programs: Programs,
     #[command(flatten)]
     pub(crate) files: FilesArgs,
-    /// Fail when a figure of ours is more than so many times its target.
-    #[arg(long, value_name = "FACTOR")]
-    pub(crate) gate: Option<f64>,
 }
 
 /// Where the subjects are, and how large.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "The proxies")]
 pub(crate) struct Programs {
     /// The waypoint's binary; else the one beside this program.
     #[arg(long, value_name = "PATH")]

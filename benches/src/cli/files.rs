@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 /// All forms of it.
 #[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "The report")]
 pub(crate) struct FilesArgs {
     /// Write all figures here; `waypoint-bench report` makes the rest of it again.
     #[arg(long, value_name = "FILE")]
@@ -15,6 +16,7 @@ pub(crate) struct FilesArgs {
 
 /// Those for people.
 #[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "The report")]
 pub(crate) struct PagesArgs {
     /// Write the tables here, with machine, command and date.
     #[arg(long, value_name = "FILE")]

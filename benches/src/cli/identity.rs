@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 /// Who this program is in the mesh.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Who we are")]
 pub(crate) struct IdentityArgs {
     /// The folder with root-cert.pem, cert-chain.pem and key.pem of our workload.
     #[arg(long, value_name = "DIR", conflicts_with = "ca_address")]

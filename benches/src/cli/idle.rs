@@ -5,11 +5,8 @@ use clap::Args;
 
 /// `waypoint-bench idle`.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "What is held")]
 pub(crate) struct IdleArgs {
-    #[command(flatten)]
-    pub(crate) way: WayArgs,
-    #[command(flatten)]
-    pub(crate) ask: AskArgs,
     /// mTLS connections that are held; in clear there are none.
     #[arg(long, value_name = "C", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=50_000))]
     pub(crate) connections: u64,
@@ -20,6 +17,10 @@ pub(crate) struct IdleArgs {
     /// Seconds for which all are held.
     #[arg(long, value_name = "S", default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=86_400))]
     pub(crate) duration: u64,
+    #[command(flatten)]
+    pub(crate) way: WayArgs,
+    #[command(flatten)]
+    pub(crate) ask: AskArgs,
     #[command(flatten)]
     pub(crate) files: FilesArgs,
 }

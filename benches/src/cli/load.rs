@@ -5,11 +5,8 @@ use clap::Args;
 
 /// `waypoint-bench load`.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "The load")]
 pub(crate) struct LoadArgs {
-    #[command(flatten)]
-    pub(crate) way: WayArgs,
-    #[command(flatten)]
-    pub(crate) ask: AskArgs,
     /// mTLS connections; in clear there are none.
     #[arg(long, value_name = "C", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     pub(crate) connections: u64,
@@ -40,6 +37,10 @@ pub(crate) struct LoadArgs {
     /// Threads that send: more where one is not enough for the waypoint (it is full at some 100,000 small requests a second).
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=64))]
     pub(crate) threads: u64,
+    #[command(flatten)]
+    pub(crate) way: WayArgs,
+    #[command(flatten)]
+    pub(crate) ask: AskArgs,
     #[command(flatten)]
     pub(crate) files: FilesArgs,
 }

@@ -6,6 +6,7 @@ use clap::Args;
 
 /// `waypoint-bench stage`. Runs until it is told to end.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "The stage")]
 pub(crate) struct StageArgs {
     /// Which proxy stands on it.
     #[arg(

@@ -5,6 +5,7 @@ use clap::Args;
 
 /// The Service and the waypoint in front of it.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "The way")]
 pub(crate) struct WayArgs {
     /// The Service, as clients name it; its address is what tunnels ask for.
     #[arg(long, value_name = "HOST:PORT")]
@@ -24,6 +25,7 @@ pub(crate) struct WayArgs {
 
 /// Where the proxy tells of its CPU and memory.
 #[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "The proxy itself")]
 pub(crate) struct WatchedArgs {
     /// A proxy's process on this machine, whose CPU and memory are told, too.
     #[arg(long, value_name = "PID", conflicts_with = "metrics")]
