@@ -30,7 +30,7 @@ fn gateway(name: &str, class: &str) -> Value {
 
 /// CRDs, namespaces, and what a user applies.
 fn install(api: &KubeApiserver) {
-    if let Some(crds) = std::env::var_os("MESH_CRDS") {
+    if let Some(crds) = std::env::var_os("WAYPOINT_TEST_CRDS") {
         api.add_kinds_of(Path::new(&crds));
     } else {
         let mut class = ApiKind::new(GROUP, &["v1"], "gatewayclasses", "GatewayClass");
@@ -86,6 +86,14 @@ async fn the_controller_on_a_real_api_server() {
         .get("gatewayclasses.gateway.networking.k8s.io", "", "waypoint")
         .unwrap();
     assert_eq!(condition(&class["status"], "Accepted"), "True Accepted");
+    until("the class tells its features", async || {
+        let class = api.get("gatewayclasses.gateway.networking.k8s.io", "", "waypoint");
+        let features = &class.unwrap()["status"]["supportedFeatures"];
+        features
+            .as_array()
+            .is_some_and(|features| features.contains(&json!({ "name": "MeshConsumerRoute" })))
+    })
+    .await;
     let uid = api
         .get("gateways.gateway.networking.k8s.io", NAMESPACE, "waypoint")
         .unwrap()["metadata"]["uid"]

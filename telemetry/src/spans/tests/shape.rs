@@ -137,6 +137,28 @@ fn ids_link_client_to_waypoint_to_workload() {
 }
 
 #[test]
+fn a_request_that_was_routed_nowhere_names_no_service_and_no_cluster() {
+    let fixture = Fixture::default();
+    let base = fixture.outcome();
+    let names = [
+        "upstream_cluster",
+        "upstream_cluster.name",
+        "istio.destination_service",
+        "istio.destination_service_name",
+    ];
+    for (backend, is_told) in [(base.backend, true), (None, false)] {
+        let spans = shaped(&Outcome {
+            backend,
+            tries: &[],
+            ..base.clone()
+        });
+        for name in names {
+            assert_eq!(attribute(&spans[0], name).is_some(), is_told, "{name}");
+        }
+    }
+}
+
+#[test]
 fn failures_follow_the_conventions() {
     let fixture = Fixture::default();
     let base = fixture.outcome();
