@@ -68,6 +68,14 @@ impl Resources {
         resources
     }
 
+    /// None yet, with room for so many.
+    pub(crate) fn with_capacity(objects: usize) -> Self {
+        Self {
+            objects: Vec::with_capacity(objects),
+            ..Self::default()
+        }
+    }
+
     /// Adds the objects of one file.
     pub(crate) fn add(&mut self, parsed: &ParsedFile) {
         self.objects.extend(parsed.objects.iter().cloned());
@@ -84,7 +92,7 @@ struct Parsed {
 impl Parsed {
     fn freeze(self) -> ParsedFile {
         ParsedFile {
-            objects: self.objects,
+            objects: self.objects.into(),
             bad: self.bad.into_iter().map(Arc::new).collect(),
         }
     }
@@ -93,11 +101,16 @@ impl Parsed {
 /// What one file holds.
 #[derive(Debug, Default)]
 pub(crate) struct ParsedFile {
-    objects: Vec<Arc<Object>>,
-    bad: Vec<Arc<NoObject>>,
+    objects: Box<[Arc<Object>]>,
+    bad: Box<[Arc<NoObject>]>,
 }
 
 impl ParsedFile {
+    /// How many objects.
+    pub(crate) fn count(&self) -> usize {
+        self.objects.len()
+    }
+
     /// What its regular expressions take.
     pub(crate) fn regex_bytes(&self) -> usize {
         self.objects.iter().map(|object| object.regex_bytes).sum()
@@ -114,7 +127,7 @@ impl ParsedFile {
             .objects
             .iter()
             .filter(|object| !named.contains(&object.to_string()));
-        self.objects.extend(missing.cloned());
+        self.objects = self.objects.iter().chain(missing).cloned().collect();
     }
 }
 

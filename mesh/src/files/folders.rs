@@ -92,7 +92,8 @@ impl Folders {
 
     /// All objects that are in force.
     pub(super) fn resources(&self) -> Resources {
-        let mut resources = Resources::default();
+        let many = self.files.values().map(|state| state.good.count()).sum();
+        let mut resources = Resources::with_capacity(many);
         for state in self.files.values() {
             resources.add(&state.good);
         }

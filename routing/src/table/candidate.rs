@@ -68,6 +68,17 @@ pub(super) enum PlaceKind {
     Scan,
 }
 
+impl PlaceKind {
+    /// Whether a place of this kind holds a path that begins with its text and goes on so.
+    pub(super) fn holds_before(self, rest: &[u8]) -> bool {
+        match self {
+            Self::Exact => rest.is_empty(),
+            Self::Prefix => rest.is_empty() || rest.starts_with(b"/"),
+            Self::Start | Self::Scan => true,
+        }
+    }
+}
+
 impl Place {
     pub(super) fn kind(&self) -> PlaceKind {
         match self {
@@ -321,8 +332,8 @@ impl Beside {
     }
 
     fn is_for_host(&self, request: &Request<'_>) -> bool {
-        let host = request.head.authority.host();
-        self.host.as_ref().is_none_or(|wanted| wanted.matches(host))
+        let host = || request.head.authority.host();
+        self.host.as_ref().is_none_or(|wanted| wanted.matches(host()))
     }
 
     fn mismatch_beside_path(&self, request: &Request<'_>) -> Option<String> {

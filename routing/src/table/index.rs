@@ -53,14 +53,15 @@ impl Index {
         };
         // Exact paths, then prefixes from the longest: the likelier a place is to hold the winner, the earlier.
         self.tree.visit(path, |leaf, rest| {
-            let [exact, prefix, start] = leaf.runs();
-            if rest.is_empty() {
-                consider(exact);
+            let mut consider_here = |run: &'a [Arc<Candidate>]| {
+                if run.first().is_some_and(|one| one.place.kind().holds_before(rest)) {
+                    consider(run);
+                }
+            };
+            match leaf.0.len() {
+                1 => consider_here(&leaf.0),
+                _ => leaf.runs().into_iter().for_each(consider_here),
             }
-            if rest.is_empty() || rest.starts_with(b"/") {
-                consider(prefix);
-            }
-            consider(start);
         });
         consider(&self.scan);
         best
