@@ -80,7 +80,7 @@ impl Rules {
         (Some(known.name()), backend)
     }
 
-    /// Told of one config after the other.
+    /// Told of one config after the other. A rule that is used for the first time in this very moment may lose that count.
     pub(super) fn published(&self, snapshot: &Arc<Snapshot>) {
         let before = self.shown.load().counted();
         let many = snapshot.service_ports().iter().flat_map(|port| port.all_rules());
