@@ -3,27 +3,32 @@
 use crate::tls::sha256;
 use rustls::pki_types::CertificateDer;
 use std::fmt::Write as _;
+use std::sync::Arc;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::x509::{AttributeTypeAndValue, RelativeDistinguishedName};
 
-/// A verified client's leaf. Few ask for more of it than its identity: it is read when they do.
+/// A verified client's chain, its leaf first. Few ask for more of it than its identity: it is read when they do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ClientCertificate(Box<[u8]>);
+pub struct ClientCertificate(Arc<[CertificateDer<'static>]>);
 
 impl ClientCertificate {
-    pub(crate) fn of(certificates: Option<&[CertificateDer<'_>]>) -> Self {
-        let leaf = certificates.and_then(<[_]>::first);
-        Self(leaf.map(|leaf| Box::from(leaf.as_ref())).unwrap_or_default())
+    pub(crate) fn of(chain: Arc<[CertificateDer<'static>]>) -> Self {
+        Self(chain)
     }
 
     /// SHA-256, in hexadecimal.
     pub fn fingerprint(&self) -> String {
-        hex(&sha256(&self.0))
+        hex(&sha256(self.leaf()))
+    }
+
+    /// Empty where there is none.
+    fn leaf(&self) -> &[u8] {
+        self.0.first().map(AsRef::as_ref).unwrap_or_default()
     }
 
     /// The subject in the form of RFC 2253, ASCII only. Empty where it has none, as Istio's have.
     pub fn subject(&self) -> String {
-        X509Certificate::from_der(&self.0).map_or_else(|_| String::new(), |(_, leaf)| subject(&leaf))
+        X509Certificate::from_der(self.leaf()).map_or_else(|_| String::new(), |(_, leaf)| subject(&leaf))
     }
 }
 

@@ -21,7 +21,7 @@ type Next = Pin<Box<dyn Future<Output = watch::Receiver<u64>> + Send>>;
 /// The peer of one connection.
 pub(crate) struct Recheck {
     certs: Arc<dyn CertSource>,
-    chain: Vec<CertificateDer<'static>>,
+    chain: Arc<[CertificateDer<'static>]>,
     /// When the chain was found good: only what was revoked since can change that.
     at: UnixTime,
     usage: Usage,
@@ -49,13 +49,13 @@ impl Recheck {
     pub(crate) fn new(
         certs: &Arc<dyn CertSource>,
         identity: &Arc<Identity>,
-        chain: Option<&[CertificateDer<'static>]>,
+        chain: Arc<[CertificateDer<'static>]>,
         usage: Usage,
     ) -> Self {
         let changes = certs.changes();
         Self {
             certs: Arc::clone(certs),
-            chain: chain.unwrap_or_default().to_vec(),
+            chain,
             at: UnixTime::now(),
             usage,
             next: after(changes.clone()),

@@ -135,7 +135,20 @@ impl Server {
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let _guard = drain.guard();
-        let (tls, identity, recheck) = match self.accept_tls(io).await {
+        // In a box of its own: what a handshake takes is not held for as long as the connection lives.
+        let accepted = Box::pin(self.accept(io, peer)).await?;
+        let _counted = Counted::new(self.events.as_ref());
+        let cork = accepted.cork;
+        let mut serving = Serving::new(self, accepted.opened, accepted.peer, on_connect);
+        serving.run(drain, cork).await
+    }
+
+    /// TLS, and HTTP/2 up to the client's preface.
+    async fn accept<IO>(&self, io: IO, address: SocketAddr) -> Result<Accepted<TlsStream<ReadAhead<IO>>>, ServeError>
+    where
+        IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let (tls, peer) = match self.accept_tls(io, address).await {
             Ok(accepted) => accepted,
             Err((label, error)) => {
                 self.events.handshake(label);
@@ -143,9 +156,7 @@ impl Server {
             }
         };
         self.events.handshake("ok");
-        let _counted = Counted::new(self.events.as_ref());
         let activity = Activity::new();
-        let certificate = Arc::new(ClientCertificate::of(tls.get_ref().1.peer_certificates()));
         let preface_limit = Instant::now() + self.config.preface_timeout;
         let wire = Wire::new(tls, Arc::clone(&activity));
         let cork = wire.cork();
@@ -153,20 +164,19 @@ impl Server {
         let connection = timeout(self.config.preface_timeout, handshake)
             .await
             .map_err(|_| ServeError::Timeout("the HTTP/2 preface"))??;
-        let peer = Peer {
-            identity,
-            certificate,
-            address: peer,
-            recheck,
+        let opened = Opened {
+            connection,
+            activity,
+            preface_limit,
         };
-        let serving = Serving::new(self, connection, activity, preface_limit, peer, on_connect);
-        serving.run(drain, cork).await
+        Ok(Accepted { opened, cork, peer })
     }
 
     async fn accept_tls<IO>(
         &self,
         io: IO,
-    ) -> Result<(TlsStream<ReadAhead<IO>>, SpiffeId, Recheck), (&'static str, ServeError)>
+        address: SocketAddr,
+    ) -> Result<(TlsStream<ReadAhead<IO>>, Peer), (&'static str, ServeError)>
     where
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -191,8 +201,14 @@ impl Server {
             let reason = format!("trust domain of {} is neither ours nor an alias", identity.as_str());
             return Err(("trust_domain", ServeError::Peer(reason)));
         }
-        let recheck = Recheck::new(&self.certs, &ours, session.peer_certificates(), Usage::Client);
-        Ok((tls, identity, recheck))
+        let chain = tls::chain(session.peer_certificates());
+        let peer = Peer {
+            identity,
+            certificate: Arc::new(ClientCertificate::of(Arc::clone(&chain))),
+            address,
+            recheck: Recheck::new(&self.certs, &ours, chain, Usage::Client),
+        };
+        Ok((tls, peer))
     }
 
     fn h2(&self) -> h2::server::Builder {
@@ -241,6 +257,20 @@ struct Peer {
     recheck: Recheck,
 }
 
+/// A connection that has begun, before anything on it.
+struct Opened<S> {
+    connection: Connection<Wire<S>, Bytes>,
+    activity: Arc<Activity>,
+    preface_limit: Instant,
+}
+
+/// The same, with who is there.
+struct Accepted<S> {
+    opened: Opened<S>,
+    cork: Cork<S>,
+    peer: Peer,
+}
+
 /// One HTTP/2 connection with everything its task looks after.
 struct Serving<'a, S, F> {
     connection: Connection<Wire<S>, Bytes>,
@@ -263,14 +293,12 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
     F: FnMut(Connect) + Send,
 {
-    fn new(
-        server: &'a Server,
-        mut connection: Connection<Wire<S>, Bytes>,
-        activity: Arc<Activity>,
-        preface_limit: Instant,
-        peer: Peer,
-        on_connect: F,
-    ) -> Self {
+    fn new(server: &'a Server, opened: Opened<S>, peer: Peer, on_connect: F) -> Self {
+        let Opened {
+            mut connection,
+            activity,
+            preface_limit,
+        } = opened;
         let slots = Slots::new();
         let pings = connection.ping_pong();
         Self {
@@ -293,10 +321,10 @@ where
         }
     }
 
-    async fn run(mut self, drain: Drain, cork: Cork<S>) -> Result<(), ServeError> {
+    async fn run(&mut self, drain: Drain, cork: Cork<S>) -> Result<(), ServeError> {
         let mut drain_started = pin!(drain.started());
         let (mut draining, mut leaving) = (false, false);
-        let this = &mut self;
+        let this = self;
         let poll = std::future::poll_fn(|cx| {
             draining = draining || drain_started.as_mut().poll(cx).is_ready();
             cork.around(cx, |cx| {

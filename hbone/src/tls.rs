@@ -87,6 +87,11 @@ pub(crate) fn peer_id(certificates: Option<&[CertificateDer<'_>]>) -> Result<Spi
     leaf_id(leaf)
 }
 
+/// What a peer has shown, to be shared by all that look at it again. Empty where it has shown nothing.
+pub(crate) fn chain(certificates: Option<&[CertificateDer<'static>]>) -> Arc<[CertificateDer<'static>]> {
+    certificates.unwrap_or_default().into()
+}
+
 /// SHA-256; empty if the crypto provider has none, which it has.
 pub(crate) fn sha256(bytes: &[u8]) -> Vec<u8> {
     use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;

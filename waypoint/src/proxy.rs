@@ -30,6 +30,7 @@ mod node;
 mod origination;
 mod outbound;
 mod pump;
+mod quiet;
 mod reason;
 mod record;
 mod rehearsal;

@@ -9,7 +9,7 @@ fn told(names: &[(DnType, &str)]) -> ClientCertificate {
         params.distinguished_name.push(kind.clone(), *value);
     }
     let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
-    ClientCertificate::of(Some(&[certificate.der().clone()]))
+    ClientCertificate::of(Arc::new([certificate.der().clone()]))
 }
 
 #[test]
@@ -35,5 +35,5 @@ fn the_subject_is_that_of_rfc_2253() {
 fn the_fingerprint_is_that_of_the_leaf() {
     let fingerprint = told(&[]).fingerprint();
     assert!(fingerprint.len() == 64 && fingerprint.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    assert_eq!(ClientCertificate::of(None), ClientCertificate::default());
+    assert_eq!(ClientCertificate::of(Arc::default()), ClientCertificate::default());
 }

@@ -71,7 +71,7 @@ impl Pool {
     ) -> Result<SendRequest<Bytes>, DialError> {
         let identity = self.shared.identity();
         let tls = handshake_tls(&identity, gateway, beyond, outer).await?;
-        let shown = tls.get_ref().1.peer_certificates();
+        let shown = tls::chain(tls.get_ref().1.peer_certificates());
         let recheck = Recheck::new(&self.shared.certs, &identity, shown, Usage::Server);
         let (send, mut connection) = h2::client::Builder::new()
             .initial_window_size(self.shared.config.stream_window)

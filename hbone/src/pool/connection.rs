@@ -106,7 +106,7 @@ async fn dial_and_spawn(
     let activity = Activity::new();
     let handshake = async {
         let tls = handshake_tls(&identity, destination, socket).await?;
-        let shown = tls.get_ref().1.peer_certificates();
+        let shown = tls::chain(tls.get_ref().1.peer_certificates());
         let recheck = Recheck::new(&shared.certs, &identity, shown, Usage::Server);
         let wire = Wire::new(tls, Arc::clone(&activity));
         let cork = wire.cork();

@@ -2,22 +2,21 @@
 
 use super::client::Client;
 use super::exchange;
+use super::quiet::{IDLE_TIMEOUT, Quiet};
 use super::reason::Reason as Refusal;
 use super::tunnel::Tunnel;
 use crate::http1::{HeadError, ServerConn};
 use bytes::BytesMut;
-use hbone::{Drain, Reason, TunnelStream};
+use hbone::{Reason, TunnelStream};
 use http::request;
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::poll_fn;
+use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 /// From the first byte of a head to its last.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// Between requests, at least; twice that at most. Istio's tunnel idle time.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 /// An unread request body is read away for this long, to keep the connection; then it is closed.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 /// ... and this far.
@@ -29,16 +28,11 @@ const CLOSE_TIME: Duration = Duration::from_secs(5);
 pub(crate) async fn serve(tunnel: &Tunnel, stream: TunnelStream, first: BytesMut) {
     let mut conn = ServerConn::new(stream, first, tunnel.node.limits);
     let drain = &tunnel.node.drain;
+    // Not its age: one that is idle is not closed for that, as a request might be on its way.
+    let drains = [drain];
     let (started, idle) = (pin!(drain.started()), pin!(sleep(IDLE_TIMEOUT)));
-    let mut quiet = Quiet {
-        drain,
-        started,
-        is_registered: false,
-        idle,
-        is_used: false,
-    };
+    let mut quiet = Quiet::new(&drains, started, idle);
     while let Some(parts) = next_head(tunnel, &mut conn, &mut quiet).await {
-        // One that is idle is not closed for its age: a request might be on its way.
         if drain.is_started() || tunnel.leaving.is_started() {
             conn.close_after_response();
         }
@@ -62,7 +56,7 @@ async fn next_head(
     conn: &mut ServerConn<TunnelStream>,
     quiet: &mut Quiet<'_>,
 ) -> Option<request::Parts> {
-    let head = match poll_fn(|cx| quiet.poll_begun(cx, conn)).await? {
+    let head = match poll_fn(|cx| poll_begun(cx, conn, quiet)).await? {
         Some(head) => Ok(head),
         None => timeout(HEAD_TIMEOUT, conn.read_request()).await,
     };
@@ -78,42 +72,19 @@ async fn next_head(
 
 type Head = Result<Option<request::Parts>, HeadError>;
 
-/// A connection between its requests: what ends it. Registered once for all of them, as the task's waker stays the same.
-struct Quiet<'q> {
-    drain: &'q Drain,
-    started: Pin<&'q mut (dyn Future<Output = ()> + Send)>,
-    is_registered: bool,
-    idle: Pin<&'q mut Sleep>,
-    /// A request has come since `idle` was set.
-    is_used: bool,
-}
-
-impl Quiet<'_> {
-    /// Waits for the first byte of a request, and takes the whole head if it has come. `None` when nothing will come.
-    fn poll_begun(&mut self, cx: &mut Context<'_>, conn: &mut ServerConn<TunnelStream>) -> Poll<Option<Option<Head>>> {
-        let begun = match conn.poll_request(cx) {
-            Poll::Ready(head) => Some(head),
-            Poll::Pending if conn.buffered() > 0 => None,
-            Poll::Pending => {
-                if !self.is_registered || self.drain.is_started() {
-                    self.is_registered = true;
-                    if self.started.as_mut().poll(cx).is_ready() {
-                        return Poll::Ready(None);
-                    }
-                }
-                while self.idle.as_mut().poll(cx).is_ready() {
-                    if !self.is_used {
-                        return Poll::Ready(None);
-                    }
-                    self.is_used = false;
-                    self.idle.as_mut().reset(Instant::now() + IDLE_TIMEOUT);
-                }
-                return Poll::Pending;
-            }
-        };
-        self.is_used = true;
-        Poll::Ready(Some(begun))
-    }
+/// Waits for the first byte of a request, and takes the whole head if it has come. `None` when nothing will come.
+fn poll_begun(
+    cx: &mut Context<'_>,
+    conn: &mut ServerConn<TunnelStream>,
+    quiet: &mut Quiet<'_>,
+) -> Poll<Option<Option<Head>>> {
+    let begun = match conn.poll_request(cx) {
+        Poll::Ready(head) => Some(head),
+        Poll::Pending if conn.buffered() > 0 => None,
+        Poll::Pending => return quiet.poll_over(cx).map(|_| None),
+    };
+    quiet.used();
+    Poll::Ready(Some(begun))
 }
 
 /// How a head that could not be read is answered; `None`: nobody is there.

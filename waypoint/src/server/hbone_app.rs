@@ -22,20 +22,25 @@ impl ServerApp for HboneApp {
             tracing::warn!("a connection without a peer address was dropped");
             return None;
         };
-        let node = Arc::clone(&self.node);
-        let served = self
-            .server
-            .serve(session, peer, self.node.drain.clone(), move |connect| {
-                on_connect(&node, connect)
-            });
-        match served.await {
-            Ok(()) => {}
-            Err(error @ (ServeError::Handshake(_) | ServeError::Peer(_) | ServeError::Timeout(_))) => {
-                tracing::info!(%peer, %error, "HBONE connection refused");
-            }
-            Err(error) => tracing::debug!(%peer, %error, "HBONE connection ended"),
-        }
+        let (server, node) = (Arc::clone(&self.server), Arc::clone(&self.node));
+        // A task of its own: Pingora's would hold what it needs for other protocols as long as the connection lives.
+        tokio::spawn(async move {
+            let drain = node.drain.clone();
+            let served = server.serve(session, peer, drain, move |connect| on_connect(&node, connect));
+            tell(peer, served.await);
+        });
         None
+    }
+}
+
+/// How a connection ended, to the log.
+fn tell(peer: SocketAddr, served: Result<(), ServeError>) {
+    match served {
+        Ok(()) => {}
+        Err(error @ (ServeError::Handshake(_) | ServeError::Peer(_) | ServeError::Timeout(_))) => {
+            tracing::info!(%peer, %error, "HBONE connection refused");
+        }
+        Err(error) => tracing::debug!(%peer, %error, "HBONE connection ended"),
     }
 }
 

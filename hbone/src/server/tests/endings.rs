@@ -204,8 +204,8 @@ async fn a_revocation_during_the_handshake_is_not_missed() {
     let ca = Ca::new();
     let certs: Arc<dyn CertSource> = crate::SharedCerts::new(ca.identity("server"));
     let used = Arc::new(ca.identity("server"));
-    let recheck = crate::recheck::Recheck::new(&certs, &used, None, crate::trust::Usage::Client);
+    let recheck = crate::recheck::Recheck::new(&certs, &used, Arc::default(), crate::trust::Usage::Client);
     assert!(recheck.is_due());
-    let recheck = crate::recheck::Recheck::new(&certs, &certs.current(), None, crate::trust::Usage::Client);
+    let recheck = crate::recheck::Recheck::new(&certs, &certs.current(), Arc::default(), crate::trust::Usage::Client);
     assert!(!recheck.is_due());
 }
