@@ -91,7 +91,7 @@ impl Identity {
             not_before,
             not_after,
             server: Arc::new(tls::server_config(&certified, &trust).map_err(at(names.chain))?),
-            client: Arc::new(tls::client_config(&certified, &trust).map_err(at(names.chain))?),
+            client: Arc::new(tls::client_config(tls::crypto_provider(), &certified, &trust).map_err(at(names.chain))?),
             trust,
         })
     }

@@ -15,8 +15,8 @@ use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible, ServerConfig,
-    SignatureScheme,
+    CertificateError, CipherSuite, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible,
+    ServerConfig, SignatureScheme,
 };
 use std::sync::{Arc, LazyLock};
 use x509_parser::extensions::GeneralName;
@@ -25,8 +25,17 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 /// The one application protocol of HBONE.
 pub(crate) const ALPN: &[u8] = b"h2";
 
-static PROVIDER: LazyLock<Arc<CryptoProvider>> =
-    LazyLock::new(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| Arc::new(provider()));
+
+/// AES-128-GCM before AES-256-GCM, as BoringSSL has it where AES is in hardware, and so Envoy: SHA-256 is in hardware
+/// too, SHA-384 is not, and a handshake hashes two dozen times. A peer whose policy asks for AES-256 offers nothing else.
+fn provider() -> CryptoProvider {
+    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+    provider
+        .cipher_suites
+        .sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+    provider
+}
 
 /// The crypto provider of this project (aws-lc-rs), for whoever else builds a rustls configuration.
 pub fn crypto_provider() -> Arc<CryptoProvider> {
@@ -52,6 +61,8 @@ pub(crate) fn server_config(certified: &Arc<CertifiedKey>, trust: &Arc<Trust>) -
         .map_err(|error| error.to_string())?
         .with_client_cert_verifier(Arc::new(SpiffeClients(Arc::clone(trust))))
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(certified))));
+    // rustls' clients, ztunnel among them, name AES-256 first for no reason of their own.
+    config.ignore_client_order = true;
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
@@ -61,8 +72,12 @@ pub(crate) fn server_config(certified: &Arc<CertifiedKey>, trust: &Arc<Trust>) -
 
 /// The configuration to dial with: it proves that the server has *a* SPIFFE id that `trust` takes. Which one is for
 /// [`peer_id`] to say before anything is sent, so that one configuration serves all destinations.
-pub(crate) fn client_config(certified: &Arc<CertifiedKey>, trust: &Arc<Trust>) -> Result<ClientConfig, String> {
-    let mut config = ClientConfig::builder_with_provider(crypto_provider())
+pub(crate) fn client_config(
+    provider: Arc<CryptoProvider>,
+    certified: &Arc<CertifiedKey>,
+    trust: &Arc<Trust>,
+) -> Result<ClientConfig, String> {
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| error.to_string())?
         .dangerous()

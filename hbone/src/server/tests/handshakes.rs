@@ -112,7 +112,37 @@ async fn leaves_without_exactly_one_spiffe_id_are_untrusted() {
     RawClient::tls(near, both).await.unwrap();
 }
 
+/// Suites are ours to choose, as far as the client offers a choice.
+#[tokio::test(start_paused = true)]
+async fn aes_128_is_taken_whatever_the_client_names_first() {
+    use rustls::CipherSuite::{TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384};
+    let bench = Bench::new();
+    for (offered, taken) in [
+        (
+            vec![TLS13_AES_256_GCM_SHA384, TLS13_AES_128_GCM_SHA256],
+            TLS13_AES_128_GCM_SHA256,
+        ),
+        (vec![TLS13_AES_256_GCM_SHA384], TLS13_AES_256_GCM_SHA384),
+    ] {
+        let mut provider = (*tls::crypto_provider()).clone();
+        let known = std::mem::take(&mut provider.cipher_suites);
+        let suite = |wanted| known.iter().copied().find(|suite| suite.suite() == wanted).unwrap();
+        provider.cipher_suites = offered.into_iter().map(suite).collect();
+        let names = vec![SanType::URI(id("client").as_str().try_into().unwrap())];
+        let (near, _served) = bench.pipe(echo);
+        let client = RawClient::tls(near, client_of(provider, &bench.ca, names))
+            .await
+            .unwrap();
+        let suite = client.io.get_ref().1.negotiated_cipher_suite().unwrap();
+        assert_eq!(suite.suite(), taken);
+    }
+}
+
 fn client_with(ca: &Ca, names: Vec<SanType>) -> Arc<rustls::ClientConfig> {
+    client_of((*tls::crypto_provider()).clone(), ca, names)
+}
+
+fn client_of(provider: rustls::crypto::CryptoProvider, ca: &Ca, names: Vec<SanType>) -> Arc<rustls::ClientConfig> {
     use rustls::pki_types::pem::PemObject;
     let leaf = ca.leaf(&id("client"), |params| params.subject_alt_names = names);
     let chain = vec![rustls::pki_types::CertificateDer::from_pem_slice(leaf.chain.as_bytes()).unwrap()];
@@ -123,7 +153,7 @@ fn client_with(ca: &Ca, names: Vec<SanType>) -> Arc<rustls::ClientConfig> {
         .add(rustls::pki_types::CertificateDer::from_pem_slice(ca.pem.as_bytes()).unwrap())
         .unwrap();
     let trust = Trust::new(roots, Crls::default());
-    Arc::new(tls::client_config(&Arc::new(certified), &Arc::new(trust)).unwrap())
+    Arc::new(tls::client_config(Arc::new(provider), &Arc::new(certified), &Arc::new(trust)).unwrap())
 }
 
 #[tokio::test(start_paused = true)]
