@@ -136,17 +136,21 @@ impl Server {
     {
         let _guard = drain.guard();
         // In a box of its own: what a handshake takes is not held for as long as the connection lives.
-        let accepted = Box::pin(self.accept(io, peer)).await?;
+        let (mut serving, cork) = Box::pin(self.accept(io, peer, on_connect)).await?;
         let _counted = Counted::new(self.events.as_ref());
-        let cork = accepted.cork;
-        let mut serving = Serving::new(self, accepted.opened, accepted.peer, on_connect);
         serving.run(drain, cork).await
     }
 
     /// TLS, and HTTP/2 up to the client's preface.
-    async fn accept<IO>(&self, io: IO, address: SocketAddr) -> Result<Accepted<TlsStream<ReadAhead<IO>>>, ServeError>
+    async fn accept<IO, F>(
+        &self,
+        io: IO,
+        address: SocketAddr,
+        on_connect: F,
+    ) -> Result<(Serving<'_, Tls<IO>, F>, Cork<Tls<IO>>), ServeError>
     where
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        F: FnMut(Connect) + Send,
     {
         let (tls, peer) = match self.accept_tls(io, address).await {
             Ok(accepted) => accepted,
@@ -169,14 +173,10 @@ impl Server {
             activity,
             preface_limit,
         };
-        Ok(Accepted { opened, cork, peer })
+        Ok((Serving::new(self, opened, peer, on_connect), cork))
     }
 
-    async fn accept_tls<IO>(
-        &self,
-        io: IO,
-        address: SocketAddr,
-    ) -> Result<(TlsStream<ReadAhead<IO>>, Peer), (&'static str, ServeError)>
+    async fn accept_tls<IO>(&self, io: IO, address: SocketAddr) -> Result<(Tls<IO>, Peer), (&'static str, ServeError)>
     where
         IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -257,18 +257,14 @@ struct Peer {
     recheck: Recheck,
 }
 
+/// What a connection comes in.
+type Tls<IO> = TlsStream<ReadAhead<IO>>;
+
 /// A connection that has begun, before anything on it.
 struct Opened<S> {
     connection: Connection<Wire<S>, Bytes>,
     activity: Arc<Activity>,
     preface_limit: Instant,
-}
-
-/// The same, with who is there.
-struct Accepted<S> {
-    opened: Opened<S>,
-    cork: Cork<S>,
-    peer: Peer,
 }
 
 /// One HTTP/2 connection with everything its task looks after.
@@ -323,10 +319,15 @@ where
 
     async fn run(&mut self, drain: Drain, cork: Cork<S>) -> Result<(), ServeError> {
         let mut drain_started = pin!(drain.started());
+        // Registered once: this task's waker stays the same.
+        let mut registered = false;
         let (mut draining, mut leaving) = (false, false);
         let this = self;
         let poll = std::future::poll_fn(|cx| {
-            draining = draining || drain_started.as_mut().poll(cx).is_ready();
+            if !draining && (!registered || drain.is_started()) {
+                registered = true;
+                draining = drain_started.as_mut().poll(cx).is_ready();
+            }
             cork.around(cx, |cx| {
                 let polled = this.poll(cx);
                 if polled.is_ready() || leaving || !draining || this.awaits_first_tunnel(cx) {

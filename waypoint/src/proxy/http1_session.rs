@@ -36,7 +36,8 @@ pub(crate) async fn serve(tunnel: &Tunnel, stream: TunnelStream, first: BytesMut
         if drain.is_started() || tunnel.leaving.is_started() {
             conn.close_after_response();
         }
-        exchange::serve(tunnel, &mut Client::H1(&mut conn), parts).await;
+        // Boxed: a connection between its requests would carry the room for one.
+        Box::pin(exchange::serve(tunnel, &mut Client::H1(&mut conn), parts)).await;
         if !finish(&mut conn).await {
             break;
         }

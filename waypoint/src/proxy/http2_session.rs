@@ -44,13 +44,13 @@ pub(crate) async fn serve(tunnel: Arc<Tunnel>, io: Io) {
         .max_pending_accept_reset_streams(50)
         .enable_connect_protocol();
     match tokio::time::timeout(PREFACE_TIMEOUT, builder.handshake::<_, Bytes>(io)).await {
-        Ok(Ok(connection)) => run(tunnel, connection).await,
+        Ok(Ok(mut connection)) => run(&tunnel, &mut connection).await,
         Ok(Err(error)) => tracing::debug!(%error, "HTTP/2 preface"),
         Err(_) => tracing::debug!("HTTP/2 preface took too long"),
     }
 }
 
-async fn run(tunnel: Arc<Tunnel>, mut connection: Connection<Io, Bytes>) {
+async fn run(tunnel: &Arc<Tunnel>, connection: &mut Connection<Io, Bytes>) {
     let drains = [&tunnel.node.drain, &tunnel.leaving];
     let started = pin!(async {
         tokio::select! {
@@ -68,7 +68,7 @@ async fn run(tunnel: Arc<Tunnel>, mut connection: Connection<Io, Bytes>) {
         match next.await {
             Ok(Some(Ok((request, respond)))) => {
                 quiet.used();
-                serve_stream(&tunnel, request, respond);
+                serve_stream(tunnel, request, respond);
             }
             Ok(Some(Err(error))) => {
                 tracing::debug!(%error, "HTTP/2 connection ended");

@@ -67,7 +67,7 @@ pub(crate) fn on_connect(node: &Arc<Node>, connect: Connect) {
 }
 
 /// Serves what is inside one tunnel until it ends. The seam of the proxy loop.
-/// Its future is what an idle tunnel takes: what is rare in it is boxed.
+/// Its future is what an idle tunnel takes, and most carry HTTP/1.1: what the others need is boxed.
 pub(crate) async fn serve_inner(mut stream: TunnelStream, tunnel: Arc<Tunnel>, protocol: Protocol) {
     let spoken = match protocol {
         Protocol::Tcp | Protocol::Tls => Ok((Spoken::Bytes, bytes::BytesMut::new())),
@@ -79,8 +79,8 @@ pub(crate) async fn serve_inner(mut stream: TunnelStream, tunnel: Arc<Tunnel>, p
             let session = pin!(http1_session::serve(&tunnel, stream, first));
             tunnel.node.changes.watched(session).await;
         }
-        Ok((Spoken::Http2, first)) => http2_session::serve(tunnel, Primed::new(first, stream)).await,
-        Ok((Spoken::Bytes, first)) => tcp::serve(&tunnel, Primed::new(first, stream)).await,
+        Ok((Spoken::Http2, first)) => Box::pin(http2_session::serve(tunnel, Primed::new(first, stream))).await,
+        Ok((Spoken::Bytes, first)) => Box::pin(tcp::serve(&tunnel, Primed::new(first, stream))).await,
         Ok((Spoken::Nothing, _)) => {}
         Err(error) => tracing::debug!(%error, "tunnel ended before its protocol was known"),
     }
