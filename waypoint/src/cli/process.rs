@@ -33,7 +33,8 @@ pub struct ProcessArgs {
         default_value = "istio-system"
     )]
     pub root_namespace: String,
-    /// Log filter, for example debug or info,waypoint::proxy=debug,waypoint::controller=debug.
+    /// Log filter, for example debug or info,waypoint::proxy=debug,waypoint::controller=debug. TRACE is only in debug
+    /// builds.
     #[arg(long, value_name = "FILTER", env = "WAYPOINT_LOG", default_value = crate::logging::DEFAULT_FILTER)]
     pub log: String,
     /// Log as JSON.
