@@ -6,7 +6,7 @@ TOOLS := $(CURDIR)/.tools
 TARGET := $(if $(CARGO_TARGET_DIR),$(abspath $(CARGO_TARGET_DIR)),$(CURDIR)/target)
 export PATH := $(TOOLS)/cmake/bin:$(PATH)
 
-.PHONY: demo test lint bench callgrind fuzz clean-tools cmake
+.PHONY: demo test lint bench pgo callgrind fuzz clean-tools cmake
 
 demo: cmake
 	$(CARGO) run --profile demo -p waypoint -- demo $(DEMO_ARGS)
@@ -26,6 +26,10 @@ bench: cmake
 	$(CARGO) run --release -p benches --bin waypoint-bench -- compare --scenario all --rounds 5 --seconds 2 --warm-up 1 \
 	  --markdown benches/RESULTS.md --json benches/results.json --html $(TARGET)/bench.html $(BENCH_ARGS)
 	$(TARGET)/release/waypoint-bench report benches/results.json --chart docs/benchmark.svg
+
+# The release build that deploy/Dockerfile makes: trained by the harness, then built. target/pgo/release/waypoint
+pgo: cmake
+	benches/pgo
 
 # Instructions of a look-up, a decision, a token, a span, a whole request; needs valgrind. CI has the same for its own build,
 # with a baseline: benches/callgrind target/debug benches/instructions.txt

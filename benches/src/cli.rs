@@ -11,6 +11,7 @@ mod load;
 mod report;
 mod splice;
 mod stage;
+mod train;
 mod way;
 
 pub(crate) use ask::AskArgs;
@@ -24,6 +25,7 @@ pub(crate) use load::LoadArgs;
 pub(crate) use report::ReportArgs;
 pub(crate) use splice::SpliceArgs;
 pub(crate) use stage::StageArgs;
+pub(crate) use train::TrainArgs;
 pub(crate) use way::{WatchedArgs, WayArgs};
 
 use clap::{Parser, Subcommand};
@@ -65,6 +67,12 @@ pub(crate) enum Command {
         after_help = "EXAMPLES:\n  waypoint-bench instructions --scenario http1-1k,policy-50\n\nIt needs valgrind."
     )]
     Instructions(InstructionsArgs),
+    /// The load of the scenarios on an instrumented waypoint, for a profile-guided build of it (benches/pgo).
+    #[command(
+        after_help = "EXAMPLES:\n  waypoint-bench train --waypoint target/pgo/release/waypoint\n  \
+        waypoint-bench train --scenario grpc-64b --seconds 10"
+    )]
+    Train(TrainArgs),
     /// The floor: accepts CONNECT, dials CONNECT, copies bytes. Started by `compare`.
     #[command(hide = true)]
     SpliceProxy(SpliceArgs),

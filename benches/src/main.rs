@@ -26,6 +26,7 @@ mod splice_proxy;
 mod stage;
 mod stop;
 mod subject;
+mod train;
 mod warnings;
 mod watched;
 mod way;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Idle(args) => idle::run(&args),
         Command::Report(args) => report::again(&args).map(|()| ExitCode::SUCCESS),
         Command::Instructions(args) => instructions::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Train(args) => train::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Destination(args) => serve::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Stage(args) => stage::run(&args).map(|()| ExitCode::SUCCESS),
         Command::SpliceProxy(args) => splice_proxy::run(&args).map(|()| ExitCode::SUCCESS),

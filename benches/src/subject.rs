@@ -154,6 +154,11 @@ impl Subject {
         self.routes.as_ref().map_or(Ok(()), |routes| routes.tell(world))
     }
 
+    /// Tells it to end, and waits until it has.
+    pub(crate) fn finish(self) -> Result<(), Fault> {
+        self.process.finish().map(drop)
+    }
+
     /// Its process.
     pub(crate) fn pid(&self) -> u32 {
         self.process.pid()
