@@ -6,7 +6,7 @@ TOOLS := $(CURDIR)/.tools
 TARGET := $(if $(CARGO_TARGET_DIR),$(abspath $(CARGO_TARGET_DIR)),$(CURDIR)/target)
 export PATH := $(TOOLS)/cmake/bin:$(PATH)
 
-.PHONY: demo test lint bench pgo callgrind fuzz clean-tools cmake
+.PHONY: demo test lint release bench callgrind fuzz clean-tools cmake
 
 demo: cmake
 	$(CARGO) run --profile demo -p waypoint -- demo $(DEMO_ARGS)
@@ -20,16 +20,15 @@ lint: cmake
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
+# What deploy/Dockerfile ships: trained by the load harness, then built. A quarter of an hour; target/pgo/release/waypoint
+release: cmake
+	benches/pgo
+
 # All scenarios, the waypoint beside Envoy: ten minutes, and the machine should have nothing else to do.
-bench: cmake
-	$(CARGO) build --release -p waypoint -p benches
-	$(CARGO) run --release -p benches --bin waypoint-bench -- compare --scenario all --rounds 5 --seconds 2 --warm-up 1 \
+bench: release
+	$(TARGET)/release/waypoint-bench compare --scenario all --rounds 5 --seconds 2 --warm-up 1 --waypoint $(TARGET)/pgo/release/waypoint \
 	  --markdown benches/RESULTS.md --json benches/results.json --html $(TARGET)/bench.html $(BENCH_ARGS)
 	$(TARGET)/release/waypoint-bench report benches/results.json --chart docs/benchmark.svg
-
-# The release build that deploy/Dockerfile makes: trained by the harness, then built. target/pgo/release/waypoint
-pgo: cmake
-	benches/pgo
 
 # Instructions of a look-up, a decision, a token, a span, a whole request; needs valgrind. CI has the same for its own build,
 # with a baseline: benches/callgrind target/debug benches/instructions.txt

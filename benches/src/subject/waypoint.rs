@@ -28,7 +28,7 @@ pub(super) fn start(order: &Order<'_>, programs: &Programs) -> Result<Started, F
     let version = String::from_utf8_lossy(&version.stdout).trim().to_owned();
     Ok(Started {
         process,
-        version: format!("{version} ({} profile)", profile(&binary)),
+        version: format!("{version} ({})", build(&binary)),
         routes: None,
     })
 }
@@ -66,8 +66,18 @@ fn path(binary: Option<PathBuf>) -> Result<PathBuf, Fault> {
     binary.map_or_else(|| sibling("waypoint"), Ok)
 }
 
-/// The build profile, by the folder: figures of anything but `release` are for comparing builds only.
-fn profile(binary: &Path) -> String {
-    let folder = binary.parent().and_then(|folder| folder.file_name());
-    folder.map_or_else(|| "unknown".to_owned(), |name| name.to_string_lossy().into_owned())
+/// The build profile, by the folder, and whether `benches/pgo` made it: figures of anything but a trained `release` are for
+/// comparing builds only.
+fn build(binary: &Path) -> String {
+    let mut folders = binary.ancestors().skip(1).filter_map(Path::file_name);
+    let profile = folders
+        .next()
+        .map_or("unknown".into(), |folder| folder.to_string_lossy().into_owned());
+    match folders.next() {
+        Some(folder) if folder == "pgo" => format!("{profile} profile, trained"),
+        _ => format!("{profile} profile"),
+    }
 }
+
+#[cfg(test)]
+mod tests;
