@@ -12,6 +12,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 mod beyond;
 mod connection;
@@ -42,7 +43,7 @@ pub struct PoolConfig {
     pub ping_timeout: Duration,
     /// Streams used per connection at most, below the peer's own limit. Default 200.
     pub max_streams: usize,
-    /// Connections per destination at most. Default 64.
+    /// Connections per destination at most, of each runtime. Default 64.
     pub max_connections: usize,
     /// Flow-control window of a stream: received and not yet read bytes a tunnel may hold. Default 256 KiB.
     /// The connection's window is `max_streams` times this, so that stalled streams cannot starve the others.
@@ -85,7 +86,17 @@ pub trait PoolEvents: Send + Sync + 'static {
 /// The pool. Shared by `Arc`.
 pub struct Pool {
     shared: Arc<Shared>,
-    entries: ArcSwap<HashMap<Destination, Arc<Entry>>>,
+    entries: ArcSwap<HashMap<Place, Arc<Entry>>>,
+}
+
+/// Whose connections, and where to. Each runtime, which is a worker of the proxy, has its own: through a connection that
+/// lives on another thread, each request would wake that thread, and its answer this one again. Envoy's workers share
+/// none either.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Place {
+    destination: Destination,
+    /// `None` outside of any, where nothing can be dialled.
+    runtime: Option<tokio::runtime::Id>,
 }
 
 /// What every connection of the pool needs.
@@ -141,12 +152,12 @@ impl Pool {
     /// tunnels and close when their last one ends.
     pub fn retain(&self, keep: impl Fn(&Destination) -> bool) {
         let entries = self.entries.load();
-        if entries.keys().all(&keep) {
+        if entries.keys().all(|place| keep(&place.destination)) {
             return;
         }
         self.entries.rcu(|entries| {
-            let kept = entries.iter().filter(|(destination, _)| keep(destination));
-            kept.map(|(destination, entry)| (destination.clone(), Arc::clone(entry)))
+            let kept = entries.iter().filter(|(place, _)| keep(&place.destination));
+            kept.map(|(place, entry)| (place.clone(), Arc::clone(entry)))
                 .collect::<HashMap<_, _>>()
         });
     }
@@ -157,17 +168,21 @@ impl Pool {
     }
 
     fn entry(&self, destination: &Destination) -> Arc<Entry> {
-        if let Some(entry) = self.entries.load().get(destination) {
+        let place = Place {
+            destination: destination.clone(),
+            runtime: Handle::try_current().ok().map(|runtime| runtime.id()),
+        };
+        if let Some(entry) = self.entries.load().get(&place) {
             return Arc::clone(entry);
         }
         let new = Entry::new(destination.clone(), Arc::clone(&self.shared));
         self.entries.rcu(|entries| {
             let mut entries = HashMap::clone(entries);
-            entries.entry(destination.clone()).or_insert_with(|| Arc::clone(&new));
+            entries.entry(place.clone()).or_insert_with(|| Arc::clone(&new));
             entries
         });
         // Another caller may have been first.
-        self.entries.load().get(destination).map(Arc::clone).unwrap_or(new)
+        self.entries.load().get(&place).map(Arc::clone).unwrap_or(new)
     }
 }
 

@@ -22,6 +22,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 use telemetry::Metrics;
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 /// ztunnel's port.
@@ -83,6 +84,9 @@ struct Key {
     tls: Option<Arc<Tls>>,
     /// `Some`: through the gateway of another network.
     gateway: Option<Arc<NetworkGateway>>,
+    /// The worker whose connection it is: one that lives on another would wake its thread for each request, and this
+    /// one for each answer.
+    worker: Option<tokio::runtime::Id>,
 }
 
 /// Address and source tell nearly all keys apart; identity and TLS are compared, not hashed.
@@ -475,6 +479,7 @@ fn key(endpoint: &Endpoint, lane: &Lane) -> Key {
         source,
         tls: endpoint.tls.clone(),
         gateway: endpoint.gateway.clone(),
+        worker: Handle::try_current().ok().map(|runtime| runtime.id()),
     }
 }
 

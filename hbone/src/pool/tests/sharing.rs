@@ -147,3 +147,31 @@ async fn with_all_connections_full_callers_wait_for_a_tunnel_to_end() {
     assert!(matches!(pool.dial().await.unwrap_err(), DialError::Broken { .. }));
     assert_eq!(begun.elapsed().as_secs(), 20);
 }
+
+/// A runtime of one thread is a worker of the proxy: what another thread's connection carries wakes two threads.
+#[test]
+fn each_runtime_has_connections_of_its_own() {
+    let worker = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let (one, other) = (worker(), worker());
+    let bench = Bench::new();
+    let pool = bench.pool();
+    let dial = || async {
+        let mut tunnel = pool.dial().await.unwrap();
+        works(&mut tunnel).await;
+        tunnel
+    };
+    let first = one.block_on(dial());
+    let second = other.block_on(dial());
+    assert_eq!(pool.pool.connections(), 2);
+    let third = one.block_on(dial());
+    assert_eq!(pool.pool.connections(), 2);
+    // What goes, goes for all of them.
+    pool.pool.retain(|_| false);
+    assert_eq!(pool.pool.connections(), 0);
+    drop((first, second, third));
+}
