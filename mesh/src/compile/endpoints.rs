@@ -104,11 +104,7 @@ fn address<'r>(
     Some(Address {
         socket: SocketAddr::new(one.ip()?, target?),
         weight: one.weight,
-        place: Place {
-            region: workload.region.clone(),
-            zone: workload.zone.clone(),
-            node: workload.node.clone(),
-        },
+        place: Place::from(workload.as_ref()),
         labels: Some(labels),
         workload: Some(workload),
         gateway: None,

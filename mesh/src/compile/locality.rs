@@ -9,6 +9,7 @@ use super::workloads::Workloads;
 use crate::Scope;
 use crate::kinds::service::Distribution;
 use crate::kinds::traffic_policy::{Distribute, Locality};
+use request::Workload;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Label of region.
@@ -28,6 +29,16 @@ pub(crate) struct Place {
     pub(crate) zone: String,
     /// Node.
     pub(crate) node: String,
+}
+
+impl From<&Workload> for Place {
+    fn from(workload: &Workload) -> Self {
+        Self {
+            region: workload.region.clone(),
+            zone: workload.zone.clone(),
+            node: workload.node.clone(),
+        }
+    }
 }
 
 /// Where this waypoint runs.

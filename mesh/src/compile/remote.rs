@@ -129,11 +129,7 @@ impl<'r> Behind<'r> {
         Address {
             socket,
             weight: self.weight,
-            place: Place {
-                region: workload.region.clone(),
-                zone: workload.zone.clone(),
-                node: workload.node.clone(),
-            },
+            place: Place::from(workload.as_ref()),
             labels: Some(labels),
             workload: Some(workload),
             gateway: Some(Arc::new(NetworkGateway {

@@ -239,11 +239,7 @@ impl<'r> Workloads<'r> {
     /// Where the Pod at an address runs.
     pub(crate) fn place(&self, ip: IpAddr) -> Place {
         let workload = self.by_ip.get(&ip).map(|(workload, _)| workload);
-        workload.map_or_else(Place::default, |workload| Place {
-            region: workload.region.clone(),
-            zone: workload.zone.clone(),
-            node: workload.node.clone(),
-        })
+        workload.map_or_else(Place::default, |workload| Place::from(workload.as_ref()))
     }
 
     /// What is not known of a place, its Node may tell.
